@@ -1,0 +1,38 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""How long nothing is served while a play replaces one release by the next, with the self-test model."""
+
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from support.engine_source import EngineSource
+from support.plays import Host, processes_below
+
+TITLE = "upgrade: seconds without service"
+BOUND = "less than 5"
+
+
+@contextlib.contextmanager
+def two_releases():
+    """A host that was upgraded from one release to another, and what the play of the upgrade said."""
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = Path(os.environ["LLAMA_SERVER"]).parent
+        host = Host(Path(scratch), engine)
+        source = EngineSource(host.directory / "llama.cpp", engine)
+        try:
+            for version in ("first", "second"):
+                host.config["engine"] = {"source": "git", "url": f"file://{source.url}"}
+                host.config["engine"]["version"] = source.commit(version)
+                output = host.play()
+            yield host, output
+        finally:
+            processes.end(processes_below(host.directory), patience=20)
+
+
+def measure():
+    with two_releases() as (_host, output):
+        return float(re.search(r"Nothing\s+was\s+served\s+for\s+([0-9.]+)\s+s", output).group(1)), "one upgrade"

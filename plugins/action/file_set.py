@@ -1,0 +1,53 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Reads the files on the controller and hands them to the module of the same name."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """One round trip for all files of a stage."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        arguments["files"] = [self._file(item) for item in arguments.get("files") or []]
+        arguments["trees"] = [self._tree(item) for item in arguments.get("trees") or []]
+        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        answer.pop("invocation", None)  # all contents once more
+        return {**result, **answer}
+
+    def _file(self, item):
+        if ("content" in item) == ("src" in item):
+            raise AnsibleActionFail("{}: give one of content and src.".format(item.get("dest")))
+        if "content" in item:
+            return item
+        source = self._find_needle("files", item["src"])
+        with open(source, "rb") as stream:
+            return {**item, "base64": base64.b64encode(stream.read()).decode()}
+
+    def _tree(self, item):
+        source = self._find_needle("files", item["src"])
+        texts = dict(_texts(source))
+        if not texts:
+            raise AnsibleActionFail(f"{source} holds no Python file.")
+        return {**item, "texts": texts}
+
+
+def _texts(source):
+    for parent, directories, names in os.walk(source, followlinks=True):
+        directories[:] = [name for name in directories if name != "__pycache__"]
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(parent, name)
+                with open(path, encoding="utf-8") as stream:
+                    yield os.path.relpath(path, source), stream.read()

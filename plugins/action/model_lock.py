@@ -1,0 +1,67 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Controller side of the module of the same name; the host is not touched."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.files import write_atomically
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import lock
+
+FACTS = ("revision", "bytes", "sha256")
+LATER = "(known after the download)"
+
+
+class ActionModule(ActionBase):
+    """Merges what the hosts have into the file; every host of a play comes to the same one."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(
+            argument_spec={
+                "path": {"type": "path", "required": True},
+                "found": {"type": "dict", "required": True},
+            }
+        )
+        path = arguments["path"]
+        try:
+            before = lock.read(path)
+            after = {**before, **entries_of(arguments["found"], path)}
+            changed = before != after
+            if changed and not self._task.check_mode:
+                write_atomically(path, lock.text_of(after))
+        except LlamaCppError as error:
+            raise AnsibleActionFail(str(error)) from None
+        except OSError as error:
+            raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}. It is as it was.") from None
+        shown = {"before": lock.text_of(before) if before else "", "after": lock.text_of(after) if after else ""}
+        headers = {"before_header": path, "after_header": path}
+        return {**result, "changed": changed, "path": path, "diff": {**shown, **headers}}
+
+
+def entries_of(found, path):
+    """The entries of the lock file ``path``, from what gguf_model returned on each host."""
+    entries, owners = {}, {}
+    for host, results in found.items():
+        for result in results:
+            address = (result.get("item") or {}).get("locked_by", {}).get(path)
+            if not address or result.get("skipped") or result.get("failed"):
+                continue
+            entry = {fact: result[fact] for fact in FACTS if result.get(fact)}
+            if not entry.get("sha256"):
+                entry = dict.fromkeys(("bytes", "sha256"), LATER)  # in check mode, before the download
+            owners.setdefault(address, host)
+            if entries.setdefault(address, entry)["sha256"] != entry["sha256"]:
+                first = (owners[address], entries[address]["sha256"])
+                raise LlamaCppError(
+                    f"{address} is not the same file everywhere, so {path} was left as it is.\n"
+                    + "".join(f"  sha256 {sha256} on {name}\n" for name, sha256 in (first, (host, entry["sha256"])))
+                    + "Give the model the sha256 that is right, then run the play again."
+                )
+    return entries

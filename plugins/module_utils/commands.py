@@ -1,0 +1,98 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Programs of the host: found, run, and their failures explained."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+from .errors import LlamaCppError
+
+#: Where programs live that a non-login shell over SSH does not find: Homebrew on Apple silicon and on Intel
+#: (docs/macos.md), and per-user installations.
+FURTHER_DIRECTORIES = ("/opt/homebrew/bin", "/usr/local/bin", "~/.local/bin")
+
+OUTPUT_LINES = 15
+
+
+def search_path(first=()):
+    """The directories in which programs are looked for, as a PATH: ``first``, the environment's, then the usual."""
+    further = [os.path.expanduser(directory) for directory in FURTHER_DIRECTORIES]
+    inherited = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*first, *inherited, *further]))
+
+
+def find(name, first=()):
+    """The absolute path of the program ``name``, or None."""
+    return shutil.which(name, path=search_path(first))
+
+
+def output_of(command, timeout=60):
+    """What ``command`` (a list) printed, stdout and stderr together, or None when it could not run or failed."""
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def last_lines(text, count=OUTPUT_LINES):
+    """The last lines of a text, indented, for the end of an error message."""
+    return "\n".join("  " + line for line in text.rstrip().splitlines()[-count:])
+
+
+def check(command, what, remedy, on_line=None, environment=None, inherit=()):
+    """Run ``command`` to its end and return its output; ``on_line(line)`` sees every line as it comes.
+
+    Raises LlamaCppError ("<what> failed ... <remedy>") with the last lines of the output. When ``on_line``
+    raises, the command and everything it started are ended first. ``inherit`` lists file descriptors, such as
+    that of a lock, that the command and its children keep open.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            pass_fds=inherit,
+        )
+    except OSError as error:
+        raise LlamaCppError(f"{what} could not start: {command[0]}: {error.strerror}. {remedy}") from None
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+            del lines[:-2000]
+            if on_line:
+                on_line(lines[-1])
+        code = process.wait()
+    except BaseException:
+        _end_session(process)
+        raise
+    output = "\n".join(lines)
+    if code != 0:
+        raise LlamaCppError("%s failed (exit status %d). %s\n%s" % (what, code, remedy, last_lines(output)))
+    return output
+
+
+def _end_session(process):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return

@@ -1,0 +1,229 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Releases of llama.cpp on a host: what identifies one, whether it works, and which one is current.
+
+<engine_dir>/releases/<version>-<fingerprint>/bin/…       the programs
+<engine_dir>/releases/<version>-<fingerprint>/stamp.json  where they came from, and that they passed the self-test
+<engine_dir>/current -> releases/…                        switched by rename (releases.py)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+
+from . import toolchain
+from .errors import LlamaCppError
+from .files import read_json, write_json_atomically
+from .releases import SERVER, STAMP, build_info_of, current_release
+
+FINGERPRINT_DIGITS = 12
+
+#: Sources whose programs stay where they are and are linked to.
+ADOPTED = ("existing", "homebrew")
+
+#: The source of a release that comes out of a bundle (bundle.py) as it is.
+BUNDLE = "bundle"
+
+#: The layout of a release directory. Raised when it changes, so that older ones are built anew.
+LAYOUT = 1
+
+
+class Release:
+    """The release that a plan asks for, on one host.
+
+    :param engine: the ``engine`` part of the plan.
+    :param engine_dir: the directory that holds all releases.
+    :param system: ``Darwin`` or ``Linux``.
+    """
+
+    def __init__(self, engine, engine_dir, system):
+        self.engine = engine
+        self.engine_dir = engine_dir
+        self.system = system
+        if engine["source"] == BUNDLE:
+            self.name = engine["version"]  # as it was named where it was made
+        else:
+            self.identity = self._identity()
+            digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+            self.fingerprint = digest[:FINGERPRINT_DIGITS]
+            self.name = f"{label(engine)}-{self.fingerprint}"
+        self.path = os.path.join(engine_dir, "releases", self.name)
+        self.build_path = os.path.join(engine_dir, "build", self.name)
+
+    def _identity(self):
+        """Everything that changes the binaries, as a JSON-compatible dict."""
+        engine = self.engine
+        identity = {"layout": LAYOUT, "source": engine["source"], "version": engine["version"]}
+        if engine["source"] in ADOPTED:
+            return {**identity, **_existing_identity(engine)}
+        if engine["source"] == "release":
+            return {**identity, "origin": engine["archive"]["sha256"]}
+        native = engine["options"].get("GGML_NATIVE") == "ON"
+        return {
+            **identity,
+            # An archive is what its hash says, wherever it came from.
+            "origin": engine.get("pypi") or engine.get("archive", {}).get("sha256") or engine.get("url"),
+            "targets": engine["targets"],
+            "options": engine["options"],
+            **toolchain.identity(self.system, native),
+        }
+
+    def program(self, name=SERVER):
+        """The path of a program of this release."""
+        return os.path.join(self.path, "bin", name)
+
+    def state(self):
+        """What of this release is on the host.
+
+        Returns ``usable`` (it is complete and runs), ``selftested``, ``current``, ``build_info`` (as the server
+        tells it, None when not usable) and ``why_not`` (a sentence when not usable).
+        """
+        stamp = read_json(os.path.join(self.path, STAMP)) or {}
+        why_not, build_info = None, None
+        if not stamp:
+            why_not = "it is not installed"
+        else:
+            missing = [name for name in stamp.get("programs", []) if not os.path.exists(self.program(name))]
+            build_info = None if missing else build_info_of(self.program())
+            if missing:
+                why_not = "{} is missing".format(", ".join(missing))
+            elif build_info is None:
+                why_not = f"{self.program()} does not run"
+        return {
+            "usable": why_not is None,
+            "why_not": why_not,
+            "build_info": build_info,
+            "selftested": bool(stamp.get("selftest")) and why_not is None,
+            "current": current_release(self.engine_dir) == self.name,
+        }
+
+    def install(self, programs):
+        """Put programs (name -> path to copy, or to link for an existing engine) under the final name, in one rename.
+
+        Raises LlamaCppError when the server among them does not run.
+        """
+        releases = os.path.dirname(self.path)
+        os.makedirs(releases, exist_ok=True)
+        staging = tempfile.mkdtemp(prefix=f".{self.name}.", dir=releases)
+        try:
+            os.chmod(staging, 0o755)
+            os.mkdir(os.path.join(staging, "bin"))
+            for name, path in programs.items():
+                target = os.path.join(staging, "bin", name)
+                if self.engine["source"] in ADOPTED:
+                    os.symlink(path, target)
+                else:
+                    shutil.copy2(path, target)
+            server = os.path.join(staging, "bin", SERVER)
+            build_info = build_info_of(server)
+            if build_info is None:
+                raise LlamaCppError(
+                    f"{programs.get(SERVER, SERVER)} does not run on this host ({SERVER} --version failed), "
+                    "so it was not installed. What served before is unchanged."
+                )
+            write_json_atomically(
+                os.path.join(staging, STAMP),
+                {"programs": sorted(programs), "build_info": build_info, "identity": self.identity},
+            )
+            self._replace(staging)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def unpack(self, bundle):
+        """Take the release out of a Bundle. It has to pass the self-test here as well.
+
+        Raises LlamaCppError when its server does not run.
+        """
+        releases = os.path.dirname(self.path)
+        os.makedirs(releases, exist_ok=True)
+        staging = tempfile.mkdtemp(prefix=f".{self.name}.", dir=releases)
+        try:
+            os.chmod(staging, 0o755)
+            bundle.extract(f"engine/{self.name}", staging)
+            if build_info_of(os.path.join(staging, "bin", SERVER)) is None:
+                raise LlamaCppError(
+                    f"The {SERVER} in {bundle.path} does not run on this host ({SERVER} --version failed), so it was "
+                    "not installed. What served before is unchanged. Make a bundle on a host like this one, from "
+                    'sources (engine.source "pypi" or "git") with {"GGML_NATIVE": false} in engine.cmake_options.'
+                )
+            stamp = os.path.join(staging, STAMP)
+            facts = read_json(stamp)
+            write_json_atomically(stamp, {key: facts[key] for key in facts if key != "selftest"})
+            self._replace(staging)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _replace(self, staging):
+        """Rename ``staging`` to the final name; what stood there (something unusable) goes."""
+        if os.path.lexists(self.path):
+            discarded = tempfile.mkdtemp(prefix=".discarded.", dir=os.path.dirname(self.path))
+            os.rename(self.path, os.path.join(discarded, self.name))
+            os.rename(staging, self.path)
+            shutil.rmtree(discarded, ignore_errors=True)
+        else:
+            os.rename(staging, self.path)
+
+    def note_selftest(self, summary):
+        """Remember in the stamp that the release has passed the self-test, with its ``summary`` (a dict)."""
+        path = os.path.join(self.path, STAMP)
+        write_json_atomically(path, {**(read_json(path) or {}), "selftest": summary})
+
+
+def label(engine):
+    """A short name for people: the tag, the first digits of the commit, ``existing`` or ``homebrew``."""
+    if engine["source"] in ADOPTED:
+        return engine["source"]
+    version = engine["version"]
+    return version[:7] if re.fullmatch(r"[0-9a-f]{40}", version) else version
+
+
+def existing_programs(engine):
+    """The llama.cpp programs that an adopted engine has in its path or in bin below it: name -> absolute path.
+
+    Links are followed: the next upgrade by Homebrew leads them elsewhere, and is to be tested before it serves.
+    Raises LlamaCppError when there is no server among them.
+    """
+    path = engine["path"]
+    for directory in (path, os.path.join(path, "bin")):
+        if os.access(os.path.join(directory, SERVER), os.X_OK):
+            return {
+                name: os.path.realpath(os.path.join(directory, name))
+                for name in sorted(os.listdir(directory))
+                if name.startswith(("llama-", "ggml-")) and os.access(os.path.join(directory, name), os.X_OK)
+            }
+    if engine["source"] == "homebrew":
+        raise LlamaCppError(
+            f'engine.source: the formula "llama.cpp" is not installed: there is no {path}. Nothing was changed. '
+            "Install it, then run the play again: brew install llama.cpp"
+        )
+    raise LlamaCppError(
+        f"engine.path: there is no executable {SERVER} in {path} nor in its bin directory. Nothing was changed. "
+        "Point engine.path at the directory that holds it."
+    )
+
+
+def prebuilt_programs(tree):
+    """Everything beside the llama-server in an unpacked release, its libraries included: name -> absolute path."""
+    for directory, _directories, names in sorted(os.walk(tree)):
+        if SERVER in names:
+            return {name: os.path.join(directory, name) for name in sorted(names)}
+    raise LlamaCppError(
+        f"There is no {SERVER} in the unpacked archive, so it is no release of programs. Nothing was changed. For "
+        'sources set engine.source to "archive", then run the play again.'
+    )
+
+
+def _existing_identity(engine):
+    programs = existing_programs(engine)
+    server = os.stat(programs[SERVER])
+    return {
+        "path": engine["path"],
+        "programs": sorted(programs),
+        "server_bytes": server.st_size,
+        "server_mtime_ns": server.st_mtime_ns,
+    }

@@ -1,0 +1,115 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Compiles llama.cpp from a source tree that is already on the host. Never touches the network.
+
+The build tree is kept until the release stands, so an interrupted build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+from . import commands, toolchain
+from .engine import label
+from .errors import LlamaCppError
+from .files import exclusive
+
+LOCK = "lock"
+
+#: "[98/228] Building …" of Ninja, "[ 43%] Building …" of make.
+NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
+MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
+
+
+def build(release, source_dir, progress, tools=()):
+    """Compile ``release`` from ``source_dir`` and install it.
+
+    :param release: an :class:`engine.Release`.
+    :param source_dir: the llama.cpp source tree.
+    :param progress: a :class:`progress.Progress`.
+    :param tools: directories in which CMake and Ninja are looked for first.
+    :raises LlamaCppError: with the last lines of what CMake or the compiler printed.
+    """
+    toolchain.require_compiler(release.system)
+    cmake = _require_cmake(tools)
+    builds = os.path.dirname(release.build_path)
+    os.makedirs(builds, exist_ok=True)
+
+    def waiting(holder):
+        progress.update(f"waiting for process {holder}, which builds here already")
+
+    with exclusive(os.path.join(builds, LOCK), on_wait=waiting) as lock:
+        if release.state()["usable"]:
+            return  # the other process has built it
+        environment = {**os.environ, "PATH": commands.search_path(tools)}
+        _configure(release, source_dir, cmake, progress, environment, lock, tools)
+        _compile(release, cmake, progress, environment, lock)
+        binaries = os.path.join(release.build_path, "bin")
+        release.install({name: os.path.join(binaries, name) for name in release.engine["targets"]})
+        shutil.rmtree(builds, ignore_errors=True)
+
+
+def configure_arguments(release):
+    """The CMake cache entries as command-line arguments, the release's own name among them.
+
+    The name goes into the binary, so that a running server tells which build it is.
+    """
+    tag = re.fullmatch(r"b(\d+)", release.engine["version"])
+    options = {
+        "LLAMA_BUILD_NUMBER": tag.group(1) if tag else "0",
+        "LLAMA_BUILD_COMMIT": f"{label(release.engine)}-{release.fingerprint}",
+        **release.engine["options"],
+    }
+    return ["-D{}={}".format(*item) for item in options.items()]
+
+
+def _require_cmake(tools):
+    cmake = commands.find("cmake", tools)
+    if cmake is None:
+        raise LlamaCppError(
+            "CMake is missing on this host, so llama.cpp cannot be built. Nothing was changed. "
+            "Install it (macOS: brew install cmake; elsewhere: python3 -m pip install cmake), then run the play again."
+        )
+    return cmake
+
+
+def _configure(release, source_dir, cmake, progress, environment, lock, tools):
+    progress.update("configuring")
+    generator = ["-G", "Ninja"] if commands.find("ninja", tools) else ["-G", "Unix Makefiles"]
+    command = [cmake, "-S", source_dir, "-B", release.build_path, *generator, *configure_arguments(release)]
+    output = commands.check(
+        command,
+        f"Configuring llama.cpp in {release.build_path}",
+        "Correct engine.cmake_options or the toolchain, then run the play again; what served before is unchanged.",
+        on_line=lambda _line: progress.update("configuring"),
+        environment=environment,
+        inherit=(lock,),
+    )
+    if release.engine["options"].get("LLAMA_OPENSSL") == "ON" and "OpenSSL found" not in output:
+        raise LlamaCppError(
+            "server.tls needs OpenSSL 3 with its headers on this host and CMake found none. Nothing was changed. "
+            "Install it (macOS: brew install openssl@3), then run the play again."
+        )
+
+
+def _compile(release, cmake, progress, environment, lock):
+    def show(line):
+        ninja, make = NINJA_STEP.match(line), MAKE_STEP.match(line)
+        if ninja:
+            progress.update("compiling", int(ninja.group(1)), int(ninja.group(2)))
+        elif make:
+            progress.update("compiling", int(make.group(1)), 100)
+        else:
+            progress.heartbeat()
+
+    jobs = str(os.cpu_count() or 1)
+    commands.check(
+        [cmake, "--build", release.build_path, "--parallel", jobs, "--target", *release.engine["targets"]],
+        f"Compiling llama.cpp in {release.build_path}",
+        "What was compiled is kept and what served before is unchanged; run the play again to continue.",
+        on_line=show,
+        environment=environment,
+        inherit=(lock,),
+    )

@@ -1,0 +1,297 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""A client for the HTTP interface of one llama-server.
+
+``http.client`` is used directly: it never goes through a proxy, whatever the environment says, so a question
+asked of this machine stays on this machine. What the server answers when is from tools/server/server-http.cpp
+and server-context.cpp of llama.cpp 0c1e570: the port is bound before the model is loaded, so "connection refused"
+means no server; while loading, every path answers 503 even with a wrong key; then all but ``/health`` wants the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import urllib.parse
+
+from .api_keys import check_api_key
+from .errors import LlamaCppError
+
+CONNECT_SECONDS = 10.0
+EXCERPT_CHARACTERS = 300
+
+
+class ServerError(LlamaCppError):
+    """The server did not do what it was asked.
+
+    :ivar status: the HTTP status, None when there was no HTTP answer.
+    :ivar reason: what the server (or the system, when it was not reached) said, in its own words.
+    """
+
+    def __init__(self, text, status=None, reason=""):
+        super().__init__(text)
+        self.status = status
+        self.reason = reason
+
+
+class NotRunning(ServerError):
+    """Nobody listens at the address, or whoever did went away before answering."""
+
+
+class StillLoading(ServerError):
+    """The server is up and loads its model."""
+
+
+class NotAuthorised(ServerError):
+    """The server wants another API key than the one it was given."""
+
+
+class LlamaServer:
+    """One llama-server.
+
+    :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
+    :param api_key: the key itself, or None when the server has none.
+    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever.
+    :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
+
+    Every method raises ServerError or one of its kinds. Raises LlamaCppError when a parameter is unusable.
+    """
+
+    def __init__(self, base_url, api_key=None, timeout=30.0, ca_file=None):
+        self.base_url, self._https, self._host, self._port, self._prefix = _split_url(base_url)
+        self._api_key = check_api_key(api_key, "The API key") if api_key else None
+        self._timeout = timeout
+        self._tls = _tls_context(ca_file) if self._https else None
+
+    def health(self):
+        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody answers."""
+        try:
+            self._json("GET", "/health")
+        except StillLoading:
+            return "loading"
+        return "ready"
+
+    def props(self):
+        """What ``/props`` says: ``build_info`` (``b1-0c1e570``), ``model_path``, ``default_generation_settings`` …"""
+        return self._json("GET", "/props")
+
+    def models(self):
+        """The models on offer, as a list of dicts with at least ``id``."""
+        reply = self._json("GET", "/v1/models")
+        if not isinstance(reply.get("data"), list):
+            raise self._not_understood(json.dumps(reply))
+        return reply["data"]
+
+    def slots(self, model=None):
+        """What each slot does, as a list of dicts (``is_processing``, ``id_task``, ``next_token`` …).
+
+        Needs no slot, but the model: it wakes a server that sleeps. Old and odd servers may refuse it (501). A router
+        wants to know the ``model``, and does not load it for this.
+        """
+        path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
+        with self._open("GET", path) as response:
+            return self._parse(response.read().decode("utf-8", "replace"), list)
+
+    def complete(self, prompt, load=True, **options):
+        """The whole reply of ``/completion``, which puts ``prompt`` into no chat template.
+
+        Without ``load`` a router refuses (400) what it would have to load a model for; so do embed() and rerank().
+        """
+        reply = self._json("POST", "/completion" + _loading(load), {"prompt": prompt, **options})
+        if not isinstance(reply.get("content"), str):
+            raise self._not_understood(json.dumps(reply))
+        return reply
+
+    def embed(self, text, load=True, **options):
+        """The vector of ``text``, a list of numbers, by an embedding model."""
+        reply = self._json("POST", "/v1/embeddings" + _loading(load), {"input": text, **options})
+        data = reply.get("data")
+        vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
+        if not isinstance(vector, list) or not vector:
+            raise self._not_understood(json.dumps(reply))
+        return vector
+
+    def rerank(self, query, documents, load=True, **options):
+        """How well each of ``documents`` answers ``query``, as numbers in their order, by a rerank model."""
+        body = {"query": query, "documents": documents, **options}
+        reply = self._json("POST", "/v1/rerank" + _loading(load), body)
+        try:
+            scores = {result["index"]: result["relevance_score"] for result in reply["results"]}
+            return [scores[index] for index in range(len(documents))]
+        except (KeyError, TypeError):
+            raise self._not_understood(json.dumps(reply)) from None
+
+    def chat(self, messages, **options):
+        """The whole reply of ``/v1/chat/completions``; ``options`` are keys of the request (``max_tokens`` …)."""
+        reply = self._json("POST", "/v1/chat/completions", {"messages": messages, **options})
+        if not reply.get("choices"):
+            raise self._not_understood(json.dumps(reply))
+        return reply
+
+    def chat_stream(self, messages, **options):
+        """Like :meth:`chat`, but yields the dicts of the stream as they come; their ``delta`` adds up to the answer.
+
+        Closing the iterator closes the connection, on which the server stops working at the answer.
+        """
+        body = {"messages": messages, "stream": True, **options}
+        with self._open("POST", "/v1/chat/completions", body) as response:
+            for data in sse_data(response):
+                if data == "[DONE]":
+                    return
+                event = self._parse(data)
+                if "error" in event:
+                    raise self._refusal(_code(event) or response.status, event)
+                yield event
+        raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
+
+    def _json(self, method, path, body=None):
+        """The JSON object that the server answers to one request."""
+        with self._open(method, path, body) as response:
+            return self._parse(response.read().decode("utf-8", "replace"))
+
+    @contextlib.contextmanager
+    def _open(self, method, path, body=None):
+        """Send one request and lend its response, whose status is 2xx; any other answer is raised."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self._api_key:
+            headers["Authorization"] = "Bearer " + self._api_key
+        connection = self._connect()
+        try:
+            payload = None if body is None else json.dumps(body).encode("ascii")
+            connection.request(method, self._prefix + path, payload, headers)
+            response = connection.getresponse()
+            if not 200 <= response.status < 300:
+                raise self._refusal(response.status, response.read().decode("utf-8", "replace"))
+            yield response
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(error) from error
+        finally:
+            connection.close()
+
+    def _connect(self):
+        patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
+        if self._https:
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=patience, context=self._tls)
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
+        try:
+            connection.connect()
+        except ssl.SSLError as error:
+            connection.close()
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            raise ServerError(f"No trusted connection to {self.base_url}: {reason}.", reason=reason) from error
+        except OSError as error:
+            connection.close()
+            reason = error.strerror or str(error) or "timed out"
+            text = f"No server answers at {self.base_url} ({reason.lower()})."
+            raise NotRunning(text, reason=reason) from error
+        connection.sock.settimeout(self._timeout)
+        return connection
+
+    def _parse(self, text, kind=dict):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, kind):
+            raise self._not_understood(text)
+        return value
+
+    def _refusal(self, status, body):
+        """The error for an answer that says no; ``body`` is its text, or the object it was parsed into."""
+        reason = _reason(body) or http.client.responses.get(status, "no reason given")
+        if status == 503 and "loading" in reason.lower():
+            return StillLoading(f"{self.base_url} is up and still loads its model.", status, reason)
+        if status in (401, 403):
+            given = "refuses the API key it was given" if self._api_key else "wants an API key"
+            return NotAuthorised(f"{self.base_url} {given}: {reason}", status, reason)
+        return ServerError(f"{self.base_url} answered {status}: {reason}", status, reason)
+
+    def _failure(self, error):
+        """The error for a connection that was made and then failed."""
+        if isinstance(error, socket.timeout):
+            return ServerError(f"{self.base_url} sent nothing for {self._timeout:g} s, so it was given up.")
+        if isinstance(error, (ConnectionError, ssl.SSLError)):
+            text = (
+                f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
+                f"or does not speak {'https' if self._https else 'http'} on this port."
+            )
+            return NotRunning(text, reason=str(error))
+        return self._not_understood(str(error) or type(error).__name__)
+
+    def _not_understood(self, text):
+        excerpt = " ".join(text[:EXCERPT_CHARACTERS].split())
+        return ServerError(f"{self.base_url} does not answer like llama-server. It said: {excerpt or 'nothing'}")
+
+
+def _loading(load):
+    """The query that keeps a router from loading a model; other servers do not know it."""
+    return "" if load else "?autoload=0"
+
+
+def sse_data(stream):
+    """The ``data`` of each server-sent event in ``stream`` (a binary file), as text, as soon as it is complete.
+
+    Follows https://html.spec.whatwg.org/multipage/server-sent-events.html: several ``data`` lines of one event are
+    joined by a newline, lines starting with a colon are comments (llama-server sends them to keep a silent
+    connection open), an event without its final blank line is dropped.
+    Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
+    """
+    data = []
+    for chunk in iter(stream.readline, b""):
+        for line in chunk.splitlines():
+            field, _, value = line.decode("utf-8", "replace").partition(":")
+            if field == "data":
+                data.append(value.removeprefix(" "))
+            elif not line and data:
+                yield "\n".join(data)
+                data = []
+
+
+def _split_url(url):
+    """(the URL without what was too much, https?, host, port, path prefix)."""
+    if "@" in url or "?" in url or "#" in url:
+        raise LlamaCppError("The server URL must have no user, password, query or fragment; the key has its own place.")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):
+        raise LlamaCppError(f'The server URL "{url}" must look like http://127.0.0.1:8080 or https://host:8443.')
+    prefix = parts.path.rstrip("/").removesuffix("/v1")
+    https = parts.scheme == "https"
+    plain = f"{parts.scheme}://{parts.netloc}{prefix}"
+    return plain, https, parts.hostname, port or (443 if https else 80), prefix
+
+
+def _tls_context(ca_file):
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error
+
+
+def _code(event):
+    """The HTTP status inside an error that came after the stream had begun with 200, or None."""
+    error = event["error"]
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def _reason(body):
+    """The server's own words in an error body such as ``{"error": {"message": "Invalid API Key"}}``."""
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            return " ".join(body[:EXCERPT_CHARACTERS].split())
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return error["message"]
+    return error if isinstance(error, str) else json.dumps(error)[:EXCERPT_CHARACTERS]

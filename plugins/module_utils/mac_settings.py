@@ -1,0 +1,111 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What is changed of a Mac itself, only when its owner asks: the GPU's share of memory, and a start after a power cut.
+
+macOS forgets the share at every restart, so a job of launchd sets it at boot (man sysctl; /etc/sysctl.conf is not read
+any more). Its plist tells that the limit is ours: only then is it taken back when nobody asks for it any more.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, NamedTuple
+
+from . import commands, mac_hardware, mac_power, plist
+from .errors import LlamaCppError
+from .host import is_ours
+from .service_definition import Definition
+
+WIRED_LIMIT_PLIST = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
+OWNER = (0, 0)  # launchd takes no daemon that belongs to anybody but root:wheel
+
+REMEDY = "Run the play as a user who may become root."
+
+
+class Change(NamedTuple):
+    """Something to be put right, in the form that ``--diff`` prints, and what does it."""
+
+    diff: dict
+    make: Callable
+
+
+def sets_limit_at_boot(path):
+    """Whether a plist of this collection's is there that sets the limit."""
+    return os.path.exists(path) and is_ours(path)
+
+
+def converge(
+    *,
+    wired_limit_mb,
+    content,
+    autorestart,
+    path=WIRED_LIMIT_PLIST,
+    sysctl=mac_hardware.SYSCTL,
+    pmset=mac_power.PMSET,
+    check=False,
+):
+    """What the module ``mac_settings`` returns, for its options.
+
+    Raises LlamaCppError for a limit that this Mac cannot have, before anything is changed, and for what goes wrong.
+    """
+    changes = [*_limit(wired_limit_mb, content, Definition(path, 0o644, OWNER), sysctl)]
+    if autorestart:
+        changes += _autorestart(pmset)
+    if not check:
+        for change in changes:
+            change.make()
+    return {"changed": bool(changes), "diff": [change.diff for change in changes]}
+
+
+def _limit(wanted, content, definition, sysctl):
+    hardware, found = mac_hardware.read_hardware(sysctl), definition.content()
+    if wanted:
+        mac_hardware.check_wired_limit(wanted, hardware)
+        wrong = plist.problems(content, definition.path, "system")
+        if wrong:
+            raise LlamaCppError(f"{definition.path} would not be valid; nothing was changed: {'; '.join(wrong)}.")
+        if found != content:
+            yield Change(definition.diff(content), lambda: _write(definition, content))
+        for what, before, after in definition.deviations() if found == content else ():
+            yield Change(_diff(what, before, after), definition.correct_attributes)
+    elif not sets_limit_at_boot(definition.path):
+        return  # a limit that somebody else has set, or none
+    if hardware.wired_limit_mb != wanted:
+        name = mac_hardware.NAMES["wired_limit_mb"]
+        yield Change(_diff(name, hardware.wired_limit_mb, wanted), lambda: _set(sysctl, name, wanted))
+    if not wanted:  # last: a run that is killed before it knows by the plist what is left to do
+        yield Change(definition.diff(None), definition.remove)
+
+
+def _write(definition, content):
+    definition.prepare(content)
+    definition.commit()
+    definition.accept()
+
+
+def _set(sysctl, name, value):
+    what = f"{sysctl} {name}={value}"
+    commands.check([sysctl, f"{name}={value}"], what, REMEDY)
+    if mac_hardware.read_hardware(sysctl).wired_limit_mb != value:
+        raise LlamaCppError(f"{what} ended well, yet {name} is another. See what this Mac says: sysctl {name}")
+
+
+def _autorestart(pmset):
+    """A Mac that does not know the setting, such as one with a battery, has nothing to set."""
+    if _autorestart_is_off(pmset):
+        yield Change(_diff("autorestart (pmset)", 0, 1), lambda: _turn_autorestart_on(pmset))
+
+
+def _autorestart_is_off(pmset):
+    return mac_power.read_sources(pmset).get(mac_power.AC, {}).get("autorestart") == 0
+
+
+def _turn_autorestart_on(pmset):
+    command = [pmset, "-a", "autorestart", "1"]
+    commands.check(command, " ".join(command), REMEDY)
+    if _autorestart_is_off(pmset):
+        raise LlamaCppError(f"{' '.join(command)} ended well, yet the setting is off. See: {pmset} -g custom")
+
+
+def _diff(what, before, after):
+    return {"before_header": what, "after_header": what, "before": f"{before}\n", "after": f"{after}\n"}

@@ -1,0 +1,263 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""How much memory a model needs once llama-server has it loaded, and whether that is there.
+
+What is needed has three parts: the weights, the context (the KV cache), and the working memory of one batch. An
+engine that is installed is asked (:func:`measured`); its answer is that of the server's own ``--fit``. Before that
+they are worked out from the header of the GGUF file (:func:`estimated`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import NamedTuple
+
+from .errors import LlamaCppError
+from .mac_hardware import GIB, MIB, WIRED_LIMIT_KEY
+
+#: Defaults of llama-server (common/common.h, tools/server/server.cpp at 0c1e570).
+BATCH = 512  # tokens that are computed at once, --ubatch-size
+SLOTS = 4  # --parallel, with one context that they share
+MARGIN = GIB  # --fit-target: what it leaves free; with less it takes layers off the GPU
+SMALLEST_FITTED_CONTEXT = 4096  # --fit-ctx: how far it shortens a context that was not asked for
+CELLS = 256  # contexts are rounded up to a multiple of this (src/llama-context.cpp)
+
+F16, F32 = 2, 4  # bytes; the KV cache is F16, the states of recurrent layers and activations are F32
+
+#: The largest vocabulary in common use, for headers that leave its size to the list of tokens.
+LARGEST_VOCABULARY = 262144
+
+#: Architectures in which every layer keeps every token (src/models at 0c1e570). In the others some layers keep a
+#: window, a state or something compressed instead, so that a full cache in each is only an upper bound.
+FULL_CONTEXT = {
+    *("gemma", "granite", "granitemoe", "internlm2", "llama", "mistral3", "nemotron", "olmo", "olmoe", "phi2"),
+    *("qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "smollm3", "stablelm", "starcoder2"),
+}
+
+FIT_PARAMS = "llama-fit-params"
+FIT_PARAMS_SECONDS = 120
+
+
+class Need(NamedTuple):
+    """Bytes that a model takes at one size of its context."""
+
+    weights: int
+    context: int
+    working: int
+    exact: bool = True  # False: ``context`` is an upper bound
+
+    @property
+    def total(self):
+        return self.weights + self.context + self.working
+
+
+def estimated(info, context_size, parallel=None):
+    """What the model of a header needs with ``context_size`` tokens: a :class:`Need`, or None if that cannot be told.
+
+    Weights and context agree with the engine's own numbers. The working memory is an estimate, made to lie a little
+    above them (tests/unit/test_model_memory.py); it takes flash attention for granted, which is the default.
+
+    :param info: :class:`gguf.GgufInfo`.
+    :param context_size: tokens of all slots together, as llama-server's --ctx-size counts them.
+    :param parallel: number of slots; None leaves it to llama-server.
+    """
+
+    def value(key, default=None):
+        found = info.metadata.get(f"{info.architecture}.{key}")
+        return found if isinstance(found, int) and found > 0 else default
+
+    def known(key):
+        return f"{info.architecture}.{key}" in info.metadata
+
+    layers, embedding, heads = value("block_count"), value("embedding_length"), value("attention.head_count", 0)
+    if info.split or not (layers and embedding and known("attention.head_count")):
+        return None
+    # KV heads that differ between layers stand in a list, which the reader leaves out. No layer has more than heads.
+    kv_heads = value("attention.head_count_kv", heads)
+    head = embedding // heads if heads else 0  # a model that only recurs has none
+    elements = kv_heads * (value("attention.key_length", head) + value("attention.value_length", head))
+    slots = parallel or SLOTS
+    cells = _rounded(context_size) if parallel is None else slots * _rounded(context_size // slots)
+    wide = value("expert_feed_forward_length", value("feed_forward_length", 4 * embedding))
+    experts = value("expert_used_count", 0)
+    activations = (8 + 2 * experts) * embedding + 2 * wide * max(experts, 1)
+    logits = value("vocab_size", LARGEST_VOCABULARY) + 2 * embedding
+    return Need(
+        weights=info.size_needed,
+        context=layers * (cells * elements * F16 + slots * _state_elements(value, embedding, heads) * F32),
+        working=BATCH * max(F32 * logits, F32 * activations + F16 * (cells if parallel is None else cells // slots)),
+        exact=known("attention.head_count_kv") and info.architecture in FULL_CONTEXT,
+    )
+
+
+def _rounded(tokens):
+    return max(1, -(-tokens // CELLS)) * CELLS
+
+
+def _state_elements(value, embedding, heads):
+    """What one recurrent layer remembers of one slot (llama_hparams::n_embd_r and n_embd_s), 0 where none recurs."""
+    if value("wkv.head_size"):
+        return embedding * (value("token_shift_count", 2) + value("wkv.head_size"))
+    if value("shortconv.l_cache"):
+        return embedding * (value("shortconv.l_cache") - 1)
+    convolution = value("ssm.conv_kernel", 1) - 1
+    if value("kda.head_dim"):
+        head = value("kda.head_dim")
+        return heads * head * (3 * (convolution or 3) + head)
+    inner, state = value("ssm.inner_size", 0), value("ssm.state_size", 0)
+    return convolution * (inner + 2 * value("ssm.group_count", 0) * state) + state * inner
+
+
+def fit_params_beside(server):
+    """The path of the program that :func:`measured` runs, next to the llama-server binary, or None."""
+    path = os.path.join(os.path.dirname(server), FIT_PARAMS) if server else ""
+    return path if os.access(path, os.X_OK) else None
+
+
+def measured(program, model, context_size, parallel=None, device=None):
+    """What the engine itself says that ``model`` (a path) needs, as a :class:`Need`; no weights are loaded.
+
+    :param program: path of llama-fit-params, of the same build as the server.
+    :param device: name of the device that the server computes on, such as MTL0; None is the CPU.
+    :raises LlamaCppError: when it gives no answer, for example for a model that it cannot load.
+    """
+    options = {"model": model, "ctx-size": context_size, "parallel": parallel or SLOTS, "device": device or "none"}
+    command = [program, "--fit-print", "on"]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
+    environment["XDG_CONFIG_HOME"] = os.devnull  # no stray llama.cpp/config.ini
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=FIT_PARAMS_SECONDS,
+            check=False,
+            env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LlamaCppError(f"{program} does not work: {error}.") from error
+    rows = dict(_rows(done.stdout.decode("utf-8", "replace")))
+    numbers = rows.get(device or "Host")
+    if done.returncode or numbers is None:
+        raise LlamaCppError(f"{program} could not tell what {model} needs (exit status {done.returncode}).")
+    return Need(*(number * MIB for number in numbers))
+
+
+def _rows(text):
+    """(device, [model, context, compute] in MiB) of each line that ``--fit-print`` prints (common/fit.cpp)."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 4 and all(word.isdigit() for word in words[1:]):
+            yield words[0], [int(word) for word in words[1:]]
+
+
+UNCERTAIN = "It may fit all the same: what Metal allows on this Mac only the engine can tell, once it is built."
+
+
+class Fit(NamedTuple):
+    """Whether a model has room."""
+
+    fits: bool | None  # None: nobody can tell
+    needed: Need | None
+    words: str
+
+
+def judge(name, need_at, room, context_size=None, trained=None):
+    """Compare what a model needs with the :class:`mac_hardware.Room` there is, as a :class:`Fit`.
+
+    :param name: of the model, for the words.
+    :param need_at: function from a context size to a :class:`Need`.
+    :param context_size: as configured; None leaves it to llama-server, which takes what fits.
+    :param trained: the context size that the model was trained for, when it is known.
+    """
+    limit = room.bytes - MARGIN
+    context = context_size or min(trained or SMALLEST_FITTED_CONTEXT, SMALLEST_FITTED_CONTEXT)
+    need = need_at(context)
+    if need is None:
+        return unknown(name, "its header does not tell")
+    words = f"models.{name} needs {_needs(need, context)}; {_allows(room)}."
+    if need.total <= limit:
+        if context_size is None and trained:
+            words += f" context_size is not set: llama-server takes as many of {trained} tokens as fit."
+        return Fit(True, need, words)
+    smaller = _with_smaller_context(need_at, context, limit)
+    if _may_be_allowed(need.total, room):
+        return Fit(None, need, f"{words} {UNCERTAIN} {smaller}".rstrip())
+    if not need.exact and need.weights + need.working <= limit:
+        words += " It may fit all the same: only the engine can tell what this context takes."
+        return Fit(None, need, f"{words} {smaller}".rstrip())
+    return Fit(False, need, f"{words} {_remedies(need, room, smaller)}")
+
+
+def unknown(name, reason):
+    """The :class:`Fit` of a model of which it cannot be told what it needs, for that ``reason``."""
+    return Fit(None, None, f"models.{name}: what it needs is not known, since {reason}.")
+
+
+def too_large(name, size, room):
+    """The :class:`Fit` of a model whose file of ``size`` bytes leaves nothing for a context, or None."""
+    if size <= room.bytes - MARGIN:
+        return None
+    words = f"models.{name} needs {_gib(size)} GiB for its weights alone; {_allows(room)}."
+    if _may_be_allowed(size, room):
+        return Fit(None, Need(size, 0, 0), f"{words} {UNCERTAIN}")
+    return Fit(False, Need(size, 0, 0), f"{words} Choose a smaller quantisation.")
+
+
+def largest_that_fits(catalog, purpose, room):
+    """The short name of the largest model for a ``purpose`` that has room, or None.
+
+    Of a model that is not there yet only the size is known, so one counts whose weights leave as much again for its
+    context: 4096 tokens of the models with the largest cache for their size take less.
+
+    :param catalog: dicts with ``name``, ``bytes`` and ``purpose``.
+    """
+    fitting = [model for model in catalog if model["purpose"] == purpose and 2 * model["bytes"] <= room.bytes - MARGIN]
+    return max(fitting, key=lambda model: model["bytes"])["name"] if fitting else None
+
+
+def _may_be_allowed(needed, room):
+    return not room.certain and needed <= room.highest - MARGIN
+
+
+def _needs(need, context):
+    return (
+        f"{'' if need.exact else 'at most '}{_gib(need.total)} GiB (weights {_gib(need.weights)}, "
+        f"context_size {context} takes {_gib(need.context)}, working memory {_gib(need.working)})"
+    )
+
+
+def _allows(room):
+    of_all = f" of {_gib(room.total)}" if room.bytes != room.total else ""
+    return f"{room.where} {_gib(room.bytes)}{of_all} GiB, of which llama-server leaves {_gib(MARGIN)} free"
+
+
+def _with_smaller_context(need_at, context, limit):
+    """The sentence that names the largest context, of half the size or a half of that and so on, which fits, or ""."""
+    while context >= 2 * CELLS:
+        context //= 2
+        need = need_at(context)
+        if need.total <= limit:
+            return f"With context_size {context} it needs {_gib(need.total)} GiB and fits."
+        if need.weights > limit:
+            break
+    return ""
+
+
+def _remedies(need, room, smaller):
+    """What to do about a model that does not fit, the cheapest first."""
+    remedies = [smaller, "Or choose a smaller quantisation."] if smaller else ["Choose a smaller quantisation."]
+    raised = -(-(need.total + MARGIN) // MIB)
+    if raised * MIB <= room.highest:
+        remedies.append(
+            f"Or, on a Mac that does nothing else, allow Metal more of it with {WIRED_LIMIT_KEY}: {raised}, "
+            "then run the play again."
+        )
+    return " ".join(remedies)
+
+
+def _gib(size):
+    return "%.*f" % (1 if size >= GIB / 10 else 2, size / GIB)

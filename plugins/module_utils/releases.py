@@ -1,0 +1,115 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The releases of llama.cpp that are on a host: which there are, which one is current, which ones may go.
+
+How a release comes there is the subject of engine.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+
+from . import commands
+from .errors import LlamaCppError
+from .files import read_json
+
+SERVER = "llama-server"
+STAMP = "stamp.json"
+
+
+def directory_of(engine_dir, name):
+    """Where the release ``name`` is."""
+    return os.path.join(engine_dir, "releases", name)
+
+
+def server_of(engine_dir, name):
+    """The path of a release's llama-server."""
+    return os.path.join(directory_of(engine_dir, name), "bin", SERVER)
+
+
+def stamp_of(engine_dir, name):
+    """What is noted about a release, as a dict; empty when there is no such release."""
+    stamp = read_json(os.path.join(directory_of(engine_dir, name), STAMP)) if name else None
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def current_release(engine_dir):
+    """The name of the current release, or None."""
+    try:
+        return os.path.basename(os.readlink(os.path.join(engine_dir, "current")))
+    except OSError:
+        return None
+
+
+def build_info_of(server):
+    """What a llama-server says it is, in the form of ``/props.build_info`` (``b0-0c1e570``); None when it does not run.
+
+    ``--version`` prints "version: X (build N, commit H)", before mid-2026 "version: N (H)" (facts: llama.cpp
+    common/arg.cpp and tools/server at the pinned commit).
+    """
+    text = commands.output_of([server, "--version"]) or ""
+    match = re.search(r"\(build (\d+), commit ([^)\s]+)\)", text) or re.search(r"version: (\d+) \((\w+)\)", text)
+    return "b{}-{}".format(*match.groups()) if match else None
+
+
+def switch(engine_dir, name):
+    """Make the release ``name`` the current one, in one rename; returns whether it was another one before."""
+    if current_release(engine_dir) == name:
+        return False
+    temporary = tempfile.mkdtemp(prefix=".current.", dir=engine_dir)
+    try:
+        link = os.path.join(temporary, "current")
+        os.symlink(os.path.join("releases", name), link)
+        os.replace(link, os.path.join(engine_dir, "current"))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return True
+
+
+def installed(engine_dir):
+    """The names of all releases that are complete, the one that was installed or tested last first."""
+    try:
+        names = os.listdir(os.path.join(engine_dir, "releases"))
+    except OSError:
+        return []
+    stamps = {name: os.path.join(directory_of(engine_dir, name), STAMP) for name in names if not name.startswith(".")}
+    times = {name: os.stat(path).st_mtime_ns for name, path in stamps.items() if os.path.exists(path)}
+    return sorted(times, key=lambda name: (-times[name], name))
+
+
+def prune(engine_dir, keep, protected):
+    """Remove the oldest releases until ``keep`` are left; never the current one nor one in ``protected``.
+
+    A release loses its stamp first, so that what an interruption leaves of it counts as absent. Returns the names.
+    """
+    names = installed(engine_dir)
+    protected = {current_release(engine_dir), *protected}
+    free = [name for name in names if name not in protected]
+    surplus = free[max(0, keep - (len(names) - len(free))) :]
+    for name in surplus:
+        os.unlink(os.path.join(directory_of(engine_dir, name), STAMP))
+        shutil.rmtree(directory_of(engine_dir, name), ignore_errors=True)
+    return surplus
+
+
+def choose(engine_dir, wanted, previous):
+    """The release to go back to: ``wanted`` (a name, or its beginning if only one has it), else ``previous``.
+
+    Raises LlamaCppError, with the names there are, when it is not there.
+    """
+    current, names = current_release(engine_dir), installed(engine_dir)
+    there = "The releases on this host: {}. Nothing was changed.".format(
+        ", ".join(name + (" (current)" if name == current else "") for name in names) or "none"
+    )
+    if not wanted:
+        if previous not in names:
+            raise LlamaCppError(f"No release served before the current one, so there is none to go back to. {there}")
+        return previous
+    found = [wanted] if wanted in names else [name for name in names if name.startswith(wanted)]
+    if len(found) != 1:
+        what = "is not on this host" if not found else "is the beginning of more than one name"
+        raise LlamaCppError(f'The release "{wanted}" {what}. {there}')
+    return found[0]

@@ -1,0 +1,43 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Back to a release that is on the host already: no build, no download, and the same gates as for a new one."""
+
+from __future__ import annotations
+
+from . import releases, selftest, server_options
+from .files import read_json
+from .service_gate import HealthGate, text_of
+from .service_state import converge
+
+
+def roll_back(service, settings, wanted=None, check=False, report=lambda stage: None):
+    """Put the release ``wanted``, or the one that served before the current one, in service.
+
+    :param service: Launchd or Supervisor; None where no service was set up. One that is stopped stays so.
+    :param settings: ``gate``, as service_gate.HealthGate takes it, with a list of paths as ``files``, which stay as
+        they are; ``arguments`` of the server, which the release must know; ``selftest``: ``model``, ``answers`` and
+        ``device``.
+    :param wanted: a name, or its beginning.
+    :param check: only tell what would be done.
+    :returns: ``changed``, ``before`` and ``release`` (names), and ``gap`` (see service_gate).
+    :raises LlamaCppError: when it cannot be put in service; what served before serves.
+    """
+    gate, test = settings["gate"], settings["selftest"]
+    engine_dir = gate["engine_dir"]
+    before = releases.current_release(engine_dir)
+    name = releases.choose(engine_dir, wanted, (read_json(gate["record"]) or {}).get("previous"))
+    server = releases.server_of(engine_dir, name)
+    if name != before and not check:
+        report("asking the self-test's questions")
+        selftest.check_engine(server, test["model"], test["answers"], device=test["device"])
+    server_options.check(server, settings["arguments"])
+    found = {"changed": name != before, "before": before, "release": name, "gap": None}
+    if service is None:
+        if not check:
+            releases.switch(engine_dir, name)
+        return found
+    state = "started" if service.status()["running"] else "stopped"
+    files = {path: text_of(path) for path in gate["files"]}
+    wanted_gate = HealthGate({**gate, "release": name, "files": files}, report)
+    result = converge(service, state, check=check, gate=wanted_gate)
+    return {**found, **{key: result[key] for key in ("changed", "gap")}}

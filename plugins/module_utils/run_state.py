@@ -1,0 +1,93 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What one run of the service tells the next: how often the server ended too soon, and what may be left of it.
+
+The file is JSON and is read by ``llm-manager status``:
+
+``held``   whether the runner has given up starting the server
+``why``    the reason, in one line; null unless held
+``exits``  the fast exits in a row: [{"at": time, "seconds": how long it ran, "status": exit status, or minus a signal}]
+``child``  the running server: {"pid", "argv"}; null when there is none
+
+A service manager starts again what failed, never what ended with 0. So the count goes on only after a failure: a
+start after a hold, or after a stop, is one that somebody wanted, and has all its attempts.
+"""
+
+from __future__ import annotations
+
+from .files import read_json, write_json_atomically
+from .log_lines import now
+
+
+def why_held(path):
+    """Why the runner with the state file ``path`` holds still, as text; None when it does not."""
+    found = read_json(path)
+    return found.get("why") if isinstance(found, dict) and found.get("held") else None
+
+
+class RunState:
+    """The state in the file ``path``.
+
+    :param seconds: an exit within so many seconds of the start is a fast one.
+    :param limit: so many fast exits in a row are enough.
+    :param complain: called with a text when the file cannot be written, which must not stop the server.
+    """
+
+    def __init__(self, path, seconds, limit, complain):
+        self._path = path
+        self._seconds = seconds
+        self._limit = limit
+        self._complain = complain
+        self._child = None
+        found = read_json(path)
+        found = found if isinstance(found, dict) else {}
+        self._exits = [] if found.get("held") else list(found.get("exits") or [])
+        #: What ran when the file was last written, {"pid", "argv"}, or None.
+        self.predecessor = found.get("child")
+
+    def started(self, pid, argv):
+        self._child = {"pid": pid, "argv": argv}
+        self._save()
+
+    def lasted(self):
+        """The server has run long enough: what was before does not count any more."""
+        if self._exits:
+            self._exits = []
+            self._save()
+
+    def stopped(self):
+        """The server ended because it was to, or as if it was: with exit status 0."""
+        self._exits, self._child = [], None
+        self._save()
+
+    def failed(self, status, seconds, reason):
+        """The server ended by itself after ``seconds``. The reason to hold still, or None to be started again.
+
+        :param status: exit status, or minus the number of a signal.
+        :param reason: called without arguments for what the server said about it, as text.
+        """
+        self._child = None
+        if seconds >= self._seconds:
+            self._exits = []
+        else:
+            self._exits.append({"at": now(), "seconds": round(seconds, 3), "status": status})
+        why = None
+        if len(self._exits) >= self._limit:
+            why = (
+                f"the server ended {len(self._exits)} times in a row within {self._seconds:g} s of its start, "
+                f"the last time {ending(status)}: {reason()}"
+            )
+        self._save(why)
+        return why
+
+    def _save(self, why=None):
+        state = {"held": why is not None, "why": why, "exits": self._exits, "child": self._child}
+        try:
+            write_json_atomically(self._path, state)
+        except OSError as error:
+            self._complain(f"{self._path} cannot be written: {error.strerror}; fast exits are not counted")
+
+
+def ending(status):
+    """How a process ended, in words."""
+    return f"by signal {-status}" if status < 0 else f"with exit status {status}"

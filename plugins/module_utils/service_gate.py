@@ -1,0 +1,210 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What a changed service must pass to stay: a real answer. Otherwise what was proven before comes back.
+
+Beside the service's definition (service_definition.py) a change may have a release of the engine and files, such as
+the server's command line. They are put in place between stop and start, so that a server that crashes meanwhile comes
+back as it was. The record tells what last passed:
+
+``release``   the release that served; ``previous``: the one that served before it, for a rollback
+``files``     path -> text
+``health``    how it was asked
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+
+from . import releases
+from .errors import LlamaCppError
+from .files import exclusive, read_json, write_atomically, write_json_atomically
+from .server_health import check_server
+
+
+class OpenGate:
+    """No conditions: what a service manager keeps running is good enough."""
+
+    gap = None
+
+    def deviations(self):
+        """What would be put in place: [(what, before, after)], ready for a diff."""
+        return []
+
+    def unproven(self):
+        """Whether what is in place has not passed yet."""
+        return False
+
+    def stopping(self):
+        """The service that ran is about to be stopped."""
+
+    def commit(self):
+        """Put in place what is wanted."""
+
+    def prove(self, service):
+        """Wait until the server serves; raises LlamaCppError when it does not."""
+
+    def accept(self):
+        """Remember what is in place as proven."""
+
+    def go_back(self):
+        """Put back what was proven last; returns whether there is a difference."""
+        return False
+
+    def exclusively(self):
+        """A context in which nobody else changes the service."""
+        return contextlib.nullcontext()
+
+    def words(self):
+        """Sentences about what serves now."""
+        return []
+
+
+class HealthGate(OpenGate):
+    """The conditions that ``settings`` describe.
+
+    Keys: ``engine_dir``; ``release``, a name, or None to leave the release as it is; ``files``, path -> text;
+    ``record``, the path of the record; ``keep_releases``; ``health``, the keywords of server_health.check_server.
+
+    :param report: called with a few words at each stage.
+    """
+
+    def __init__(self, settings, report=lambda stage: None):
+        self._engine_dir = settings["engine_dir"]
+        self._release = settings.get("release")
+        self._files = settings["files"]
+        self._record_path = settings["record"]
+        self._keep = settings["keep_releases"]
+        self._health = settings["health"]
+        self._report = report
+        self._stopped_at = None
+        #: When nothing was served: {"began", "ended"} (seconds since 1970) and "seconds"; None when that never was.
+        self.gap = None
+
+    # -- what is ------------------------------------------------------------------------------------------------
+
+    def deviations(self):
+        found = [(path, text_of(path), text) for path, text in self._files.items()]
+        current = releases.current_release(self._engine_dir)
+        found.append((os.path.join(self._engine_dir, "current"), current or "", self._release or current or ""))
+        return [entry for entry in found if entry[1] != entry[2]]
+
+    def unproven(self):
+        return bool(self.deviations()) or _what_serves(self._record()) != self._in_place()
+
+    def _record(self):
+        record = read_json(self._record_path)
+        return record if isinstance(record, dict) else {}
+
+    def _in_place(self):
+        return releases.current_release(self._engine_dir), {path: text_of(path) for path in self._files}
+
+    # -- what is done -------------------------------------------------------------------------------------------
+
+    def stopping(self):
+        self._stopped_at = time.time()
+
+    def commit(self):
+        with self._as_owner():
+            self._put(self._release, self._files)
+
+    def prove(self, service):
+        """Ask the server a real question. It must be of the current release, and may not end before it answers."""
+
+        def look(state, seconds):
+            if state == "not running" and not service.status()["running"]:
+                raise LlamaCppError("llama-server ended before it was ready.")
+            if state == "ready":
+                self._serves()
+            else:
+                self._report("loading the model" if state == "loading" else "waiting for the server")
+
+        stamp = releases.stamp_of(self._engine_dir, releases.current_release(self._engine_dir))
+        check_server(**self._health, expected_build=stamp.get("build_info"), on_look=look)
+
+    def accept(self):
+        record, (release, files) = self._record(), self._in_place()
+        if record.get("release") != release:
+            record["previous"] = record.get("release")
+        record.update(release=release, files=files, health=self._health)
+        with self._as_owner():
+            write_json_atomically(self._record_path, record)
+            if releases.stamp_of(self._engine_dir, release):
+                releases.prune(self._engine_dir, self._keep, {record.get("previous")})
+
+    def go_back(self):
+        release, files = _what_serves(self._record())
+        if not release or not os.path.exists(releases.server_of(self._engine_dir, release)):
+            return False
+        changed = (release, files) != self._in_place()
+        with self._as_owner():
+            self._put(release, files)
+        self._health = self._record()["health"]
+        return changed
+
+    @contextlib.contextmanager
+    def exclusively(self):
+        with contextlib.ExitStack() as stack:
+            with self._as_owner():
+                stack.enter_context(exclusive(self._record_path + ".lock"))
+            yield
+
+    def words(self):
+        found = ["It answers, with the release %s." % releases.current_release(self._engine_dir)]
+        return found if self.gap is None else [*found, "Nothing was served for %.1f s." % self.gap["seconds"]]
+
+    @contextlib.contextmanager
+    def _as_owner(self):
+        """Root, whom only the service manager wants, acts as the owner of the engine, whose files these are."""
+        owner = os.stat(self._engine_dir)
+        if os.geteuid() != 0 or owner.st_uid == 0:
+            yield
+            return
+        group = os.getegid()
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
+
+    def _put(self, release, files):
+        for path, text in files.items():
+            if text_of(path) != text:
+                write_atomically(path, text, _mode_of(path))
+        if release:
+            releases.switch(self._engine_dir, release)
+
+    def _serves(self):
+        if self._stopped_at is not None:
+            now = time.time()
+            self.gap = {"began": self._stopped_at, "ended": now, "seconds": round(now - self._stopped_at, 2)}
+
+
+def open_gate(settings, report):
+    """The gate that ``settings`` describe; without any, one that is open."""
+    return HealthGate(settings, report) if settings else OpenGate()
+
+
+def text_of(path):
+    """What the file ``path`` holds; an empty text when there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _mode_of(path):
+    """The mode of a file that may be there."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return 0o644
+
+
+def _what_serves(record):
+    return record.get("release"), record.get("files")

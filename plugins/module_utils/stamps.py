@@ -1,0 +1,74 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What is known about a model file that was verified once, so that no later run has to read it again.
+
+Beside the models lies ``.llama_cpp/``; in it ``<filename>.json`` is the stamp of a file and ``<filename>.lock``
+its lock. A stamp speaks for the file only while size, time of last change and inode are those it recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from .files import read_json, write_json_atomically
+
+DIRECTORY = ".llama_cpp"
+
+
+class Stamp:
+    """The stamp of the file ``path``; a fact that it does not hold reads as None.
+
+    ``sha256``      of the content; None when nobody had a use for it yet
+    ``origin``      address or path it came from; None for a file that was found in place
+    ``revision``    the commit that Hugging Face named
+    ``placed``      whether this collection put the file there
+    ``gguf``        what its header says: architecture, context_length, parameters
+    """
+
+    def __init__(self, path):
+        directory, name = os.path.split(path)
+        self._path = path
+        self.directory = os.path.join(directory, DIRECTORY)
+        self._file = os.path.join(self.directory, name + ".json")
+        self.lock = os.path.join(self.directory, name + ".lock")
+        self.files = (self._file, self.lock)
+        content = read_json(self._file)
+        self._facts = content if isinstance(content, dict) else {}
+
+    def __getitem__(self, fact):
+        return self._facts.get(fact)
+
+    def holds(self):
+        """Whether the file still is the one that was stamped."""
+        try:
+            return all(self[fact] == value for fact, value in _identity(self._path).items())
+        except OSError:
+            return False
+
+    def is_ours(self):
+        """Whether the file, or the link, in the place is what this collection put there."""
+        is_our_link = os.path.islink(self._path) and os.readlink(self._path) == self["origin"]
+        return bool(self["placed"]) and (self.holds() or is_our_link)
+
+    def write(self, **facts):
+        """Stamp the file as it is now; facts that are not given stay as they were."""
+        self._facts.update(facts, **_identity(self._path))
+        write_json_atomically(self._file, self._facts)
+
+    def make_directory(self):
+        os.makedirs(self.directory, exist_ok=True)
+
+    def remove(self):
+        """Forget the file; the directory goes with its last stamp."""
+        for path in self.files:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.directory)
+        self._facts = {}
+
+
+def _identity(path):
+    status = os.stat(path)  # of the file itself, not of a link to it
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}

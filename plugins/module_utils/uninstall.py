@@ -1,0 +1,198 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Removes what the manifest says that the collection made, and nothing else.
+
+A look first decides about every path, so that check mode tells exactly what a real run does. Whatever was removed
+before an interruption is simply not there any more for the next run: the manifest goes last.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+from .errors import LlamaCppError
+from .files import exclusive
+from .host import is_ours
+from .manifest import parents_of, staging_of
+from .rotating_log import numbered, rotated_numbers
+from .service import open_service
+from .stamps import Stamp
+
+#: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
+TEMPORARY = "[a-z0-9_]{8}"
+
+
+class Uninstall:
+    """What removing an installation means now; :meth:`run` does it.
+
+    ``services``  those that are to be taken out, as service.py opens them
+    ``doomed``    the paths that are to be removed, in this order
+    ``kept``      models that stay because they may be used by whatever comes next
+    ``left``      path -> why it is not removed although it is named in, or lies below, what the collection made
+
+    :param manifest: a :class:`manifest.Manifest`.
+    :param purge_models: remove the models that the collection put there, too.
+    """
+
+    def __init__(self, manifest, purge_models=False):
+        self._manifest = manifest
+        self._purge_models = purge_models
+        self._made = manifest.entries()
+        self._protected = set()
+        self.services, self.doomed, self.kept, self.left = [], [], [], {}
+        # The watchdog before the server that it watches; the models before the directory of their stamps.
+        paths = [*sorted(self._of_kind("service"), reverse=True), *self._of_kind("model"), *sorted(self._made)]
+        for path in dict.fromkeys(paths):
+            entry = self._made[path]
+            getattr(self, "_look_at_" + entry["kind"])(path, entry)
+        self._staying = {*self.kept, *(path for path in self._of_kind("tree") if path in self._protected)}
+        if not self._staying:
+            self._doom(manifest.path, manifest.lock, *_temporaries(manifest.path))
+        for path in sorted(self._of_kind("directory"), key=_depth, reverse=True):
+            self._look_at_contents(path)
+        # A play that was killed while it made or removed the very first directory.
+        above = parents_of(manifest.path)
+        self._staged = [staging_of(directory) for directory in above if os.path.lexists(staging_of(directory))]
+        self.doomed += self._staged
+
+    def is_needed(self):
+        return bool(self.services or self.doomed)
+
+    def needs_root(self):
+        """Whether something of it was made by root and only root may remove it."""
+        if os.geteuid() == 0:
+            return False
+        return any(service.definition.owner for service in self.services) or any(
+            not os.access(os.path.dirname(path), os.W_OK) for path in self.doomed
+        )
+
+    def run(self):
+        """Take the services out, then remove everything. Raises LlamaCppError; the next run goes on from there."""
+        try:
+            if not os.path.lexists(self._manifest.path):
+                self._remove(self.doomed)
+                return
+            with exclusive(self._manifest.lock):
+                for service in self.services:
+                    service.clear()
+                self._remove_all()
+        except OSError as error:
+            raise LlamaCppError(
+                f"{error.filename} cannot be removed: {error.strerror}. What is left is still in "
+                f"{self._manifest.path}; put that right, then run the same again."
+            ) from error
+
+    def _remove_all(self):
+        home = [path for path in self.doomed if path in parents_of(self._manifest.path) and path not in self._staged]
+        last = {self._manifest.path, self._manifest.lock, *home}
+        self._remove(path for path in self.doomed if path not in last)
+        if self._staying:
+            self._manifest.write(self._noted_still())
+            return
+        if home:  # in one step, or there would be a moment with a directory that nobody knows of
+            top = min(home, key=_depth)
+            os.rename(top, staging_of(top))
+            self._remove([staging_of(top)])
+        else:
+            self._remove([self._manifest.path, self._manifest.lock])
+
+    def _remove(self, paths):
+        for path in paths:
+            if not os.path.lexists(path):
+                continue
+            if os.path.islink(path) or not os.path.isdir(path):
+                os.unlink(path)
+            elif path in self._made and self._made[path]["kind"] == "directory":
+                os.rmdir(path)
+            else:
+                shutil.rmtree(path)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    def _look_at_service(self, path, entry):
+        service = open_service({**entry, "definition": path})
+        if service.status()["installed"] or service.active():
+            self.services.append(service)
+        self._look_at_marked(path, entry)
+        self._doom(*service.definition.beside())
+
+    def _look_at_marked(self, path, _entry):
+        self._judge(path, not os.path.islink(path) and is_ours(path), "was made somebody else's: the mark is gone")
+
+    def _look_at_file(self, path, _entry):
+        self._judge(path, not os.path.islink(path) and os.path.isfile(path), "is no file any more")
+
+    def _look_at_link(self, path, _entry):
+        self._judge(path, os.path.islink(path), "is no link any more")
+
+    def _look_at_tree(self, path, _entry):
+        if path not in self._protected:
+            self._judge(path, not os.path.islink(path) and os.path.isdir(path), "is no directory any more")
+
+    def _look_at_log(self, path, entry):
+        self._look_at_file(path, entry)
+        if os.path.isdir(os.path.dirname(path)):
+            self._doom(*(numbered(path, number) for number in rotated_numbers(path)))
+
+    def _look_at_model(self, path, _entry):
+        """A model stays with its stamp unless it is to go; what is not ours stays without one."""
+        stamp = Stamp(path)
+        if stamp.is_ours() and not self._purge_models:
+            self.kept.append(path)
+            self._protected.add(stamp.directory)
+            return
+        if os.path.lexists(path):
+            self._judge(path, stamp.is_ours(), "was not put there by this collection, or was changed since")
+        self._doom(path + ".part", path + ".part.json", *stamp.files)
+
+    def _look_at_directory(self, path, _entry):
+        """Decided at the end, when it is known what goes."""
+
+    def _judge(self, path, goes, why_not):
+        if goes:
+            self._doom(path)
+        elif os.path.lexists(path):
+            self.left[path] = why_not
+        self._doom(*_temporaries(path))
+
+    def _doom(self, *paths):
+        self.doomed += [path for path in paths if os.path.lexists(path) and path not in self.doomed]
+
+    def _look_at_contents(self, path):
+        """A directory goes when all that is in it goes."""
+        if os.path.islink(path) or not os.path.isdir(path):
+            return
+        doomed = set(self.doomed)
+        staying = [entry for entry in map(path.__add__, map(os.sep.__add__, os.listdir(path))) if entry not in doomed]
+        if not staying:
+            self._doom(path)
+        for entry in staying:
+            if not any(known == entry or known.startswith(entry + os.sep) for known in self._accounted()):
+                self.left[entry] = "was not made by this collection"
+
+    def _accounted(self):
+        return {*self.left, *self._staying, *((self._manifest.path, self._manifest.lock) if self._staying else ())}
+
+    def _noted_still(self):
+        """The entries that outlive this with the models that stay: the directories that are still in use, too."""
+        still = {*self._staying, *self._of_kind("directory")} - set(self.doomed)
+        return {path: self._made[path] for path in still if os.path.lexists(path)}
+
+    def _of_kind(self, kind):
+        return [path for path, entry in self._made.items() if entry["kind"] == kind]
+
+
+def _depth(path):
+    return path.count(os.sep)
+
+
+def _temporaries(path):
+    """What a killed process left beside ``path`` of a file that was to replace it."""
+    directory, name = os.path.split(path)
+    pattern = re.compile(re.escape("." + name + ".") + TEMPORARY)
+    try:
+        return [os.path.join(directory, entry) for entry in os.listdir(directory) if pattern.fullmatch(entry)]
+    except OSError:
+        return []

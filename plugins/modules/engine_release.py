@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Manages the releases of llama.cpp on a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_release
+short_description: Build, adopt and switch releases of llama.cpp
+version_added: 0.1.0
+description:
+  - Keeps every build of llama.cpp in a directory of its own, named after its version and a fingerprint of
+    everything that changes the binaries (source, options, compiler, SDK, processor).
+  - A release whose server does not run counts as absent. The link C(current) is switched by a rename.
+options:
+  engine:
+    description: The part C(engine) of the plan that M(macos_setup.llm.resolve_plan) returns.
+    type: dict
+    required: true
+  engine_dir:
+    description: Directory that holds all releases.
+    type: path
+    required: true
+  system:
+    description: Kind of the host, as in the fact C(system).
+    type: str
+    required: true
+    choices: [Darwin, Linux]
+  state:
+    description:
+      - V(probed) only looks.
+      - V(present) compiles the release from O(source_dir), or links the programs of an existing engine.
+      - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
+      - V(current) makes it the current one in any case. Where it is served, the gate of the service does that.
+    type: str
+    default: probed
+    choices: [probed, present, ready, current]
+  source_dir:
+    description: Sources to compile, or unpacked programs. Needed for O(state=present) unless the engine exists already.
+    type: path
+  tool_dirs:
+    description: Directories in which CMake and Ninja are looked for before the usual ones.
+    type: list
+    elements: path
+    default: []
+  arguments:
+    description:
+      - llama-server arguments that the release must know. All unknown ones are named, with their successors.
+      - Checked whenever the release is there, before anything is changed.
+    type: list
+    elements: str
+    default: []
+  selftest:
+    description: Result of M(macos_setup.llm.engine_selftest), noted in the release.
+    type: dict
+  manifest:
+    description: Manifest of the installation, in which a release is noted before it is made.
+    type: path
+  bundle:
+    description: Bundle that an engine with the source C(bundle) is taken from; see M(macos_setup.llm.bundle).
+    type: path
+  progress_file:
+    description: Where progress is written; set by the action plugin.
+    type: path
+attributes:
+  check_mode:
+    description: Predicts the change, also on a host without the release.
+    support: full
+  diff_mode:
+    description: Shows which release is present and which is current.
+    support: full
+  idempotent:
+    description: A second run with the same engine and toolchain changes nothing.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
+"""
+
+EXAMPLES = r"""
+- name: See what of the wanted release is there
+  macos_setup.llm.engine_release:
+    engine: "{{ plan.engine }}"
+    engine_dir: /opt/llm/engine
+    system: Linux
+  register: release
+
+- name: Compile it
+  macos_setup.llm.engine_release:
+    state: present
+    engine: "{{ plan.engine }}"
+    engine_dir: /opt/llm/engine
+    system: Linux
+    source_dir: /opt/llm/engine/src
+"""
+
+RETURN = r"""
+release:
+  description: The release that the engine asks for.
+  returned: success
+  type: dict
+  contains:
+    name: {description: Version and fingerprint., type: str, sample: 0c1e570-3f1a9b2c4d5e}
+    path: {description: Its directory., type: str}
+    server: {description: Its llama-server., type: str}
+    usable: {description: Whether it is complete and runs., type: bool}
+    why_not: {description: Why it is not usable., type: str}
+    build_info: {description: What its server says it is., type: str, sample: b0-0c1e570-3f1a9b2c4d5e}
+    selftested: {description: Whether it has passed the self-test; in check mode, whether it would have., type: bool}
+    current: {description: Whether it is the one in use., type: bool}
+    serving: {description: Name of the one in use., type: str}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils import engine, engine_build, releases, server_options
+from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+
+
+def ensure(release, params, check_mode):
+    """Bring the release into the asked-for state; returns whether that is a change."""
+    before = release.state()
+    if params["arguments"] and before["usable"]:
+        server_options.check(release.program(), params["arguments"])
+    if params["state"] == "probed":
+        return False
+    if params["state"] in ("ready", "current"):
+        return _ready(release, before, params, check_mode)
+    if before["usable"]:
+        return False
+    if not check_mode:
+        Manifest(params["manifest"]).note({release.path: "tree"})
+        if release.engine["source"] == engine.BUNDLE:
+            release.unpack(Bundle(params["bundle"]))
+        elif release.engine["source"] in engine.ADOPTED:
+            release.install(engine.existing_programs(release.engine))
+        elif release.engine["source"] == "release":
+            release.install(engine.prebuilt_programs(params["source_dir"]))
+        else:
+            progress = Progress(params["progress_file"], subject=f"llama.cpp {engine.label(release.engine)}")
+            engine_build.build(release, params["source_dir"], progress, params["tool_dirs"])
+    return True
+
+
+def _ready(release, before, params, check_mode):
+    switch = params["state"] == "current" or releases.current_release(release.engine_dir) is None
+    pending = params["selftest"] is not None, switch and not before["current"]
+    if not check_mode and any(pending):
+        if not before["usable"]:
+            raise LlamaCppError(
+                "{} cannot be put in service: {}. Nothing was changed.".format(release.name, before["why_not"])
+            )
+        if pending[0]:
+            release.note_selftest(params["selftest"])
+        if switch:
+            releases.switch(release.engine_dir, release.name)
+    # In check mode there is no self-test whose result could be given.
+    return any(pending) or (check_mode and params["state"] == "ready" and not before["selftested"])
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "engine": {"type": "dict", "required": True},
+            "engine_dir": {"type": "path", "required": True},
+            "system": {"type": "str", "required": True, "choices": ["Darwin", "Linux"]},
+            "state": {"type": "str", "default": "probed", "choices": ["probed", "present", "ready", "current"]},
+            "source_dir": {"type": "path"},
+            "tool_dirs": {"type": "list", "elements": "path", "default": []},
+            "arguments": {"type": "list", "elements": "str", "default": []},
+            "selftest": {"type": "dict"},
+            "manifest": {"type": "path"},
+            "bundle": {"type": "path"},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        release = engine.Release(module.params["engine"], module.params["engine_dir"], module.params["system"])
+        before = _look(release)
+        changed = ensure(release, module.params, module.check_mode)
+        after = _look(release)
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
+    told = after
+    if module.check_mode and changed:
+        ready = module.params["state"] in ("ready", "current")
+        after = {**before, "usable": True, "selftested": ready or before["selftested"]}
+        if module.params["state"] == "current" or (ready and not before["serving"]):
+            after["serving"] = release.name
+        told = {**told, "selftested": after["selftested"]}
+    module.exit_json(
+        changed=changed,
+        release={"name": release.name, "path": release.path, "server": release.program(), **told},
+        diff={side: _picture(release, look) for side, look in (("before", before), ("after", after))},
+    )
+
+
+def _look(release):
+    return {**release.state(), "serving": releases.current_release(release.engine_dir)}
+
+
+def _picture(release, look):
+    return "{}: {}{}\ncurrent: {}\n".format(
+        release.name,
+        "present" if look["usable"] else "absent",
+        ", passed the self-test" if look["selftested"] else "",
+        look["serving"] or "none",
+    )
+
+
+if __name__ == "__main__":
+    main()

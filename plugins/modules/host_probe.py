@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Looks at a host before anything is changed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_probe
+short_description: See which programs a host has and which commands are taken
+version_added: 0.1.0
+description:
+  - Looks for programs in the search path and where a non-login shell does not look, such as Homebrew's directories.
+  - Looks whether a command name is taken by a program that does not belong to the collection.
+options:
+  programs:
+    description: Names of the programs to look for.
+    type: list
+    elements: str
+    default: []
+  commands:
+    description: Names of the commands that are to be installed.
+    type: list
+    elements: str
+    default: []
+  bin_dir:
+    description: Directory that the commands are to be installed in.
+    type: path
+    required: true
+  launchd:
+    description: Where launchd runs jobs of this user, or could; for a host that has launchd.
+    type: dict
+    suboptions:
+      launchctl:
+        description: Path of launchctl. Where there is none, nothing is loaded.
+        type: path
+        required: true
+      labels:
+        description: Labels of the jobs.
+        type: list
+        elements: str
+        required: true
+      home:
+        description: Home of the user whose jobs they are.
+        type: path
+        required: true
+      domains:
+        description: The domains that the jobs may live in, in the order in which they are wanted.
+        type: list
+        elements: str
+        required: true
+      elsewhere:
+        description: The V(domains) and the V(directory) of the plists in which the jobs are not to be.
+        type: dict
+        required: true
+attributes:
+  check_mode:
+    description: The module only looks.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+  idempotent:
+    description: Nothing is ever changed.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
+"""
+
+EXAMPLES = r"""
+- name: See what the host has
+  macos_setup.llm.host_probe:
+    programs: [brew, cmake]
+    commands: [llm]
+    bin_dir: /Users/sam/.local/bin
+  register: host
+"""
+
+RETURN = r"""
+programs:
+  description: Absolute path of each program, or null.
+  returned: success
+  type: dict
+  sample: {brew: /opt/homebrew/bin/brew, cmake: null}
+foreign:
+  description: Path of the program that takes a command's name, or null.
+  returned: success
+  type: dict
+  sample: {llm: /opt/homebrew/bin/llm}
+domain:
+  description:
+    - The domain of the jobs, namely the one in which they are loaded, else the first of the wanted ones that exists,
+      else the last. Where there is no launchctl, the first.
+  returned: when O(launchd) is given
+  type: str
+  sample: gui/501
+elsewhere:
+  description: The jobs that are where they are not to be, in the opposite order of their labels.
+  returned: when O(launchd) is given
+  type: list
+  elements: dict
+  sample: [{label: com.llama.server, plist: /Library/LaunchDaemons/com.llama.server.plist, domain: system}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils import commands, host
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+
+LAUNCHD = {
+    "launchctl": {"type": "path", "required": True},
+    "labels": {"type": "list", "elements": "str", "required": True},
+    "home": {"type": "path", "required": True},
+    "domains": {"type": "list", "elements": "str", "required": True},
+    "elsewhere": {"type": "dict", "required": True},
+}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "programs": {"type": "list", "elements": "str", "default": []},
+            "commands": {"type": "list", "elements": "str", "default": []},
+            "bin_dir": {"type": "path", "required": True},
+            "launchd": {"type": "dict", "options": LAUNCHD},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    result = {
+        "programs": {name: commands.find(name) for name in given["programs"]},
+        "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
+    }
+    try:
+        result.update(_places(given["launchd"]) if given["launchd"] else {})
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+def _places(given):
+    launchctl, elsewhere = Launchctl(given["launchctl"]), given["elsewhere"]
+    labels = given["labels"]
+    return {
+        "domain": domain_of(launchctl, labels, given["domains"]),
+        "elsewhere": jobs_of(launchctl, labels[::-1], elsewhere["domains"], elsewhere["directory"], given["home"]),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: launchd_service
+short_description: Runs a job under launchd, in a domain that is named
+description:
+  - Installs a property list and brings its job to a state, with launchctl's modern verbs only
+    (enable, bootstrap, bootout, kickstart, print).
+  - The order of a change is bootout, wait until the label is free, replace the plist, enable, bootstrap, prove. Proof
+    is a process that keeps its process id. If the job does not stay up with the new plist, the previous one is put
+    back and started, and the module still fails.
+  - Whether a restart is needed is decided by what launchd has loaded, not by whether the file changed in this run, so
+    a play that was killed in between is completed by the next one.
+  - A failure tells the code, its meaning, which of the known causes was found, the last exit code, the cause that the
+    server's log names, and the end of the log.
+version_added: 1.0.0
+author:
+  - contributors to macos_setup.llm (@macos-setup-llm)
+attributes:
+  check_mode:
+    description:
+      - Tells what would be done and does none of it.
+      - Works where neither the job nor launchctl exists yet; nothing is loaded then.
+    support: full
+  diff_mode:
+    description: Shows the change of the plist, of its owner and mode, of O(enabled), and of the state.
+    support: full
+  idempotent:
+    description: A second run changes nothing, except with O(state=restarted), which restarts each time it is asked.
+    support: partial
+options:
+  label:
+    description: The job's label. The plist's C(Label) and file name must agree with it.
+    type: str
+    required: true
+  plist:
+    description:
+      - Path of the property list.
+      - launchd loads plists from C(~/Library/LaunchAgents) at login and from C(/Library/LaunchDaemons) at boot.
+    type: path
+    required: true
+  content:
+    description:
+      - The whole property list as text. It is checked strictly, key by key, before anything is touched; the file is
+        replaced only when it differs. Its mode becomes 0644, in the domain V(system) its owner root:wheel.
+      - If omitted, the file is taken as it is.
+    type: str
+  domain:
+    description:
+      - Where the job lives. V(system) for a daemon that serves before anyone logs in; V(gui/UID) for an agent of a
+        user who is logged in at the screen; V(user/UID) for an agent of a user who is not.
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) - the job is loaded and its process runs, with this plist.
+      - V(stopped) - the job is not loaded. launchd loads it again at the next boot or login, unless O(enabled=false).
+      - V(restarted) - as V(started), and the process was started by this task.
+      - V(absent) - the job is not loaded and its plist is removed.
+    type: str
+    choices: [started, stopped, restarted, absent]
+    default: started
+  enabled:
+    description:
+      - Whether launchd may load the job by itself, at boot or login.
+      - If omitted, starting a job allows it, since launchd refuses a disabled one, and stopping it leaves that alone.
+      - With V(false) and O(state=started), the job runs now and is not loaded at the next boot or login.
+    type: bool
+  launchctl:
+    description: Path of launchctl. It is never looked for anywhere else.
+    type: path
+    default: /bin/launchctl
+  settle:
+    description:
+      - Seconds during which a started job must keep its process id.
+      - If omitted, as long as C(ThrottleInterval) in the plist says (10 if it does not), because a job that fails at
+        once is started again after that time.
+    type: float
+  log_file:
+    description:
+      - Log of the llama-server that the job runs, from which a failure tells the cause.
+      - What the job printed (C(StandardErrorPath) in the plist) is shown in any case.
+    type: path
+  gate:
+    description:
+      - What a changed service must pass to stay as it is, a real answer of its server. Otherwise what was proven before
+        is put back, and the task fails. What is put in place with the service belongs to it too.
+      - C(engine_dir), C(release) (made the current one, unless null), C(files) (texts by path), C(record) (path of what
+        was proven last), C(keep_releases), and C(health), options of M(macos_setup.llm.llama_server_health).
+      - If omitted, a service that keeps running is good enough.
+    type: dict
+  manifest:
+    description: Manifest of the installation, in which the service is noted before it is made.
+    type: path
+  progress_file:
+    description: Where to write the stage that the task is in, for whoever shows progress.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Serve from boot on, before anyone logs in
+  become: true
+  macos_setup.llm.launchd_service:
+    label: com.llama.server
+    plist: /Library/LaunchDaemons/com.llama.server.plist
+    content: "{{ lookup('ansible.builtin.template', 'com.llama.server.plist.j2') }}"
+    domain: system
+    log_file: /var/log/llm/llama-server.log
+
+- name: Remove the agent of the user who is logged in
+  macos_setup.llm.launchd_service:
+    label: com.llama.server
+    plist: "{{ ansible_facts.user_dir }}/Library/LaunchAgents/com.llama.server.plist"
+    domain: "gui/{{ ansible_facts.user_uid }}"
+    state: absent
+"""
+
+RETURN = r"""
+state:
+  description: The state V(before) and V(after) the task, each V(running), V(stopped) or V(absent).
+  returned: success
+  type: dict
+  sample: {before: absent, after: running}
+pid:
+  description: The job's process id; V(null) when it does not run, and in check mode when it would be a new one.
+  returned: success
+  type: int
+gap:
+  description:
+    - When nothing was served, from the stop of the old server until the new one was ready, in seconds since 1970; and
+      how long that was. V(null) unless a running server was replaced through a O(gate).
+  returned: success
+  type: dict
+  sample: {began: 1790000000.1, ended: 1790000003.2, seconds: 3.1}
+verified:
+  description: Whether all that can be told was told; false when only a run that is not in check mode can.
+  returned: success
+  type: bool
+step:
+  description: What was done, or in check mode would be; V(null) for nothing.
+  returned: success
+  type: str
+  sample: replace
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import STATES, converge, reporter
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "label": {"type": "str", "required": True},
+            "plist": {"type": "path", "required": True},
+            "content": {"type": "str"},
+            "domain": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": list(STATES), "default": "started"},
+            "enabled": {"type": "bool"},
+            "launchctl": {"type": "path", "default": "/bin/launchctl"},
+            "settle": {"type": "float"},
+            "log_file": {"type": "path"},
+            "gate": {"type": "dict"},
+            "manifest": {"type": "path"},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    report = reporter(given["progress_file"], given["label"])
+    try:
+        service = Launchd(
+            given["label"],
+            given["plist"],
+            given["domain"],
+            given["launchctl"],
+            settle=given["settle"],
+            enabled=given["enabled"],
+            report=report,
+        )
+        if given["state"] != "absent" and not module.check_mode:
+            entry = {"kind": "service", "manager": "launchd", "name": given["label"]}
+            entry.update(domain=given["domain"], launchctl=given["launchctl"])
+            Manifest(given["manifest"]).note({given["plist"]: entry})
+        result = converge(
+            service,
+            given["state"],
+            given["content"],
+            check=module.check_mode,
+            log_file=given["log_file"],
+            gate=open_gate(given["gate"], report),
+        )
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

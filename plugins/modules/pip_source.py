@@ -1,0 +1,105 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Fetches a pinned source distribution from the package index."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pip_source
+short_description: Fetch a pinned source distribution from the host's package index
+version_added: 0.1.0
+description:
+  - Downloads one source distribution with the host's own pip configuration and verifies its hash.
+  - Nothing of the distribution is executed and no build dependency is installed.
+options:
+  package:
+    description: Name of the package.
+    type: str
+    required: true
+  version:
+    description: Version of the package.
+    type: str
+    required: true
+  sha256:
+    description: SHA-256 that the file must have.
+    type: str
+    required: true
+  dest:
+    description: Existing directory that the file is put in.
+    type: path
+    required: true
+  progress_file:
+    description: Where progress is written; set by the action plugin.
+    type: path
+attributes:
+  check_mode:
+    description: Says whether a file would be downloaded.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+  idempotent:
+    description: A file that is there with the right hash is not fetched again.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
+"""
+
+EXAMPLES = r"""
+- name: Fetch the source
+  macos_setup.llm.pip_source:
+    package: llama-cpp-python
+    version: 0.3.36
+    sha256: 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+    dest: /opt/llm/engine/src
+"""
+
+RETURN = r"""
+path:
+  description: The downloaded file.
+  returned: success, and in check mode when it is there
+  type: str
+root:
+  description: The directory that it unpacks into.
+  returned: success, and in check mode when it is there
+  type: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.files import sha256_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "package": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
+            "sha256": {"type": "str", "required": True},
+            "dest": {"type": "path", "required": True},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = {key: module.params[key] for key in ("package", "version", "sha256")}
+    dest = module.params["dest"]
+    path = pip_source.downloaded(wanted["package"], wanted["version"], dest) if os.path.isdir(dest) else None
+    present = path is not None and sha256_of(path) == wanted["sha256"]
+    if not present and module.check_mode:
+        module.exit_json(changed=True)
+    if not present:
+        try:
+            progress = Progress(module.params["progress_file"], subject=wanted["package"])
+            path = pip_source.fetch(directory=dest, progress=progress, **wanted)
+        except LlamaCppError as error:
+            module.fail_json(msg=str(error))
+    module.exit_json(changed=not present, path=path, root=pip_source.root_of(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: resolve_plan
+short_description: Read, check and resolve the configuration of a llama.cpp server
+version_added: 0.1.0
+description:
+  - Reads the configuration file on the controller, lays the variables of the host over it, checks the result
+    against its JSON Schema and the rules between its keys, and resolves it into the plan of this host.
+  - The lock file beside the configuration file, C(llm_config.lock.json) for C(llm_config.json), tells revision, size
+    and SHA-256 of the models for which the configuration does not.
+  - All errors are reported at once. Nothing on the host is read or changed.
+  - Strings in the file are data; text in double braces is never evaluated.
+options:
+  config_file:
+    description: Path of the configuration file on the controller.
+    type: path
+    required: true
+  overrides:
+    description:
+      - Values that are laid over the file for this host, nested like the file.
+      - The variables C(llama_cpp_<key>), one for each key of C(llm_settings), win over these.
+    type: dict
+    default: {}
+  host:
+    description: What is known of the host, namely C(system), C(architecture), C(home), C(user) and C(uid).
+    type: dict
+    required: true
+  renew_lock:
+    description: Leave out what the lock file says, because it is to be written anew.
+    type: bool
+    default: false
+requirements:
+  - jsonschema, where Ansible runs
+attributes:
+  check_mode:
+    description: The module changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: none
+author:
+  - contributors to macos_setup.llm (@macos-setup)
+"""
+
+EXAMPLES = r"""
+- name: Load, check and resolve the configuration
+  macos_setup.llm.resolve_plan:
+    config_file: "{{ playbook_dir }}/llm_config.json"
+    host:
+      system: Darwin
+      architecture: arm64
+      home: /Users/sam
+      user: sam
+      uid: 501
+  register: resolved
+"""
+
+RETURN = r"""
+plan:
+  description: Everything that the later stages need to know, without secrets.
+  returned: success
+  type: dict
+"""

@@ -1,0 +1,180 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: supervisor_service
+short_description: Runs one program under its own supervisord
+description:
+  - Installs the configuration of a supervisord that looks after one program, and brings that program to a state.
+  - The order of every change is stop, replace the file, start, prove. If the program does not stay up with the new
+    configuration, the previous one is put back and started, and the module still fails.
+  - Whether a restart is needed is decided by what supervisord runs, not by whether the file changed in this run, so a
+    play that was killed in between is completed by the next one.
+  - A program that outlived its supervisord is found and ended before a new one is started.
+version_added: 1.0.0
+author:
+  - contributors to macos_setup.llm (@macos-setup-llm)
+attributes:
+  check_mode:
+    description: Tells what would be done and does none of it; works on a host where nothing is installed yet.
+    support: full
+  diff_mode:
+    description: Shows the change of the configuration and of the state.
+    support: full
+  idempotent:
+    description: A second run changes nothing, except with O(state=restarted), which restarts each time it is asked.
+    support: partial
+options:
+  name:
+    description: The program's name, as in the section C([program:NAME]).
+    type: str
+    required: true
+  config:
+    description: Path of the configuration file.
+    type: path
+    required: true
+  content:
+    description:
+      - The whole configuration. The file is replaced only when it differs.
+      - If omitted, the file is taken as it is.
+    type: str
+  supervisord:
+    description: Path of the C(supervisord) program.
+    type: path
+    required: true
+  state:
+    description:
+      - V(started) - the program runs, with this configuration.
+      - V(stopped) - the program does not run.
+      - V(restarted) - as V(started), and it was started by this task.
+      - V(absent) - neither the program nor its supervisord runs, and the configuration is removed.
+    type: str
+    choices: [started, stopped, restarted, absent]
+    default: started
+  settle:
+    description:
+      - Seconds during which a started program must keep its process id.
+      - If omitted, as long as C(startsecs) in the configuration says.
+    type: float
+  log_file:
+    description:
+      - Log of the llama-server that the program runs, from which a failure tells the cause.
+      - What supervisord caught of the program's own output is shown in any case.
+    type: path
+  gate:
+    description:
+      - What a changed service must pass to stay as it is, a real answer of its server. Otherwise what was proven before
+        is put back, and the task fails. What is put in place with the service belongs to it too.
+      - C(engine_dir), C(release) (made the current one, unless null), C(files) (texts by path), C(record) (path of what
+        was proven last), C(keep_releases), and C(health), options of M(macos_setup.llm.llama_server_health).
+      - If omitted, a service that keeps running is good enough.
+    type: dict
+  manifest:
+    description: Manifest of the installation, in which the service is noted before it is made.
+    type: path
+  progress_file:
+    description: Where to write the stage that the task is in, for whoever shows progress.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Run llama-server
+  macos_setup.llm.supervisor_service:
+    name: llama-server
+    config: /srv/llm/service/supervisord.conf
+    content: "{{ lookup('ansible.builtin.template', 'supervisord.conf.j2') }}"
+    supervisord: /srv/llm/tools/bin/supervisord
+
+- name: Stop it and leave no trace of it
+  macos_setup.llm.supervisor_service:
+    name: llama-server
+    config: /srv/llm/service/supervisord.conf
+    supervisord: /srv/llm/tools/bin/supervisord
+    state: absent
+"""
+
+RETURN = r"""
+state:
+  description: The state V(before) and V(after) the task, each V(running), V(stopped) or V(absent).
+  returned: success
+  type: dict
+  sample: {before: absent, after: running}
+pid:
+  description: The program's process id; V(null) when it does not run, and in check mode when it would be a new one.
+  returned: success
+  type: int
+gap:
+  description:
+    - When nothing was served, from the stop of the old server until the new one was ready, in seconds since 1970; and
+      how long that was. V(null) unless a running server was replaced through a O(gate).
+  returned: success
+  type: dict
+  sample: {began: 1790000000.1, ended: 1790000003.2, seconds: 3.1}
+verified:
+  description: Whether all that can be told was told; false when only a run that is not in check mode can.
+  returned: success
+  type: bool
+step:
+  description: What was done, or in check mode would be; V(null) for nothing.
+  returned: success
+  type: str
+  sample: start
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import STATES, converge, reporter
+from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor import Supervisor
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "config": {"type": "path", "required": True},
+            "content": {"type": "str"},
+            "supervisord": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": list(STATES), "default": "started"},
+            "settle": {"type": "float"},
+            "log_file": {"type": "path"},
+            "gate": {"type": "dict"},
+            "manifest": {"type": "path"},
+            "progress_file": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    report = reporter(given["progress_file"], given["name"])
+    service = Supervisor(
+        given["name"],
+        given["config"],
+        given["supervisord"],
+        settle=given["settle"],
+        report=report,
+    )
+    try:
+        if given["state"] != "absent" and not module.check_mode:
+            entry = {"kind": "service", "manager": "supervisor", "program": given["name"]}
+            Manifest(given["manifest"]).note({given["config"]: {**entry, "supervisord": given["supervisord"]}})
+        result = converge(
+            service,
+            given["state"],
+            given["content"],
+            check=module.check_mode,
+            log_file=given["log_file"],
+            gate=open_gate(given["gate"], report),
+        )
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

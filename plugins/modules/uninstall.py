@@ -1,0 +1,126 @@
+#!/usr/bin/python
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Removes what the collection made on a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: uninstall
+short_description: Remove what the collection made
+version_added: 0.1.0
+description:
+  - Takes the services out and removes what the manifest of the installation names, and nothing else. The manifest was
+    written while all of it was made, so the configuration may have changed since.
+  - A file of ours that does not bear the mark of the collection any more is left, and so is every directory that holds
+    something the collection did not make.
+options:
+  manifest:
+    description: The manifest of the installation, C(manifest.json) in its directory.
+    type: path
+    required: true
+  purge_models:
+    description: Remove the models that the collection put in place, too. A model of somebody else always stays.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Says what would be removed.
+    support: full
+  diff_mode:
+    description: Lists what is removed.
+    support: full
+  idempotent:
+    description: A second run finds nothing to remove.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
+"""
+
+EXAMPLES = r"""
+- name: Remove everything but the models
+  macos_setup.llm.uninstall:
+    manifest: /opt/llm/manifest.json
+"""
+
+RETURN = r"""
+removed:
+  description: Paths that are removed; a tree by its top alone.
+  returned: success
+  type: list
+  elements: str
+kept:
+  description: Models that stay, and the manifest with them, so that they can still be removed.
+  returned: success
+  type: list
+  elements: str
+left:
+  description: By path, why it was not removed although it lies among what the collection made.
+  returned: success
+  type: dict
+needs_root:
+  description: Whether something of it can only be removed by root.
+  returned: success
+  type: bool
+msg:
+  description: The same for people.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "manifest": {"type": "path", "required": True},
+            "purge_models": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        uninstall = Uninstall(Manifest(module.params["manifest"]), module.params["purge_models"])
+        needed, needs_root = uninstall.is_needed(), uninstall.needs_root()
+        if needed and not module.check_mode:
+            uninstall.run()
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
+    services = [f"service {service.name}" for service in uninstall.services]
+    module.exit_json(
+        changed=needed,
+        removed=uninstall.doomed,
+        kept=uninstall.kept,
+        left=uninstall.left,
+        needs_root=needs_root,
+        msg=summary(uninstall, module),
+        diff={
+            "before_header": "made by macos_setup.llm",
+            "after_header": "made by macos_setup.llm",
+            "before": "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
+            "after": "".join(line + "\n" for line in uninstall.kept),
+        },
+    )
+
+
+def summary(uninstall, module):
+    manifest = module.params["manifest"]
+    if not (uninstall.is_needed() or uninstall.kept):
+        return f"Nothing to remove: no manifest of an installation at {manifest}."
+    verb = "Would remove" if module.check_mode else "Removed"
+    lines = [f"{verb} {len(uninstall.doomed)} paths."] if uninstall.is_needed() else []
+    if uninstall.kept:
+        lines.append(
+            "Models stay, and {} with them (remove them with llama_cpp_purge_models=true): {}".format(
+                manifest, ", ".join(uninstall.kept)
+            )
+        )
+    lines += [f"Left alone: {path} {why}." for path, why in sorted(uninstall.left.items())]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Runs a module that may take hours and shows, while it runs, how far it is.
+
+A module cannot print anything before it ends. So the module runs detached on its host (Ansible's own async
+wrapper) and keeps its state in a small file (``module_utils/progress.py``); the action plugin reads that file
+every now and then and prints one line per host. Each look renews the lease without which the module stops by
+itself, so an interrupted play leaves no work running behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX, describe
+
+DISPLAY = Display()
+
+FIRST_POLL_SECONDS = 0.1
+LONGEST_POLL_SECONDS = 1.0
+SECONDS_BETWEEN_LINES = 2.0
+LONGEST_SILENCE_SECONDS = 5.0
+DAY_SECONDS = 24 * 3600
+PYTHON_SUFFIX = ".python"
+
+
+class LongTaskAction(ActionBase):
+    """Base of the action plugins of all long modules; the module takes a ``progress_file``."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        if self._task.async_val:
+            raise AnsibleActionFail(f"{self._task.action} shows its own progress; leave async off.")
+        if self._task.check_mode:
+            return {**result, **self._execute_module(task_vars=task_vars)}
+        return {**result, **(self._look(task_vars) or self._watched(task_vars))}
+
+    def _look(self, task_vars):
+        """The result of the module where a short look is enough for it, else None: here, where nothing is to change."""
+        self._task.check_mode = True
+        try:
+            probe = self._execute_module(task_vars=task_vars)
+        finally:
+            self._task.check_mode = False
+        # "verified: false" means that only reading the data would tell, which a look does not do.
+        is_settled = probe.get("failed") or not (probe.get("changed") or probe.get("verified") is False)
+        return probe if is_settled else None
+
+    def _watched(self, task_vars):
+        directory = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
+        progress_file = f"{directory}/llama_cpp-{secrets.token_hex(8)}.json"
+        lease, python = progress_file + LEASE_SUFFIX, progress_file + PYTHON_SUFFIX
+        self._low_level_execute_command(f"umask 077; mkdir -p {shlex.quote(directory)} && touch {shlex.quote(lease)}")
+        try:
+            started = self._start(progress_file, self._with_plain_interpreter(python, task_vars))
+            if "ansible_job_id" not in started:
+                return started
+            self._watch(started["results_file"], progress_file, lease, task_vars)
+            return self._collect(started["ansible_job_id"], task_vars)
+        finally:
+            self._low_level_execute_command("rm -f {} {} {}".format(*map(shlex.quote, (progress_file, lease, python))))
+
+    def _with_plain_interpreter(self, python, task_vars):
+        """``task_vars`` in which no Python stands in a path with a blank; where it does, a script ``python`` runs it.
+
+        Ansible quotes the interpreter everywhere but before its async wrapper (ActionBase._execute_module).
+        """
+        interpreter = self._templar.template(task_vars.get("ansible_python_interpreter") or "")
+        if " " not in interpreter:
+            return task_vars
+        script = f'#!/bin/sh\nexec {shlex.quote(interpreter)} "$@"\n'
+        path = shlex.quote(python)
+        self._low_level_execute_command(f"printf %s {shlex.quote(script)} > {path} && chmod 0700 {path}")
+        return {**task_vars, "ansible_python_interpreter": python}
+
+    def _start(self, progress_file, task_vars):
+        arguments = {**self._task.args, "progress_file": progress_file}
+        self._task.async_val = DAY_SECONDS
+        try:
+            return self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=True)
+        finally:
+            self._task.async_val = 0
+
+    def _watch(self, results_file, progress_file, lease, task_vars):
+        """Show progress until the job has written its result."""
+        look = "touch {}; cat {} 2>/dev/null; printf '\\n'; cat {}".format(
+            *map(shlex.quote, (lease, progress_file, results_file))
+        )
+        host = task_vars["inventory_hostname"]
+        shown, began, wait = None, time.monotonic(), FIRST_POLL_SECONDS
+        shown_at = began
+        while True:
+            answer = self._low_level_execute_command(look)
+            progress, _newline, job = (answer.get("stdout") or "").partition("\n")
+            line, silence = _line(progress), time.monotonic() - shown_at
+            due = silence >= (SECONDS_BETWEEN_LINES if line != shown else LONGEST_SILENCE_SECONDS)
+            if line and (due or (_is_finished(job) and shown not in (None, line))):
+                DISPLAY.display("%s | %s, %d s" % (host, line, time.monotonic() - began))
+                shown, shown_at = line, time.monotonic()
+            if _is_finished(job):
+                return
+            time.sleep(wait)
+            wait = min(LONGEST_POLL_SECONDS, wait * 1.5)
+
+    def _collect(self, job_id, task_vars):
+        # Through the action plugin of async_status, which knows where the job files are.
+        def ask(mode):
+            task = self._task.copy()
+            task.args = {"jid": job_id, "mode": mode}
+            action = self._shared_loader_obj.action_loader.get(
+                "ansible.legacy.async_status",
+                task=task,
+                connection=self._connection,
+                play_context=self._play_context,
+                loader=self._loader,
+                templar=self._templar,
+                shared_loader_obj=self._shared_loader_obj,
+            )
+            return action.run(task_vars=task_vars)
+
+        outcome = ask("status")
+        ask("cleanup")
+        for bookkeeping in ("ansible_job_id", "results_file", "started", "finished"):
+            outcome.pop(bookkeeping, None)
+        return outcome
+
+
+def _line(progress):
+    try:
+        return describe(json.loads(progress))
+    except ValueError:
+        return None
+
+
+def _is_finished(job):
+    """Whether Ansible's async wrapper has replaced its "started" note by the module's result."""
+    try:
+        return "started" not in json.loads(job)
+    except ValueError:
+        return False

@@ -1,0 +1,295 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What must hold between the keys of a configuration: the rules that a schema cannot express.
+
+Each rule takes the configuration with every default filled in and yields :class:`Problem` objects.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from urllib.parse import urlsplit
+
+from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import location_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import companions, configuration, lock
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration import Problem, dotted, listed, nearest
+
+SOURCES = (*companions.SOURCES, "catalog")
+
+NO_FILENAME = "the address does not end in a .gguf file name; add filename"
+NO_CHECKSUM = "the key is missing; policy.require_checksums asks for it"
+
+#: What engine.url is by default: the address for git, and for nothing else.
+REPOSITORY = configuration.load_schema()["properties"]["engine"]["properties"]["url"]["default"]
+
+#: llama-server options that the collection sets itself, and the key of the configuration that decides them.
+#: llama-server takes the last of two equal options, so one of these among the free arguments would silently
+#: undo what the configuration says elsewhere.
+OWNED_ARGUMENTS = {
+    "model": "models",
+    "model-url": "models",
+    "hf-repo": "models",
+    "hf-file": "models",
+    "alias": "models",
+    "ctx-size": "models.<name>.context_size",
+    "host": "llm_settings.server_host",
+    "port": "llm_settings.server_port",
+    "api-key": "server.api_key",
+    "api-key-file": "server.api_key",
+    "api-prefix": None,
+    "ssl-key-file": "server.tls",
+    "ssl-cert-file": "server.tls",
+    "cors-origins": "server.cors_origins",
+    "parallel": "server.parallel",
+    "metrics": "server.metrics",
+    "sleep-idle-seconds": "server.idle_unload_seconds",
+    "sse-ping-interval": None,
+    "ui": "engine.web_ui",
+    "webui": "engine.web_ui",
+    "offline": None,
+    "log-file": None,
+    "log-disable": None,
+    "models-dir": "models",
+    "models-preset": "models",
+    "models-max": "server.max_loaded_models",
+    "embedding": "models.<name>.purpose",
+    "embeddings": "models.<name>.purpose",
+    "rerank": "models.<name>.purpose",
+    "reranking": "models.<name>.purpose",
+    "mmproj": "models.<name>.mmproj",
+    "mmproj-url": "models.<name>.mmproj",
+    "spec-draft-model": "models.<name>.draft_model",
+    "model-draft": "models.<name>.draft_model",
+    "lora": "models.<name>.lora",
+    "lora-scaled": "models.<name>.lora",
+}
+
+
+def checked(config, schema, catalog, source, locked=()):
+    """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
+
+    :param source: what the configuration is called in the error.
+    :param locked: the entries of the lock file; None while they are to be found anew, from Hugging Face above all.
+    :raises ConfigurationError: with everything that is wrong. Rules look at what the schema finds sound.
+    """
+    problems = configuration.problems_of(config, schema)
+    sound = configuration.without(config, problems)
+    if not configuration.problems_of(sound, schema):
+        config = configuration.filled_in(sound, schema)
+        broken = problems_of(config, catalog, locked)
+        problems += [rule for rule in broken if not any(rule.concerns(problem) for problem in problems)]
+    if problems:
+        raise configuration.ConfigurationError(source, sorted(problems, key=str))
+    return config
+
+
+def problems_of(config, catalog, locked=()):
+    """Every broken rule. ``catalog`` is the dict of known models by short name; ``locked`` as in :func:`checked`."""
+    for rule in (_sources, _filenames, _parts, _names, _default_model, _key, _arguments, _engine, _licences):
+        yield from rule(config, catalog)
+    yield from _checksums(config, catalog, locked)
+
+
+def present(config):
+    """The models that the host shall have, by name."""
+    return {name: model for name, model in config["models"].items() if model["state"] == "present"}
+
+
+def licence_of(model, catalog):
+    """The licence of a configured model: its own word, else the catalog's; None when nobody says."""
+    return model.get("license") or catalog.get(model.get("catalog"), {}).get("license")
+
+
+def filename_of(model, catalog):
+    """The name of the model's file below models_dir, or None when the configuration does not determine it."""
+    if "filename" in model:
+        return model["filename"]
+    if "url" in model:
+        name = os.path.basename(urlsplit(model["url"]).path)
+        return name if name.endswith(".gguf") else None
+    entry = catalog.get(model.get("catalog"), {})
+    path = model.get("path") or model.get("huggingface", {}).get("file") or entry.get("file") or entry.get("bundled")
+    return os.path.basename(path) if path else None
+
+
+def _sources(config, catalog):
+    for name, model in config["models"].items():
+        given = [source for source in SOURCES if source in model]
+        if not given and model["state"] == "absent" and "filename" in model:
+            continue
+        if len(given) != 1:
+            found = "none is given" if not given else "given are {}".format(", ".join(given))
+            yield Problem(("models", name), "wanted: exactly one of {}; {}".format(", ".join(SOURCES), found))
+        elif given == ["catalog"] and model["catalog"] not in catalog:
+            known = sorted(catalog)
+            hint = nearest(model["catalog"], known) or "."
+            what = '"{}" is not in the model catalog{} Allowed: {}'.format(model["catalog"], hint, ", ".join(known))
+            yield Problem(("models", name, "catalog"), what)
+        elif filename_of(model, catalog) is None:
+            yield Problem(("models", name, "url"), NO_FILENAME)
+        for place, companion in companions.of(model):
+            given = [source for source in companions.SOURCES if source in companion]
+            if len(given) != 1:
+                found = "none is given" if not given else "given are {}".format(", ".join(given))
+                what = "wanted: exactly one of {}; {}".format(", ".join(companions.SOURCES), found)
+                yield Problem(("models", name, *place), what)
+            elif filename_of(companion, catalog) is None:
+                yield Problem(("models", name, *place, "url"), NO_FILENAME)
+
+
+def _filenames(config, catalog):
+    owners = {}
+    for name, model in config["models"].items():
+        for place, file in (((), model), *companions.of(model)):
+            filename = filename_of(file, catalog)
+            if not filename:
+                continue
+            # A Mac's file system usually takes A.gguf and a.gguf for one file.
+            owner, same = owners.setdefault(filename.lower(), (dotted(("models", name, *place)), file))
+            shared = place and {**same, "scale": None, "type": None} == {**file, "scale": None, "type": None}
+            if same is not file and not shared:
+                yield Problem(("models", name, *place), f'its file "{filename}" is also the file of {owner}')
+
+
+def _parts(config, catalog):
+    """A model in several files is known by the name of the first."""
+    for name, model in present(config).items():
+        for place, file in (((), model), *companions.of(model)):
+            where = ("models", name, *place)
+            filename = filename_of(file, catalog) or ""
+            number, count = part_number(filename) or (1, 1)
+            origin = part_number(_origin(file, catalog)) or (1, 1)
+            if number > 1:
+                yield Problem(where, f'"{filename}" is file {number} of {count} of a model; wanted: the first')
+            elif origin != (number, count):
+                what = "the name of the file and that of its source differ in which file of how many it is"
+                yield Problem((*where, "filename"), f"{what}; remove it, or let it end as the source's")
+            parts = file.get("parts", [{}] * count)
+            if len(parts) != count:
+                yield Problem((*where, "parts"), f'there are {len(parts)}; by its name "{filename}" has {count} files')
+            for key in ("bytes", "sha256"):
+                if count > 1 and key in file:
+                    yield Problem((*where, key), f"the model has {count} files; wanted: parts, with those of each")
+
+
+def _origin(file, catalog):
+    """The name that a configured file has where it comes from."""
+    return filename_of({key: value for key, value in file.items() if key != "filename"}, catalog) or ""
+
+
+def _names(config, _catalog):
+    owners = {name: name for name in config["models"]}
+    for name, model in config["models"].items():
+        for index, alias in enumerate(model["aliases"]):
+            first = owners.setdefault(alias, (name, index))
+            if first != (name, index):
+                owner = first if isinstance(first, str) else first[0]
+                yield Problem(("models", name, "aliases", index), f'"{alias}" is also a name of models.{owner}')
+
+
+def _default_model(config, _catalog):
+    names = list(present(config))
+    if not names:
+        yield Problem(("models",), "every model is absent; wanted: at least one that is present")
+        return
+    for section in ("llm_settings", "client"):
+        chosen = config[section].get("default_model")
+        if chosen is not None and chosen not in names:
+            what = '"{}" is not one of the models{} Allowed: {}'.format(
+                chosen, nearest(chosen, names) or ".", ", ".join(names)
+            )
+            yield Problem((section, "default_model"), what)
+    if "default_model" not in config["llm_settings"] and len(names) > 1:
+        yield Problem(("llm_settings", "default_model"), f"the key is missing; wanted: {listed(names)}")
+
+
+def _key(config, _catalog):
+    host = config["llm_settings"]["server_host"]
+    if config["server"]["api_key"] == "none" and not is_loopback(host):
+        yield Problem(
+            ("server", "api_key"),
+            f'"none" leaves the server open to everyone who reaches {host}; wanted: "auto" or a key file, '
+            'or "127.0.0.1" as llm_settings.server_host',
+        )
+
+
+def _arguments(config, _catalog):
+    sections = {("server", "arguments"): config["server"]["arguments"]}
+    for name, model in config["models"].items():
+        sections["models", name, "arguments"] = model["arguments"]
+    for where, arguments in sections.items():
+        for option in arguments:
+            positive = option[3:] if option.startswith("no-") else option
+            if positive in OWNED_ARGUMENTS:
+                owner = OWNED_ARGUMENTS[positive]
+                remedy = f"use {owner} instead" if owner else "remove it"
+                yield Problem((*where, option), f"this option belongs to the collection; {remedy}")
+
+
+def _engine(config, _catalog):
+    engine = config["engine"]
+    source, elsewhere = engine["source"], engine["url"] != REPOSITORY
+    if source == "existing" and "path" not in engine:
+        yield Problem(("engine", "path"), 'the key is missing; engine.source "existing" needs it')
+    if source not in ("archive", "release"):
+        if "sha256" in engine:
+            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to compare with it; remove it')
+        return
+    if "sha256" not in engine:
+        yield Problem(("engine", "sha256"), f'the key is missing; engine.source "{source}" needs it')
+    if "path" in engine and elsewhere:
+        yield Problem(("engine", "path"), "wanted: either path or url")
+    if "path" in engine or elsewhere:
+        return
+    if source == "archive":
+        yield Problem(("engine", "url"), 'the key is missing; engine.source "archive" needs it, or path')
+    elif not engine["version"].startswith("b"):
+        what = f'"{engine["version"]}" has no official programs; wanted: bNNNN, or url or path of other ones'
+        yield Problem(("engine", "version"), what)
+
+
+def _licences(config, catalog):
+    allowed = config["policy"].get("allowed_licenses")
+    for name, model in present(config).items():
+        licence = licence_of(model, catalog)
+        if allowed is not None and licence not in allowed:
+            found = f'its licence "{licence}" is not' if licence else "its licence is not known, so not"
+            yield Problem(("models", name), "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed)))
+
+
+def _checksums(config, catalog, locked):
+    for name, model in present(config).items():
+        for place, file in (((), model), *companions.of(model)):
+            yield from _checksum(("models", name, *place), file, catalog, config["policy"], locked)
+
+
+def _checksum(where, file, catalog, policy, locked):
+    address, mirrors = lock.address_of(file, catalog), file.get("mirrors")
+    if address is None:
+        if mirrors:
+            yield Problem((*where, "mirrors"), "they are for models that are downloaded; remove the key")
+        return
+    told = location_of(address) is not None  # Hugging Face tells the hash before the download
+    several = part_number(address) is not None
+    parts = file.get("parts") or [{}]
+    known = all(part.get("sha256") for part in parts) if several else lock.knows_hash(file, catalog)
+    if known or address in (locked or ()):
+        return
+    if policy["require_checksums"] and (several or not told or locked is not None):
+        ask = ". To have it asked once and locked: -e llama_cpp_update_lock=true" if told and not several else ""
+        yield Problem((*where, "sha256"), NO_CHECKSUM + ask)
+    elif mirrors and not told:
+        yield Problem((*where, "mirrors"), UNPROVED_MIRRORS)
+
+
+def is_loopback(host):
+    """Whether an address or host name reaches only this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,12 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Makes this directory runnable: ``python -I <this directory> llm-manager status``.
+
+The first argument is the name of the command as its user typed it.
+"""
+
+import sys
+
+from llm_tools.cli import main
+
+sys.exit(main(sys.argv[1], sys.argv[2:]))

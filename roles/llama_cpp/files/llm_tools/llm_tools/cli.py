@@ -1,0 +1,160 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""From a command line to a subcommand and back to an exit status.
+
+A program is a package (``llm``, ``manager``) whose modules are its subcommands. Each module has ``SUMMARY`` (one
+line), ``EXAMPLES`` (command lines, with ``%(prog)s`` for the program's name), ``add_arguments(parser)`` and
+``run(environment, arguments)``, which returns an ExitCode. Expected failures are raised as LlamaCppError and end here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+
+from . import __version__, llm, manager
+from .core.errors import LlamaCppError
+from .core.exit_codes import ExitCode
+from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
+from .failures import advice, exit_code
+
+
+def main(name, argv):
+    """Run the command that its user calls ``name`` with the arguments ``argv``; returns the exit status."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="replace")
+    program, environ = (manager, local_environ()) if name == MANAGER else (llm, os.environ)
+    environment = Environment(name, environ)
+    try:
+        return run(environment, program, argv)
+    except LlamaCppError as error:
+        environment.say("\n".join([f"{name}: {error}", *advice(environment, error)]))
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the answer has enough of it. Python closes stdout at its end and must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILURE
+
+
+def local_environ():
+    """The environment without what leads to another server: the manager looks after the one of this machine."""
+    return {name: value for name, value in os.environ.items() if name not in (URL_VARIABLE, KEY_VARIABLE)}
+
+
+def run(environment, program, argv):
+    """Find the subcommand that ``argv`` means, and run it."""
+    if argv == ["--version"]:
+        environment.write(f"{environment.program} {__version__} (macos_setup.llm)\n")
+        return ExitCode.SUCCESS
+    nothing_asked = not argv and (program.DEFAULT is None or environment.is_terminal(environment.stdin))
+    if nothing_asked or argv in (["-h"], ["--help"], ["help"]):
+        environment.write(overview(environment.program, program))
+        return ExitCode.SUCCESS
+    command, rest = choose(environment, program, argv)
+    parser = build_parser(environment.program, program, command)
+    return module_of(program, command).run(environment, parser.parse(rest))
+
+
+def choose(environment, program, argv):
+    """The subcommand that ``argv`` means and the arguments that are left for it.
+
+    Where there is a default subcommand, any words may be a question; a single word that is, or nearly is, a command
+    is taken for a slip. Raises UsageError, with the command that was probably meant.
+    """
+    name = environment.program
+    if program.DEFAULT:
+        argv = mode_first(program, argv)
+    if argv and argv[0] in program.COMMANDS:
+        return argv[0], argv[1:]
+    words = [word for word in argv if not word.startswith("-")]
+    meant = nearest_command(environment, program, words[0]) if words else None
+    if program.DEFAULT is None:
+        if argv[0].startswith("-"):
+            raise UsageError(f"the command comes before its options.\nLearn more: {name} --help")
+        remedy = f"Did you mean: {meant}" if meant else f'To ask the model: {environment.client} "{argv[0]}"'
+        raise UsageError(f'there is no command "{argv[0]}". {remedy}\nLearn more: {name} --help')
+    if meant and len(words) == 1 and "--" not in argv:
+        remedy = f"Did you mean: {meant}\nTo ask it nevertheless: {name} {program.DEFAULT} {words[0]}"
+        raise UsageError(f'"{words[0]}" alone is no question. {remedy}')
+    return program.DEFAULT, argv
+
+
+def nearest_command(environment, program, word):
+    """The command line of either program whose subcommand is, or nearly is, ``word``; None when there is none."""
+    names = {llm: environment.client, manager: MANAGER, program: environment.program}
+    lines = {command: f"{name} {command}" for owner, name in names.items() for command in owner.COMMANDS}
+    near = difflib.get_close_matches(word, lines, n=1, cutoff=0.75)
+    return lines[near[0]] if near else None
+
+
+def mode_first(program, argv):
+    """``--mode health`` at the beginning, written as the subcommand ``health``."""
+    option, _, mode = argv[0].partition("=") if argv else ("", "", "")
+    if option != "--mode":
+        return argv
+    rest = argv[1:]
+    if not mode and rest:
+        mode, *rest = rest
+    if mode not in program.COMMANDS:
+        raise UsageError(f'--mode is "{mode}"; known are {", ".join(program.COMMANDS)}.')
+    return [mode, *rest]
+
+
+class Parser(argparse.ArgumentParser):
+    """Options are never guessed from their beginnings; an error tells where to learn more."""
+
+    def __init__(self, program, command, module):
+        examples = "\n".join("  " + example for example in module.EXAMPLES) % {"prog": program}
+        super().__init__(
+            prog=f"{program} {command}",
+            description=module.SUMMARY,
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, argv):
+        """The arguments in ``argv``: options may stand between words; behind ``--`` there are only words."""
+        end = argv.index("--") if "--" in argv else len(argv)
+        arguments, behind = self.parse_intermixed_args(argv[:end]), argv[end + 1 :]
+        if behind:
+            if "words" not in arguments:
+                self.error(f"unrecognized arguments: {' '.join(behind)}")
+            arguments.words = [*arguments.words, *behind]
+        return arguments
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nLearn more: {self.prog} --help\n")
+
+
+def module_of(program, command):
+    """The module of a subcommand."""
+    return importlib.import_module(f"{program.__name__}.{command}")
+
+
+def build_parser(name, program, command):
+    """The parser of ``name command``."""
+    module = module_of(program, command)
+    parser = Parser(name, command, module)
+    module.add_arguments(parser)
+    return parser
+
+
+def overview(name, program):
+    """What ``--help`` prints: every subcommand in a line, and how they are used."""
+    modules = {command: module_of(program, command) for command in program.COMMANDS}
+    lines = [program.SUMMARY, "", "commands:"]
+    lines += [f"  {name} {command:<8} {module.SUMMARY}" for command, module in modules.items()]
+    lines += ["", "examples:"]
+    lines += ["  " + example % {"prog": name} for module in modules.values() for example in module.EXAMPLES[:2]]
+    lines += ["", "environment:", *(f"  {variable:<23} {meaning}" for variable, meaning in VARIABLES.items())]
+    lines += ["", "exit status:", *(f"  {code.value:<3} {code.meaning}" for code in ExitCode)]
+    lines += ["", f"The options of a command: {name} COMMAND --help"]
+    return "\n".join(lines) + "\n"

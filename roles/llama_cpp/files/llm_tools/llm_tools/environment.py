@@ -1,0 +1,167 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What a command has around it: its streams, its terminal, its configuration, its server."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+
+from .core.api_keys import check_api_key, read_api_key
+from .core.errors import LlamaCppError
+from .core.llama_api import LlamaServer
+
+MANAGER = "llm-manager"
+CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
+URL_VARIABLE = "LLM_BASE_URL"
+KEY_VARIABLE = "LLM_API_KEY"
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: What is read from the environment, for the help and the documentation.
+VARIABLES = {
+    URL_VARIABLE: "address of another server to ask; the configured key and model are not sent there",
+    KEY_VARIABLE: "API key of the server, instead of the configured key file",
+    CONFIG_VARIABLE: "configuration of the commands; their launchers set it",
+    "NO_COLOR": "if not empty: no colours",
+    "CLICOLOR_FORCE": "if neither empty nor 0: colours even where there is no terminal",
+}
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
+
+
+class UsageError(LlamaCppError):
+    """The command was called, or is configured, in a way that cannot work."""
+
+
+class Environment:
+    """One run of a command.
+
+    :ivar program: the name the command was called by, ``llm`` or ``llm-manager`` unless its owner chose another.
+    """
+
+    def __init__(self, program, environ=None, stdin=None, stdout=None, stderr=None):
+        self.program = program
+        self.environ = os.environ if environ is None else environ
+        self.stdin = stdin or sys.stdin
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self._status_shown = False
+
+    # Output: data on stdout, everything else on stderr.
+
+    def write(self, text):
+        """Data, at once and as it is, except that a terminal is spared control characters."""
+        self.status("")
+        self.stdout.write(printable(text) if self.is_terminal(self.stdout) else text)
+        self.stdout.flush()
+
+    def write_table(self, rows):
+        """Rows of (name, value, colour of the value or None), the values below one another."""
+        width = max(len(name) for name, value, colour in rows)
+        for name, value, colour in rows:
+            self.stdout.write(f"{name.ljust(width)}  {self.paint(printable(value), colour, self.stdout)}\n")
+        self.stdout.flush()
+
+    def write_json(self, value):
+        self.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def say(self, text, end="\n", colour=None):
+        """Something about the work: status, progress, a hint."""
+        self.status("")
+        self.stderr.write(self.paint(printable(text), colour, self.stderr) + end)
+        self.stderr.flush()
+
+    def status(self, text):
+        """What is going on right now, on a terminal only; whatever is written next takes its place."""
+        if self.can_draw(self.stderr) and (text or self._status_shown):
+            self.stderr.write("\r\033[K" + printable(text))
+            self.stderr.flush()
+            self._status_shown = bool(text)
+
+    def paint(self, text, colour, stream):
+        """``text`` in ``colour``, if it has one and ``stream`` shows colours."""
+        return f"\033[{COLOURS[colour]}m{text}\033[0m" if colour and self.has_colours(stream) else text
+
+    def has_colours(self, stream):
+        """NO_COLOR (https://no-color.org) wins; CLICOLOR_FORCE wants colours without a terminal too."""
+        if self.environ.get("NO_COLOR"):
+            return False
+        return self.can_draw(stream) or self.environ.get("CLICOLOR_FORCE", "0") not in ("", "0")
+
+    def can_draw(self, stream):
+        """Whether ``stream`` is a terminal that understands more than text."""
+        return self.is_terminal(stream) and self.environ.get("TERM") != "dumb"
+
+    def is_terminal(self, stream):
+        return stream is not None and stream.isatty()
+
+    # Configuration: client.json, then LLM_BASE_URL and LLM_API_KEY.
+
+    @functools.cached_property
+    def config(self):
+        """The document that the play wrote for the commands; empty when no launcher says where it is."""
+        path = self.environ.get(CONFIG_VARIABLE)
+        if not path:
+            return {}
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return json.load(stream)
+        except OSError as error:
+            raise UsageError(f"{path}, named by {CONFIG_VARIABLE}, cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise UsageError(
+                f"{path} is damaged: {error}. Run the play with --tags llm_tools to write it again."
+            ) from error
+
+    def section(self, name):
+        """One part of the configuration, as a dict."""
+        return self.config.get(name) or {}
+
+    @property
+    def client(self):
+        """The name of the client on this machine."""
+        return self.section("client").get("command") or (self.program if self.program != MANAGER else "llm")
+
+    @property
+    def elsewhere(self):
+        """Whether LLM_BASE_URL names another server than the configured one, to which nothing of that one is sent."""
+        url = self.environ.get(URL_VARIABLE)
+        return bool(url) and url.rstrip("/") != (self.section("server").get("url") or "").rstrip("/")
+
+    @property
+    def url(self):
+        url = self.environ.get(URL_VARIABLE) or self.section("server").get("url")
+        if not url:
+            raise UsageError(
+                f"No server is configured: neither {URL_VARIABLE} nor {CONFIG_VARIABLE} is set.\n"
+                f"Try: {URL_VARIABLE}=http://127.0.0.1:8080 {self.program} …"
+            )
+        return url
+
+    @property
+    def key_source(self):
+        """Where the API key comes from, in words, or None when there is none."""
+        if self.environ.get(KEY_VARIABLE):
+            return KEY_VARIABLE
+        return None if self.elsewhere else self.section("server").get("api_key_file")
+
+    def server(self, timeout=30.0):
+        """The server to talk to. Raises UsageError when what is configured cannot be used."""
+        try:
+            key = None
+            if self.key_source == KEY_VARIABLE:
+                key = check_api_key(self.environ[KEY_VARIABLE], KEY_VARIABLE)
+            elif self.key_source:
+                key = read_api_key(self.key_source)
+            ca_file = None if self.elsewhere else self.section("server").get("ca_file")
+            return LlamaServer(self.url, key, timeout, ca_file)
+        except LlamaCppError as error:
+            raise UsageError(str(error)) from error
+
+
+def printable(text):
+    """``text`` without the control characters that could steer a terminal; line feeds and tabs stay."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r", ""))

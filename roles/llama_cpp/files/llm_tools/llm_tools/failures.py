@@ -1,0 +1,42 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What an expected failure means to the caller: an exit status, a word, and what to do."""
+
+from __future__ import annotations
+
+from .core.errors import LlamaCppError
+from .core.exit_codes import ExitCode
+from .core.llama_api import NotAuthorised, NotRunning, StillLoading
+from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, UsageError
+
+MEANINGS = (
+    (UsageError, ExitCode.USAGE, "misconfigured"),
+    (NotRunning, ExitCode.NOT_RUNNING, "down"),
+    (StillLoading, ExitCode.STILL_LOADING, "loading"),
+    (NotAuthorised, ExitCode.NOT_AUTHORISED, "unauthorised"),
+    (LlamaCppError, ExitCode.FAILURE, "failing"),
+)
+
+
+def exit_code(error):
+    """The exit status for an expected failure."""
+    return next(code for kind, code, word in MEANINGS if isinstance(error, kind))
+
+
+def state_word(error):
+    """The state that the server is in, told by the failure to use it; "ready" for None."""
+    return next((word for kind, code, word in MEANINGS if isinstance(error, kind)), "ready")
+
+
+def advice(environment, error):
+    """What to do about it, as a list of lines, with the commands to paste."""
+    if isinstance(error, NotRunning) and environment.elsewhere:
+        return [f"The address comes from {URL_VARIABLE}."]
+    if isinstance(error, NotRunning) and environment.section("service").get("manager"):
+        return [f"Start it: {MANAGER} start", f"See why it is down: {MANAGER} logs"]
+    if isinstance(error, StillLoading):
+        return [f"Wait for it: {environment.client} health --wait 300"]
+    if isinstance(error, NotAuthorised):
+        source = environment.key_source
+        return [f"The key comes from {source}." if source else f"Set {KEY_VARIABLE} to the server's key."]
+    return []

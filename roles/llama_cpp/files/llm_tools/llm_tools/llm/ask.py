@@ -1,0 +1,216 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm ask``: a question to the model; the answer goes to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import select
+
+from ..arguments import add_json, add_timeout
+from ..core.errors import LlamaCppError
+from ..core.exit_codes import ExitCode
+from ..core.server_health import offered_models
+from ..environment import UsageError
+from ..markdown import first_code_block
+from ..writers import open_writer
+
+SUMMARY = "Ask the model a question (the command that is meant when none is named)."
+EXAMPLES = (
+    '%(prog)s "What is the capital of France?"',
+    '%(prog)s "What does this program do?" < program.py',
+    'git diff | %(prog)s --raw -s "You write commit messages." > message.txt',
+    '%(prog)s -x "A shell loop over all PDF files" > loop.sh',
+    '%(prog)s --schema year.json "When did Apollo 11 land?"',
+    "%(prog)s ask health",
+)
+
+WAITING_NOTICE_SECONDS = 2.0
+NOT_SAMPLING = ("command", "default_model", "system_prompt")
+
+
+def add_arguments(parser):
+    parser.add_argument("words", metavar="WORD", nargs="*", help="the question; text on stdin is put before it")
+    parser.add_argument("-m", "--model", metavar="NAME", help="the model to ask (see: llm models)")
+    parser.add_argument("-s", "--system", metavar="TEXT", help="the system prompt: how the model shall behave")
+    parser.add_argument(
+        "-t",
+        "--temperature",
+        metavar="NUMBER",
+        type=float,
+        help="0 for the most likely answer, higher for more varied ones",
+    )
+    parser.add_argument("-n", "--max-tokens", metavar="NUMBER", type=int, help="end the answer after so many tokens")
+    parser.add_argument(
+        "--top-p",
+        metavar="NUMBER",
+        type=float,
+        help="choose among the tokens that make up this share of the probability",
+    )
+    parser.add_argument(
+        "--seed", metavar="NUMBER", type=int, help="seed of the random choices: the same seed, the same answer"
+    )
+    parser.add_argument("--schema", metavar="FILE|JSON", help="JSON Schema that the answer must follow")
+    parser.add_argument(
+        "-x", "--extract", action="store_true", help="print only the first fenced code block of the answer"
+    )
+    parser.add_argument("--raw", action="store_true", help="never render Markdown (it is rendered on terminals only)")
+    parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
+    add_json(parser, "the server's whole reply")
+    parser.add_argument("--stats", action="store_true", help="tell the speed on stderr")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the request instead of sending it; the API key is left out"
+    )
+    add_timeout(parser, 600, "give up when the server is silent for so many seconds")
+
+
+def run(environment, arguments):
+    body = request_body(environment, arguments)
+    streamed = not (arguments.no_stream or arguments.json or arguments.extract)
+    server = environment.server(arguments.timeout)
+    if arguments.dry_run:
+        show_request(environment, server, {**body, "stream": streamed})
+        return ExitCode.SUCCESS
+    if arguments.model:
+        check_name(server, arguments.model)
+    if streamed:
+        reply = stream(environment, server, body, raw=arguments.raw or arguments.schema)
+    else:
+        reply = server.chat(**body)
+        deliver(environment, reply, arguments)
+    if arguments.stats:
+        environment.say(speed(reply.get("timings")))
+    if reply["choices"][0].get("finish_reason") == "length":
+        environment.say("The answer was cut off: it reached --max-tokens, or the model's context is full.")
+    return ExitCode.SUCCESS
+
+
+def request_body(environment, arguments):
+    """The body of the request, from the options, then the configuration; what neither says is left to the server."""
+    client = environment.section("client")
+    body = {key: value for key, value in client.items() if key not in NOT_SAMPLING and value is not None}
+    for name in ("temperature", "max_tokens", "top_p", "seed"):
+        if getattr(arguments, name) is not None:
+            body[name] = getattr(arguments, name)
+    model = arguments.model or client.get("default_model") or environment.section("server").get("model")
+    if model and (arguments.model or not environment.elsewhere):
+        body["model"] = model
+    if arguments.schema:
+        schema = read_schema(arguments.schema)
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": schema},
+        }
+    system = client.get("system_prompt") if arguments.system is None else arguments.system
+    messages = [{"role": "system", "content": system}] if system else []
+    return {"messages": [*messages, {"role": "user", "content": question(environment, arguments.words)}], **body}
+
+
+def question(environment, words):
+    """What to ask: the text on stdin, if any, then the words of the command line."""
+    asked = " ".join(words)
+    given = ""
+    if environment.stdin is not None and not environment.is_terminal(environment.stdin):
+        if not select.select([environment.stdin], [], [], WAITING_NOTICE_SECONDS)[0]:
+            environment.say(f"{environment.program}: waiting for the text on stdin (< /dev/null if there is none)")
+        given = environment.stdin.read().rstrip("\n")
+    text = "\n\n".join(part for part in (given, asked) if part.strip())
+    if not text:
+        raise UsageError(f'there is no question. Try: {environment.program} "What is the capital of France?"')
+    return text.encode("utf-8", "replace").decode("utf-8")  # a word that was not UTF-8 holds surrogates
+
+
+def read_schema(text):
+    """The JSON Schema in ``text``, which is JSON or the name of a file."""
+    source = "--schema"
+    try:
+        if not text.lstrip().startswith("{"):
+            source = text
+            with open(text, encoding="utf-8") as stream:
+                text = stream.read()
+        return json.loads(text)
+    except OSError as error:
+        raise UsageError(f"the schema {source} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(f"{source} is not JSON: {error}.") from error
+
+
+def show_request(environment, server, body):
+    headers = {"Content-Type": "application/json"}
+    if environment.key_source:
+        headers["Authorization"] = f"Bearer <the key from {environment.key_source}>"
+    environment.write_json({"url": f"{server.base_url}/v1/chat/completions", "headers": headers, "body": body})
+
+
+def check_name(server, wanted):
+    """Raise UsageError when ``wanted`` is no model of the server, which alone would answer under any name."""
+    names = sorted(offered_models(server))
+    if wanted not in names:
+        near = difflib.get_close_matches(wanted, names, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"on offer: {', '.join(names)}."
+        raise UsageError(f'there is no model "{wanted}"; {hint}')
+
+
+def stream(environment, server, body, raw):
+    """Show the answer while it comes; returns how it ended, in the form of a reply."""
+    if environment.is_terminal(environment.stderr):
+        body = {**body, "return_progress": True}
+    finish_reason = timings = None
+    reasoning = ""
+    with open_writer(environment, raw) as writer:
+        for event in server.chat_stream(**body):
+            timings = event.get("timings") or timings
+            show_progress(environment, event.get("prompt_progress"))
+            for choice in event.get("choices") or ():
+                finish_reason = choice.get("finish_reason") or finish_reason
+                delta = choice.get("delta") or {}
+                if delta.get("reasoning_content"):
+                    reasoning = delta["reasoning_content"]
+                    environment.say(reasoning, end="", colour="dim")
+                if delta.get("content"):
+                    if reasoning:
+                        environment.say("" if reasoning.endswith("\n") else "\n")
+                        reasoning = ""
+                    writer.write(delta["content"])
+    return {"choices": [{"finish_reason": finish_reason}], "timings": timings}
+
+
+def show_progress(environment, progress):
+    """How much of the question the server has read, while it still reads."""
+    if progress and progress["processed"] < progress["total"]:
+        environment.status(f"reading the question: {100 * progress['processed'] // progress['total']} %")
+    else:
+        environment.status("")
+
+
+def deliver(environment, reply, arguments):
+    """Print a whole reply in the form that was asked for."""
+    message = reply["choices"][0].get("message") or {}
+    answer = message.get("content") or ""
+    if arguments.json:
+        environment.write_json(reply)
+        return
+    if message.get("reasoning_content"):
+        environment.say(message["reasoning_content"].rstrip("\n") + "\n", colour="dim")
+    if arguments.extract:
+        code = first_code_block(answer)
+        if code is None:
+            raise LlamaCppError(f"the answer holds no complete code block, so nothing was printed. It was:\n{answer}")
+        answer = code
+    with open_writer(environment, arguments.raw or arguments.schema or arguments.extract) as writer:
+        writer.write(answer)
+
+
+def speed(timings):
+    """How fast a reply came, in a line."""
+    if not timings:
+        return "The server told no figures."
+    return "; ".join([pace("answer", "predicted", timings), pace("question", "prompt", timings)])
+
+
+def pace(what, prefix, timings):
+    """``answer: 12 tokens in 0.31 s, 38.7 tokens/s``"""
+    tokens, seconds = timings.get(f"{prefix}_n") or 0, (timings.get(f"{prefix}_ms") or 0) / 1000
+    rate = timings.get(f"{prefix}_per_second") or (tokens / seconds if seconds else 0)
+    return f"{what}: {tokens} tokens in {seconds:.2f} s, {rate:.1f} tokens/s"

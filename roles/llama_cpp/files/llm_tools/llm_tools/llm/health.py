@@ -1,0 +1,44 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm health``: whether the server answers, and whether it answers to our key."""
+
+from __future__ import annotations
+
+from ..arguments import add_json, seconds
+from ..core.errors import LlamaCppError
+from ..core.exit_codes import ExitCode
+from ..core.server_health import identify, wait_until_ready
+from ..failures import state_word
+
+SUMMARY = "Tell whether the server is ready, by the exit status too."
+EXAMPLES = ("%(prog)s health", '%(prog)s health --wait 60 && %(prog)s "Are you there?"', "%(prog)s health --json")
+
+
+def add_arguments(parser):
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait so long until it is ready")
+    add_json(parser, "the result")
+
+
+def run(environment, arguments):
+    server = environment.server(timeout=10.0)
+    model = None if environment.elsewhere else environment.section("server").get("model")
+    found, failure = {}, None
+    try:
+        wait_until_ready(server, arguments.wait, waiting_line(environment), model)
+        found = identify(server, model)
+    except LlamaCppError as error:
+        failure = error
+    environment.status("")
+    if arguments.json:
+        message = str(failure) if failure else None
+        environment.write_json({"state": state_word(failure), "url": server.base_url, **found, "message": message})
+    if failure:
+        raise failure
+    if not arguments.json:
+        environment.write(f"{server.base_url} is ready: model {found['model']}, build {found['build']}\n")
+    return ExitCode.SUCCESS
+
+
+def waiting_line(environment):
+    """Shows on the terminal what is waited for."""
+    return lambda state, seconds: environment.status(f"{state}, {seconds:.0f} s")

@@ -1,0 +1,7 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager``: one file per subcommand."""
+
+SUMMARY = "Look after the llama-server of this machine."
+COMMANDS = ("status", "start", "stop", "restart", "logs", "test", "verify", "releases", "rollback", "watchdog")
+DEFAULT = None

@@ -1,0 +1,57 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager releases``: the builds of llama.cpp on this machine."""
+
+from __future__ import annotations
+
+from ..arguments import add_json
+from ..core import releases
+from ..core.exit_codes import ExitCode
+from ..core.files import read_json
+from ..environment import UsageError
+
+SUMMARY = "List the releases of llama.cpp that are installed, for a rollback."
+EXAMPLES = ("%(prog)s releases", "%(prog)s releases --json")
+
+
+def add_arguments(parser):
+    add_json(parser, "the releases")
+
+
+def run(environment, arguments):
+    found = list(described(rollback_settings(environment)["gate"]))
+    if arguments.json:
+        environment.write_json(found)
+    else:
+        environment.write_table(
+            [(entry["name"], words(entry), "green" if entry["current"] else None) for entry in found]
+        )
+    return ExitCode.SUCCESS
+
+
+def rollback_settings(environment):
+    """What the play wrote about the engine. Raises UsageError when it wrote nothing."""
+    settings = environment.section("rollback")
+    if not settings:
+        raise UsageError("No engine is configured. Run the play with --tags llm_tools.")
+    return settings
+
+
+def described(gate):
+    """The releases, newest first, as dicts of what the command tells about each."""
+    engine_dir = gate["engine_dir"]
+    current, record = releases.current_release(engine_dir), read_json(gate["record"]) or {}
+    for name in releases.installed(engine_dir):
+        stamp = releases.stamp_of(engine_dir, name)
+        yield {
+            "name": name,
+            "build": stamp.get("build_info"),
+            "current": name == current,
+            "previous": name == record.get("previous"),
+            "selftested": bool(stamp.get("selftest")),
+        }
+
+
+def words(entry):
+    marks = [word for word in ("current", "previous") if entry[word]]
+    return ", ".join([entry["build"] or "-", *marks, *([] if entry["selftested"] else ["not tested"])])

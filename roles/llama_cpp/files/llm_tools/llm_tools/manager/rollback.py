@@ -1,0 +1,39 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager rollback``"""
+
+from __future__ import annotations
+
+from ..arguments import add_json
+from ..core.exit_codes import ExitCode
+from ..core.rollback import roll_back
+from .releases import rollback_settings
+from .service import configured_service
+
+SUMMARY = "Put the release that served before, or a named one, back in service, if it serves."
+EXAMPLES = ("%(prog)s rollback", "%(prog)s rollback b10488")
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "release",
+        nargs="?",
+        metavar="RELEASE",
+        help="name of the release, or its beginning; see: llm-manager releases (default: the one before)",
+    )
+    add_json(parser, "what was done")
+
+
+def run(environment, arguments):
+    settings = rollback_settings(environment)
+    service = configured_service(environment) if environment.section("service").get("manager") else None
+    done = roll_back(service, settings, arguments.release, report=lambda stage, **_: environment.status(stage))
+    if arguments.json:
+        environment.write_json(done)
+        return ExitCode.SUCCESS
+    gap = " Nothing was served for {:.1f} s.".format(done["gap"]["seconds"]) if done["gap"] else ""
+    words = "is in service again" if done["changed"] else "is in service already"
+    environment.write(f"{done['release']} {words}.{gap}\n")
+    if done["changed"]:
+        environment.say("The next play goes to the configured version again: change engine.version to stay here.")
+    return ExitCode.SUCCESS

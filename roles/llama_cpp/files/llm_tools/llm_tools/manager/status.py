@@ -1,0 +1,109 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager status``: the service as its manager sees it, and the server as its users see it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from ..arguments import add_json
+from ..core.errors import LlamaCppError
+from ..core.exit_codes import ExitCode
+from ..core.llama_api import NotRunning
+from ..core.logs import last_lines
+from ..core.server_health import identify, wait_until_ready
+from ..core.watchdog import remembered, settings_from
+from ..failures import advice, exit_code, state_word
+from .readiness import exit_words
+from .service import configured_service, why_service_is_held
+
+SUMMARY = "Show the state of the service and of its server."
+EXAMPLES = ("%(prog)s status", "%(prog)s status --json")
+
+COLOURS = {"ready": "green", "loading": "yellow"}
+
+#: Looks that may be missing before the watchdog counts as one that does not look any more: each has three questions.
+MISSED_LOOKS = 3
+
+
+def add_arguments(parser):
+    add_json(parser, "the state")
+
+
+def run(environment, arguments):
+    service = configured_service(environment).status()
+    server = environment.server(timeout=10.0)
+    model = environment.section("server").get("model")
+    found, failure = {"build": None, "model": None}, None
+    try:
+        wait_until_ready(server, 0, model=model)
+        found = identify(server, model)
+    except LlamaCppError as error:
+        failure = error
+    if not service["running"] and not isinstance(failure, NotRunning):
+        failure = LlamaCppError(f"The service does not run, yet another program answers at {server.base_url}.")
+    why = why_service_is_held(environment) if failure else None
+    service.update(held=why is not None, why=why)
+    state = {"state": state_word(failure), "url": server.base_url, **found, "message": failure and str(failure)}
+    watchdog = watchdog_of(environment)
+    if arguments.json:
+        environment.write_json({"service": service, "server": state, "watchdog": watchdog})
+    else:
+        environment.write_table(rows(environment, service, state, watchdog))
+        if failure:
+            environment.say("\n".join([str(failure), *advice(environment, failure)]))
+    return exit_code(failure) if failure else ExitCode.SUCCESS
+
+
+def watchdog_of(environment):
+    """What the watchdog last found, and whether it still looks; None when none is configured."""
+    section = environment.section("watchdog")
+    if not section:
+        return None
+    memory, settings = remembered(section["state_file"]), settings_from(section)
+    patience = MISSED_LOOKS * (settings.interval + 3 * settings.answer_seconds)
+    return {
+        "state": memory.state or None,
+        "looks": time.time() - memory.looked <= patience,
+        "last_look": clock(memory.looked) if memory.looked else None,
+        "last_event": next(iter(last_lines(section["log"], 1)), None),
+    }
+
+
+def rows(environment, service, server, watchdog):
+    """The state as rows of a name, a value and the value's colour, for people."""
+    running = "running" if service["running"] else "stopped" if service["installed"] else "not installed"
+    details = [service["state"]] if service["state"] else []
+    if service["pid"]:
+        details.insert(0, f"pid {service['pid']}")
+    if service["last_exit"] is not None:
+        details.append(f"last ended with {exit_words(service['last_exit'])}")
+    return [
+        ("service", f"{running} ({', '.join(details)})" if details else running, None),
+        *([("held", f"holds still: {service['why']}", "red")] if service["held"] else []),
+        ("server", server["state"], COLOURS.get(server["state"], "red")),
+        ("url", server["url"], None),
+        ("model", server["model"] or "-", None),
+        ("build", server["build"] or "-", None),
+        *watchdog_rows(watchdog),
+        ("log", environment.section("service").get("log") or "-", None),
+    ]
+
+
+def watchdog_rows(watchdog):
+    """The part of :func:`rows` that tells of the watchdog."""
+    if watchdog is None:
+        return [("watchdog", "none", None)]
+    found = f"{watchdog['state']} (looked at {watchdog['last_look']})" if watchdog["state"] else "has not looked yet"
+    if watchdog["state"] and not watchdog["looks"]:
+        found += ", and has not looked since"
+    event = watchdog["last_event"]
+    return [
+        ("watchdog", found, None if watchdog["looks"] else "yellow"),
+        *([("last event", event, None)] if event else []),
+    ]
+
+
+def clock(moment):
+    return datetime.datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,71 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager test``: whether the service computes, not merely whether it answers."""
+
+from __future__ import annotations
+
+import os
+
+from ..arguments import add_json, add_timeout
+from ..core.exit_codes import ExitCode
+from ..core.files import sha256_of
+from ..core.selftest import ask_all, known_answers, require_all_correct
+from ..core.server_health import identify, sample_answer, wait_until_ready
+from ..environment import MANAGER
+
+SUMMARY = "Ask the service a real question; the self-test model is asked for all its known answers."
+EXAMPLES = ("%(prog)s test", "%(prog)s test --json")
+
+CONSEQUENCE = (
+    f"Nothing was changed. See what the server says: {MANAGER} logs, then try another start: {MANAGER} restart"
+)
+
+
+def add_arguments(parser):
+    add_json(parser, "the result")
+    add_timeout(parser, 300, "give up when the server is silent for so many seconds")
+
+
+def run(environment, arguments):
+    server = environment.server(arguments.timeout)
+    model = environment.section("server").get("model")
+    wait_until_ready(server, 0, model=model)
+    found = identify(server, model, will_be_asked=True)
+    purpose = purpose_of(environment, found["model"])
+    if purpose == "chat" and serves_selftest_model(environment, found["model"]):
+        known = known_answers(environment.section("selftest")["answers"])
+        result = ask_all(server, known, show_progress(environment, known), model=found["model"])
+        environment.status("")
+        outcome = f"{result['correct']} of {result['asked']} known answers are right"
+    else:
+        result = sample_answer(server, found["model"], purpose)
+        outcome = f"answered: {' '.join(result['answer'].split())}"
+    if arguments.json:
+        environment.write_json({**found, **result})
+    if "asked" in result:
+        require_all_correct(result, f"{server.base_url} ({found['build']})", CONSEQUENCE)
+    if not arguments.json:
+        speed = f" ({result['tokens_per_second']} tokens/s)" if result["tokens_per_second"] else ""
+        environment.write(f"{found['model']} {outcome}{speed}\n")
+    return ExitCode.SUCCESS
+
+
+def purpose_of(environment, model):
+    """What the configuration says that ``model`` is for."""
+    purposes = {entry["name"]: entry.get("purpose") for entry in environment.config.get("models") or ()}
+    return purposes.get(model) or "chat"
+
+
+def serves_selftest_model(environment, model):
+    """Whether ``model`` is, byte for byte, the model that the known answers belong to."""
+    own = environment.section("selftest").get("model")
+    paths = {entry["name"]: entry.get("path") for entry in environment.config.get("models") or ()}
+    served = paths.get(model)
+    if not own or not served or not os.path.exists(own) or not os.path.exists(served):
+        return False
+    return os.path.getsize(own) == os.path.getsize(served) and sha256_of(own) == sha256_of(served)
+
+
+def show_progress(environment, known):
+    """Shows on the terminal how many questions are answered."""
+    return lambda done: environment.status(f"{done} of {len(known['answers'])} known answers")

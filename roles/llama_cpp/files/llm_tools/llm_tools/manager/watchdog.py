@@ -1,0 +1,82 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm-manager watchdog``: what the service manager runs beside the server, or anybody for a single look."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..arguments import add_json
+from ..core.errors import LlamaCppError
+from ..core.exit_codes import ExitCode
+from ..core.watchdog import Watchdog, event, settings_from
+from ..environment import CONFIG_VARIABLE, UsageError
+from .service import configured_service, why_service_is_held
+
+SUMMARY = "Ask the server for a token at intervals, and restart it when it is up but silent."
+EXAMPLES = ("%(prog)s watchdog --once", "%(prog)s watchdog --once --json")
+
+CODES = {
+    "answering": ExitCode.SUCCESS,
+    "sleeping": ExitCode.SUCCESS,
+    "down": ExitCode.NOT_RUNNING,
+    "given up": ExitCode.NOT_RUNNING,
+    "loading": ExitCode.STILL_LOADING,
+}
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def add_arguments(parser):
+    parser.add_argument("--once", action="store_true", help="look once, do what follows, tell it, and end")
+    add_json(parser, "what --once remembers")
+
+
+def run(environment, arguments):
+    begun_with = edition(environment)
+    section = environment.section("watchdog")
+    if not section:
+        raise UsageError("No watchdog is configured: service.watchdog is switched off in the configuration.")
+    try:
+        settings = settings_from(section)
+    except LlamaCppError as error:
+        raise UsageError(str(error)) from error
+    watchdog = Watchdog(
+        lambda: environment.server(settings.answer_seconds),
+        configured_service(environment),
+        settings,
+        section["state_file"],
+        section["log"],
+        environment.section("server").get("model"),
+        {model["name"]: model.get("purpose") for model in environment.config.get("models") or ()},
+        why_given_up=lambda: why_service_is_held(environment),
+    )
+    if arguments.once:
+        return tell(environment, watchdog.look(), settings, arguments.json)
+    parent = os.getppid()
+    while edition(environment) == begun_with and os.getppid() == parent:
+        watchdog.look()
+        time.sleep(settings.interval)
+    environment.say("The configuration, the commands or the service manager changed: this watchdog ends.")
+    return ExitCode.SUCCESS
+
+
+def tell(environment, memory, settings, as_json):
+    """Write what a look found; returns the exit status that says it too."""
+    if as_json:
+        environment.write_json(memory._asdict())
+    else:
+        environment.write(event(memory, settings) + "\n")
+    return CODES.get(memory.state, ExitCode.FAILURE)
+
+
+def edition(environment):
+    """What the watchdog runs with: when its configuration and its program were written.
+
+    Should that change, the loop ends, and the service manager starts the new one. So nobody has to restart the
+    watchdog, least of all together with the server.
+    """
+    paths = [environment.environ.get(CONFIG_VARIABLE, "")]
+    for directory, _directories, names in os.walk(PACKAGE, followlinks=True):
+        paths += [os.path.join(directory, name) for name in names if name.endswith(".py")]
+    return {path: os.stat(path).st_mtime_ns if os.path.exists(path) else None for path in paths}

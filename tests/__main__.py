@@ -1,0 +1,110 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Runs the tests, cheapest first, and says at the end what each part took.
+
+python -m tests check    lint, schema, and the unit tests that start no processes
+python -m tests all      everything, with a real compile and a real server
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
+PARALLEL = ["--numprocesses", "auto"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--strict-markers"]
+
+
+def lint_parts():
+    yield "ruff check", [BIN / "ruff", "check"]
+    yield "ruff format", [BIN / "ruff", "format", "--check"]
+    yield "ansible-lint", [BIN / "ansible-lint", "--offline"]
+
+
+def check_parts():
+    yield from lint_parts()
+    yield "quick unit tests", [*PYTEST, *PARALLEL, "-m", "not processes", "tests/unit"]
+
+
+def all_parts():
+    yield from lint_parts()
+    yield "unit tests", [*PYTEST, *PARALLEL, "tests/unit"]
+    old = python39()
+    if old:
+        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
+    for scenario in ("default", "launchd"):  # the first compiles the engine of all that follow
+        yield "molecule " + scenario, [BIN / "molecule", "test", "--scenario-name", scenario]
+    yield "contract tests", [*PYTEST, "tests/contract"]
+    # The demo is followed by the clock of its user, so nothing else runs beside it.
+    yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
+    yield (
+        "integration tests",
+        [*PYTEST, *PARALLEL, "-v", "tests/integration", "--ignore=tests/integration/test_demo.py"],
+    )
+
+
+def built_server():
+    """The llama-server that the scenario compiled, or an empty text."""
+    servers = sorted(
+        REPOSITORY.glob(".cache/engine/releases/*/bin/llama-server"), key=lambda path: path.stat().st_mtime
+    )
+    return str(servers[-1]) if servers else ""
+
+
+def oldest_python():
+    """The path of a Python 3.9 that runs, or None. pyenv's shims exist and fail, so each candidate is tried."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    candidates = [Path(directory, "python3.9") for directory in os.environ["PATH"].split(os.pathsep)]
+    for candidate in [*candidates, *pyenv.glob("versions/3.9*/bin/python3.9")]:
+        try:
+            if subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+                return candidate
+        except OSError:
+            continue
+    return None
+
+
+def python39():
+    """An environment with the oldest supported Python, or None where the machine has no such Python."""
+    found = oldest_python()
+    if found is None:
+        print("There is no Python 3.9 on this machine: its unit tests are left out.", flush=True)
+        return None
+    uv, python = BIN / "uv", OLD_ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        subprocess.run([uv, "venv", "--quiet", "--python", found, OLD_ENVIRONMENT], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
+    subprocess.run([*install, "-r", REPOSITORY / "requirements" / "python39.txt"], check=True)
+    return python
+
+
+def main(arguments):
+    parts = {"check": check_parts, "all": all_parts}.get(arguments[0] if len(arguments) == 1 else "")
+    if parts is None:
+        print(__doc__, file=sys.stderr)
+        return 2
+    environment = {**os.environ, "PATH": "{}{}{}".format(BIN, os.pathsep, os.environ["PATH"])}
+    environment["LANG"] = environment["LC_ALL"] = "C.UTF-8"
+    results = []
+    for name, command in parts():
+        print(f"\n=== {name}", flush=True)
+        began = time.monotonic()
+        environment.setdefault("LLAMA_SERVER", built_server()) or environment.pop("LLAMA_SERVER")
+        code = subprocess.run([str(word) for word in command], cwd=REPOSITORY, env=environment, check=False).returncode
+        results.append((name, code, time.monotonic() - began))
+    print("\n=== summary")
+    for name, code, seconds in results:
+        print("%-28s %-7s %6.0f s" % (name, "passed" if code == 0 else "FAILED", seconds))
+    failed = sum(code != 0 for _name, code, _seconds in results)
+    print("%d passed, %d failed" % (len(results) - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

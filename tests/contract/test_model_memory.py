@@ -1,0 +1,31 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The engine that was built says of a model's memory what our own estimate says."""
+
+import os
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import gguf, model_memory
+from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import MIB
+from support import model_shapes
+
+
+@pytest.fixture(scope="module")
+def program():
+    found = model_memory.fit_params_beside(os.environ.get("LLAMA_SERVER"))
+    if not found:
+        pytest.fail("There is no llama-fit-params beside LLAMA_SERVER: run these tests with `make test`")
+    return found
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("context", [4096, 32768])
+@pytest.mark.parametrize("model", model_shapes.MODELS)
+def test_the_estimate_agrees_with_the_engine(tmp_path, program, model, context, slots):
+    path = str(tmp_path / "model.gguf")
+    model_shapes.write(path, model_shapes.MODELS[model])
+    engine = model_memory.measured(program, path, context, slots)
+    need = model_memory.estimated(gguf.check(path), context, slots)
+    assert need.weights // MIB * MIB == engine.weights
+    assert need.context // MIB * MIB == engine.context or (not need.exact and need.context > engine.context)
+    assert 0.95 * engine.working <= need.working <= 1.2 * engine.working + MIB

@@ -1,0 +1,115 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The newcomer's way: clone, make demo, ask, kill, repeat, clean. One cold compile serves all tests here."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.paths import REPOSITORY
+from support.plays import Play, free_port, processes_below, recap
+
+STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
+ANSWER = "The capital of France is Paris."
+
+
+def make_demo(clone, port):
+    return Play(["make", "demo", "DEMO_ARGS=-e llama_cpp_server_port=%d" % port], clone)
+
+
+def compiled(line):
+    step = STEP.search(line)
+    return int(step.group(1)) if step else 0
+
+
+def llm(clone, *arguments):
+    command = [str(clone / ".demo" / "bin" / "llm"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def demo(clone, port):
+    """A demo whose first run was interrupted in the middle of the compile: (where it stopped, second run's output)."""
+    first = make_demo(clone, port)
+    line = first.until(lambda line: compiled(line) >= 20)
+    assert line, first.output
+    first.interrupt()
+    assert wait_until(lambda: not processes_below(clone / ".demo"), 60), "the compile goes on after Ctrl-C"
+    second = make_demo(clone, port)
+    assert second.wait() == 0, second.output
+    return compiled(line), second.output
+
+
+def test_an_interrupted_compile_goes_on_where_it_stopped(demo):
+    stopped_at, output = demo
+    totals = [int(STEP.search(line).group(2)) for line in output.splitlines() if STEP.search(line)]
+    assert max(totals) <= 220 - stopped_at + 5, "it began anew"
+
+
+def test_it_ends_with_an_answer_and_what_to_type_next(demo, clone, port):
+    _stopped_at, output = demo
+    assert recap(output)["failed"] == 0
+    end = output.rpartition("PLAY RECAP")[2]
+    assert ANSWER in end
+    assert "http://127.0.0.1:%d" % port in end
+    assert str(clone / ".demo" / "bin" / "llm") in end
+    assert "make demo-clean" in end
+
+
+def test_the_installed_command_answers(demo, clone):
+    result = llm(clone, "What is the capital of France?")
+    assert (result.returncode, result.stdout) == (0, ANSWER + "\n")
+
+
+def test_a_second_run_changes_nothing_and_restarts_nothing(demo, clone, port):
+    before = processes_below(clone / ".demo")
+    again = make_demo(clone, port)
+    assert again.wait() == 0, again.output
+    assert recap(again.output)["changed"] == 0, again.output
+    assert processes_below(clone / ".demo") == before
+
+
+def test_a_killed_server_comes_back(demo, clone):
+    (server,) = processes.find(
+        lambda process: process.mentions(str(clone / ".demo")) and process.has_arguments("--alias", "selftest")
+    )
+    os.kill(server.pid, signal.SIGKILL)
+    codes = set()
+
+    def healthy():
+        codes.add(llm(clone, "health").returncode)
+        return llm(clone, "health").returncode == 0
+
+    assert wait_until(healthy, 10)
+    assert codes <= {0, 3, 4}
+    assert llm(clone, "What is the capital of France?").stdout == ANSWER + "\n"
+
+
+def test_health_is_not_green_while_the_server_is_gone(demo, clone):
+    manager = str(clone / ".demo" / "bin" / "llm-manager")
+    subprocess.run([manager, "stop"], check=True, timeout=60)
+    assert llm(clone, "health").returncode == 3
+    subprocess.run([manager, "start"], check=True, timeout=60)
+    assert llm(clone, "health").returncode == 0
+
+
+def test_nothing_outside_was_touched(demo, clone):
+    made = {path.name for path in clone.iterdir()} - {".demo", ".venv"}
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    known = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert made <= {name.split("/")[0] for name in known}
+
+
+def test_clean_leaves_no_process_and_no_file(demo, clone):
+    subprocess.run(["make", "demo-clean"], cwd=clone, check=True, timeout=120)
+    assert processes_below(clone / ".demo") == []
+    assert not (clone / ".demo").exists()

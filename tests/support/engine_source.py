@@ -1,0 +1,89 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""A git repository that stands for llama.cpp where a test needs many builds and no test can wait for them.
+
+What it compiles to is a program that becomes the real llama-server: cloned, configured and compiled like the real
+source in seconds, and computing like it.
+"""
+
+import subprocess
+
+CMAKE_LISTS = """
+cmake_minimum_required(VERSION 3.14)
+project(stand-in CXX)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+foreach(program llama-server llama-cli llama-bench llama-fit-params)
+  add_executable(${program} main.cpp)
+  target_compile_definitions(${program} PRIVATE PROGRAM="${program}")
+endforeach()
+"""
+#: What each kind of version does, in C++; %s is the directory of the real programs.
+KINDS = {
+    "works": """
+int main(int, char ** argv) { return become(argv); }
+""",
+    "prints nonsense": """
+int main(int argc, char ** argv) {
+    if (argc > 1 && !std::strcmp(argv[1], "--version")) {
+        std::fprintf(stderr, "version: 9 (build 9, commit bad0bad)\\n");
+        return 0;
+    }
+    std::puts("I am no server.");
+    return 1;
+}
+""",
+    # The self-test starts it without an alias.
+    "dies with the real configuration": """
+int main(int argc, char ** argv) {
+    for (int i = 1; i < argc; i++) {
+        if (!std::strcmp(argv[i], "--alias")) {
+            std::fputs("I do not like this configuration.\\n", stderr);
+            return 3;
+        }
+    }
+    return become(argv);
+}
+""",
+    "has lost an option": """
+int main(int argc, char ** argv) {
+    if (argc > 1 && !std::strcmp(argv[1], "--help")) {
+        return execl("/bin/sh", "sh", "-c", "'%s/" PROGRAM "' --help | grep -v -e --threads", (char *) nullptr);
+    }
+    return become(argv);
+}
+""",
+}
+BEGINNING = """
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+static int become(char ** argv) { execv("%s/" PROGRAM, argv); return 127; }
+"""
+
+
+class EngineSource:
+    """The repository in ``directory``, whose programs become those in the directory ``engine``."""
+
+    def __init__(self, directory, engine):
+        self.url = str(directory)
+        self._directory, self._engine = directory, engine
+        directory.mkdir()
+        self._git("init", "--quiet", "--initial-branch", "main")
+        # As on the hosting sites, any commit may be asked for by its name.
+        self._git("config", "uploadpack.allowAnySHA1InWant", "true")
+        (directory / "CMakeLists.txt").write_text(CMAKE_LISTS)
+
+    def commit(self, comment="", kind="works", tag=None):
+        """Commit a version of one of the KINDS; returns the full commit."""
+        code = (BEGINNING + KINDS[kind]).replace("%s", str(self._engine))
+        (self._directory / "main.cpp").write_text(f"// {comment}\n{code}")
+        self._git("add", ".")
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        self._git(*identity, "commit", "--quiet", "--message", comment or "version")
+        if tag:
+            self._git("tag", tag)
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *words):
+        command = ["git", "-C", self._directory, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

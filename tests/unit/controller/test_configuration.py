@@ -1,0 +1,269 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What is wrong with a configuration is said at once, one line each, in words that lead to the repair."""
+
+import copy
+import json
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, rules
+from support.paths import REPOSITORY
+
+SCHEMA = configuration.load_schema()
+CATALOG = json.loads((REPOSITORY / "config" / "model_catalog.json").read_text())["models"]
+
+#: The example of the integration plan that the collection grew from, byte for byte.
+PLAN_EXAMPLE = """{
+  "llm_settings": {
+    "enabled": true,
+    "install_dir": "~/llm-workspace",
+    "models_dir": "~/llm-workspace/models",
+    "logs_dir": "~/llm-workspace/logs",
+    "default_model": "tinyllama",
+    "server_port": 8080,
+    "server_host": "127.0.0.1",
+    "auto_start": true,
+    "metal_acceleration": true
+  },
+  "models": {
+    "tinyllama": {
+      "url": "https://huggingface.co/TheBloke/TinyLlama-1.1B-Chat-v1.0-GGUF/resolve/main/tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf",
+      "filename": "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf",
+      "size": "637MB",
+      "context_size": 2048,
+      "description": "Lightweight model for basic tasks"
+    }
+  },
+  "feature_flags": {
+    "install_llama_cpp": true,
+    "download_models": true,
+    "setup_service": true,
+    "install_client_tools": true
+  }
+}
+"""
+
+GOOD = json.loads(PLAN_EXAMPLE)
+
+
+def lines_of(config):
+    """The lines of the error, without its first and last; empty when the configuration is right."""
+    try:
+        rules.checked(config, SCHEMA, CATALOG, "llm_config.json")
+    except configuration.ConfigurationError as error:
+        lines = str(error).splitlines()
+        assert lines[0].startswith("llm_config.json: %d error" % (len(lines) - 2))
+        return [line.strip() for line in lines[1:-1]]
+    return []
+
+
+def changed(path, value):
+    """A copy of the good configuration with ``value`` at the dotted ``path``; DELETE removes what is there."""
+    config = copy.deepcopy(GOOD)
+    parent = config
+    *parts, last = path.split("/")
+    for part in parts:
+        parent = parent.setdefault(part, {})
+    if value is DELETE:
+        del parent[last]
+    else:
+        parent[last] = value
+    return config
+
+
+DELETE = object()
+SECOND = {"url": "https://models.example/TINYLLAMA-1.1b-chat-v1.0.Q4_K_M.gguf"}
+
+#: (what is broken, where, value, the data path that the line names, words that the line holds)
+BROKEN = [
+    ("unknown section", "llm_setings", {}, "llm_setings", ["unknown key", 'did you mean "llm_settings"']),
+    ("unknown setting", "llm_settings/server_prt", 1, "llm_settings.server_prt", ['did you mean "server_port"']),
+    ("unknown key of a model", "models/tinyllama/contxt_size", 1, "models.tinyllama.contxt_size", ['"context_size"']),
+    ("unknown flag", "feature_flags/setup_srvice", True, "feature_flags.setup_srvice", ['"setup_service"']),
+    ("port as text", "llm_settings/server_port", "8080", "llm_settings.server_port", ['"8080" is text', "1 to 65535"]),
+    ("port out of range", "llm_settings/server_port", 70000, "llm_settings.server_port", ["70000", "1 to 65535"]),
+    ("port zero", "llm_settings/server_port", 0, "llm_settings.server_port", ["1 to 65535"]),
+    ("flag as number", "llm_settings/auto_start", 1, "llm_settings.auto_start", ["true or false"]),
+    ("relative path", "llm_settings/install_dir", "workspace", "llm_settings.install_dir", ["absolute path"]),
+    ("other user's home", "llm_settings/install_dir", "~sam/llm", "llm_settings.install_dir", ["~/"]),
+    ("no models", "models", {}, "models", ["empty"]),
+    ("models missing", "models", DELETE, "models", ["missing"]),
+    ("unknown default model", "llm_settings/default_model", "tinylama", "llm_settings.default_model", ['"tinyllama"']),
+    ("two sources", "models/tinyllama/path", "/m.gguf", "models.tinyllama", ["exactly one", "url, path"]),
+    ("no source", "models/tinyllama/url", DELETE, "models.tinyllama", ["exactly one", "none"]),
+    ("one file twice", "models/second", SECOND, "models.second", ["models.tinyllama"]),
+    (
+        "no such catalog model",
+        "models/tinyllama",
+        {"catalog": "qwen2.5-1.5"},
+        "models.tinyllama.catalog",
+        ["did you mean"],
+    ),
+    ("no file name", "models/tinyllama", {"url": "https://x.example/m?id=1"}, "models.tinyllama.url", ["filename"]),
+    ("file name with directory", "models/tinyllama/filename", "../a.gguf", "models.tinyllama.filename", ["directory"]),
+    ("bad sha256", "models/tinyllama/sha256", "abc", "models.tinyllama.sha256", ["64 hexadecimal digits"]),
+    ("bad model name", "models/a b", SECOND, "models.a b", ["letters"]),
+    ("not a web address", "models/tinyllama/url", "ftp://x/a.gguf", "models.tinyllama.url", ["https://"]),
+    ("misspelt source", "engine", {"source": "pypy"}, "engine.source", ['did you mean "pypi"']),
+    ("bad version", "engine", {"version": "latest"}, "engine.version", ["vX.Y.Z", "bNNNN"]),
+    ("existing without path", "engine", {"source": "existing"}, "engine.path", ["missing"]),
+    ("archive without hash", "engine", {"source": "archive", "path": "/a.tgz"}, "engine.sha256", ["missing"]),
+    ("archive of nothing", "engine", {"source": "archive", "sha256": "0" * 64}, "engine.url", ["missing", "path"]),
+    ("release of a commit", "engine", {"source": "release", "sha256": "0" * 64}, "engine.version", ["bNNNN"]),
+    (
+        "two places of an archive",
+        "engine",
+        {"source": "archive", "sha256": "0" * 64, "path": "/a.tgz", "url": "https://x.example/a.tgz"},
+        "engine.path",
+        ["either path or url"],
+    ),
+    ("hash that nothing uses", "engine", {"sha256": "0" * 64}, "engine.sha256", ["remove it"]),
+    (
+        "option of the collection",
+        "server",
+        {"arguments": {"host": "0.0.0.0"}},
+        "server.arguments.host",
+        ["server_host"],
+    ),
+    ("negated option", "server", {"arguments": {"no-ui": True}}, "server.arguments.no-ui", ["engine.web_ui"]),
+    ("option with dashes", "server", {"arguments": {"--threads": 4}}, "server.arguments.--threads", ["without dashes"]),
+    ("licence not allowed", "policy", {"allowed_licenses": ["MIT"]}, "models.tinyllama", ["licence", "MIT"]),
+    ("checksum wanted", "policy", {"require_checksums": True}, "models.tinyllama.sha256", ["require_checksums"]),
+    ("list as text", "server", {"cors_origins": "localhost"}, "server.cors_origins", ["a list"]),
+    ("null", "llm_settings", None, "llm_settings", ["null", "an object"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "words"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN]
+)
+def test_one_line_for_one_mistake(path, value, where, words):
+    lines = lines_of(changed(path, value))
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(where + ": "), lines
+    for word in words:
+        assert word in lines[0], lines
+
+
+def test_a_choice_that_this_release_does_not_have():
+    schema = {"properties": {"colour": {"enum": ["red", "blue"], "x-planned": ["blue"]}}}
+    (problem,) = configuration.problems_of({"colour": "blue"}, schema)
+    assert str(problem) == 'colour: "blue" is not supported by this release yet; wanted: "red"'
+
+
+def test_the_plans_example_is_right():
+    assert lines_of(GOOD) == []
+
+
+@pytest.mark.parametrize("name", ["llm_config.json", "demo.json"])
+def test_the_shipped_configurations_are_right(name):
+    assert lines_of(configuration.read(REPOSITORY / "config" / name)) == []
+
+
+def test_all_mistakes_are_told_at_once():
+    config = changed("llm_settings/server_port", "8080")
+    config["llm_settings"]["default_model"] = "nothing"
+    config["models"]["tinyllama"]["sha256"] = "abc"
+    config["server"] = {"arguments": {"port": 1}, "parallel": 0}
+    assert [line.partition(": ")[0] for line in lines_of(config)] == [
+        "llm_settings.default_model",
+        "llm_settings.server_port",
+        "models.tinyllama.sha256",
+        "server.arguments.port",
+        "server.parallel",
+    ]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.20", "::", "mac-07.local"])
+def test_open_server_needs_a_key(host):
+    config = changed("llm_settings/server_host", host)
+    assert lines_of(config) == []
+    config["server"] = {"api_key": "none"}
+    (line,) = lines_of(config)
+    assert line.startswith("server.api_key: ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_may_do_without(host):
+    config = changed("llm_settings/server_host", host)
+    config["server"] = {"api_key": "none"}
+    assert lines_of(config) == []
+
+
+def test_secrets_are_not_repeated():
+    config = changed("server", {"api_key": "sk-very-secret"})
+    config["models"]["tinyllama"]["url"] = "ftp://user:hunter2@x/a.gguf?signature=abc"
+    text = "\n".join(lines_of(config))
+    for secret in ("very-secret", "hunter2", "signature"):
+        assert secret not in text
+
+
+def test_braces_are_data():
+    inert = "{{ lookup('pipe', 'touch /tmp/evaluated') }}"
+    config = changed("client", {"system_prompt": inert})
+    filled = rules.checked(config, SCHEMA, CATALOG, "llm_config.json")
+    assert filled["client"]["system_prompt"] == inert
+
+
+def test_defaults_come_from_the_schema_alone():
+    filled = rules.checked({"models": GOOD["models"]}, SCHEMA, CATALOG, "llm_config.json")
+    settings = SCHEMA["properties"]["llm_settings"]["properties"]
+    for key, schema in settings.items():
+        if "default" in schema:
+            assert filled["llm_settings"][key] == schema["default"]
+    assert filled["models"]["tinyllama"]["aliases"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["not JSON", "line 1"]),
+        ('{"models": {}, "models": {}}', ["models", "twice"]),
+        ("[]", ["an object"]),
+        ("\udcff", ["UTF-8"]),
+    ],
+    ids=["cut off", "key twice", "a list", "not text"],
+)
+def test_files_that_are_no_configuration(tmp_path, text, words):
+    path = tmp_path / "llm_config.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(configuration.ConfigurationError) as error:
+        rules.checked(configuration.read(path), SCHEMA, CATALOG, str(path))
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(configuration.ConfigurationError, match=r"none\.json"):
+        configuration.read(tmp_path / "none.json")
+
+
+def every_schema(schema, path=""):
+    yield path, schema
+    for key, value in schema.get("properties", {}).items():
+        yield from every_schema(value, f"{path}.{key}")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from every_schema(schema["additionalProperties"], path + ".*")
+
+
+def test_every_key_is_described():
+    for root in (SCHEMA, *SCHEMA["$defs"].values()):
+        for path, schema in every_schema(root):
+            if path and not path.endswith(".*"):
+                assert configuration._resolved(schema, SCHEMA).get("description"), path
+
+
+def test_every_default_is_valid():
+    import jsonschema
+
+    for root in (SCHEMA, *SCHEMA["$defs"].values()):
+        for path, schema in every_schema(root):
+            if "default" in schema:
+                jsonschema.Draft202012Validator({**schema, "$defs": SCHEMA["$defs"]}).validate(schema["default"])
+                assert path
+
+
+def test_merge_lays_nested_values_over():
+    base = {"a": {"b": 1, "c": [1]}, "d": 2}
+    assert configuration.merge(base, {"a": {"c": [2], "e": 3}}) == {"a": {"b": 1, "c": [2], "e": 3}, "d": 2}
+    assert base == {"a": {"b": 1, "c": [1]}, "d": 2}

@@ -1,0 +1,64 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+import os
+import sys
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import commands
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.processes import alive
+from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+
+
+def python(code, *words):
+    return [sys.executable, "-c", code, *words]
+
+
+def test_output_is_returned_and_seen_line_by_line():
+    seen = []
+    code = "import sys; print('one'); print('two', file=sys.stderr)"
+    assert set(commands.check(python(code), "It", "Do.", on_line=seen.append).split("\n")) == {"one", "two"}
+    assert sorted(seen) == ["one", "two"]
+
+
+def test_failure_tells_what_the_last_lines_and_the_remedy():
+    code = "for i in range(100): print('line', i)\nraise SystemExit(7)"
+    with pytest.raises(LlamaCppError) as error:
+        commands.check(python(code), "Compiling", "Run it again.")
+    text = str(error.value)
+    assert "Compiling" in text and "7" in text and "Run it again." in text
+    assert "line 99" in text and "line 10\n" not in text
+
+
+def test_a_program_that_is_not_there():
+    with pytest.raises(LlamaCppError, match="/no/such/program"):
+        commands.check(["/no/such/program"], "It", "Do.")
+    assert commands.output_of(["/no/such/program"]) is None
+    assert commands.output_of(python("raise SystemExit(1)")) is None
+
+
+def test_everything_it_started_ends_with_it():
+    child = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    code = child + "print(p.pid, flush=True); p.wait()"
+    pids = []
+
+    def stop(line):
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commands.check(python(code), "It", "Do.", on_line=stop)
+    assert wait_until(lambda: not alive(pids[0]), 10)
+
+
+def test_the_usual_places_are_searched_behind_the_path(monkeypatch, tmp_path):
+    program = tmp_path / "special-tool"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert commands.find("special-tool") is None
+    assert commands.find("special-tool", first=[str(tmp_path)]) == str(program)
+    searched = commands.search_path().split(os.pathsep)
+    assert searched[0] == "/usr/bin"
+    assert "/opt/homebrew/bin" in searched

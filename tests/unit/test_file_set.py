@@ -1,0 +1,173 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+import base64
+import os
+
+import pytest
+from support.modules import run_module
+
+pytestmark = pytest.mark.processes
+
+TEXTS = {"a.py": "A = 1\n", "package/b.py": "B = 'ü'\n"}
+
+
+def tree(directory):
+    return {
+        os.path.relpath(os.path.join(parent, name), directory): open(
+            os.path.join(parent, name), encoding="utf-8"
+        ).read()
+        for parent, _directories, names in os.walk(directory)
+        for name in names
+    }
+
+
+def mode(path):
+    return os.stat(path).st_mode & 0o7777
+
+
+def run(check=False, **arguments):
+    return run_module("file_set", arguments, check=check, diff=True)
+
+
+def run_tree(dest, texts, check=False):
+    return run(check, trees=[{"src": "/ignored", "dest": str(dest), "texts": texts}])
+
+
+# -- trees ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tree_check_real_check_real(tmp_path):
+    dest = tmp_path / "lib"
+    assert run_tree(dest, TEXTS, check=True)["changed"] is True
+    assert not dest.exists()
+    assert run_tree(dest, TEXTS)["changed"] is True
+    assert tree(dest) == TEXTS
+    digests = run_tree(dest, TEXTS, check=True)["digests"]
+    assert run_tree(dest, TEXTS, check=True)["changed"] is False
+    assert run_tree(dest, {**TEXTS, "a.py": "A = 2\n"}, check=True)["digests"] != digests
+    assert run_tree(dest, TEXTS)["changed"] is False
+
+
+def test_only_what_differs_in_a_tree_is_replaced_and_what_is_gone_removed(tmp_path):
+    dest = tmp_path / "lib"
+    run_tree(dest, TEXTS)
+    inode = os.stat(dest / "a.py").st_ino
+    result = run_tree(dest, {"a.py": TEXTS["a.py"], "c.py": "C\n"})
+    assert result["paths"] == [str(dest / "c.py"), str(dest / "package" / "b.py")]
+    assert tree(dest) == {"a.py": "A = 1\n", "c.py": "C\n"}
+    assert os.stat(dest / "a.py").st_ino == inode
+    assert not (dest / "package").exists()
+
+
+def test_python_caches_are_nobodys_business(tmp_path):
+    dest = tmp_path / "lib"
+    run_tree(dest, TEXTS)
+    cache = dest / "__pycache__" / "a.pyc"
+    cache.parent.mkdir()
+    cache.write_bytes(b"\xff\x00")
+    assert run_tree(dest, TEXTS)["changed"] is False
+    assert cache.exists()
+
+
+def test_the_diff_shows_both_sides(tmp_path):
+    dest = tmp_path / "lib"
+    run_tree(dest, TEXTS)
+    (difference,) = run_tree(dest, {**TEXTS, "a.py": "A = 2\n"}, check=True)["diff"]
+    assert (difference["before"], difference["after"]) == ("A = 1\n", "A = 2\n")
+
+
+# -- single files -----------------------------------------------------------------------------------------------------
+
+
+def test_files_of_text_and_of_bytes(tmp_path):
+    content = bytes(range(256))
+    files = [
+        {"dest": str(tmp_path / "new" / "text"), "content": "ü {{ x }}\n", "mode": "0600"},
+        {"dest": str(tmp_path / "bytes"), "src": "/ignored", "base64": base64.b64encode(content).decode()},
+    ]
+    assert run(check=True, files=files)["changed"] is True
+    assert os.listdir(tmp_path) == []
+    assert run(files=files)["changed"] is True
+    assert (tmp_path / "new" / "text").read_text(encoding="utf-8") == "ü {{ x }}\n"
+    assert (mode(tmp_path / "new" / "text"), mode(tmp_path / "bytes")) == (0o600, 0o644)
+    assert (tmp_path / "bytes").read_bytes() == content
+    assert run(files=files)["changed"] is False
+
+
+def test_another_mode_alone_is_a_change_that_keeps_the_file(tmp_path):
+    path = tmp_path / "text"
+    run(files=[{"dest": str(path), "content": "x", "mode": "0644"}])
+    inode = os.stat(path).st_ino
+    result = run(files=[{"dest": str(path), "content": "x", "mode": "0755"}])
+    assert (result["changed"], mode(path), os.stat(path).st_ino) == (True, 0o755, inode)
+    assert "0644" in result["diff"][0]["before"] and "0755" in result["diff"][0]["after"]
+
+
+def test_what_its_interpreter_refuses_does_not_replace_what_is_there(tmp_path):
+    path = tmp_path / "script"
+    entry = {"dest": str(path), "content": "echo fine\n", "validate": ["/bin/sh", "-n"]}
+    assert run(files=[entry])["changed"] is True
+    result = run(files=[{**entry, "content": "if then (\n"}])
+    assert result["failed"] and str(path) in result["msg"]
+    assert path.read_text(encoding="utf-8") == "echo fine\n"
+    assert os.listdir(tmp_path) == ["script"]
+
+
+def test_a_directory_under_the_name_of_a_file_is_left_alone(tmp_path):
+    (tmp_path / "taken").mkdir()
+    result = run(directories=[{"path": str(tmp_path / "d")}], files=[{"dest": str(tmp_path / "taken"), "content": ""}])
+    assert result["failed"] and str(tmp_path / "taken") in result["msg"]
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+# -- directories ------------------------------------------------------------------------------------------------------
+
+
+def test_directories_and_their_modes(tmp_path):
+    wanted = [{"path": str(tmp_path / "a" / "b"), "mode": "0700"}, {"path": str(tmp_path / "c")}]
+    assert run(check=True, directories=wanted)["changed"] is True
+    assert os.listdir(tmp_path) == []
+    result = run(directories=wanted)
+    assert (result["changed"], mode(tmp_path / "a" / "b")) == (True, 0o700)
+    (tmp_path / "c").chmod(0o2750)
+    assert run(directories=wanted)["changed"] is False
+    (tmp_path / "c").chmod(0o500)
+    assert run(directories=wanted)["changed"] is True
+    assert mode(tmp_path / "c") == 0o700
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_file_under_the_name_of_a_directory_is_left_alone(tmp_path, check):
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    result = run(check, directories=[{"path": str(tmp_path / "taken")}])
+    assert result["failed"] and str(tmp_path / "taken") in result["msg"]
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+# -- keys and identities ----------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_once_and_never_told(tmp_path):
+    path = tmp_path / "service" / "api-key"
+    assert run(check=True, keys=[str(path)])["changed"] is True
+    assert not path.exists()
+    result = run(keys=[str(path)])
+    key = path.read_text(encoding="utf-8").strip()
+    assert (result["changed"], mode(path)) == (True, 0o600)
+    assert len(key) >= 40 and key not in str(result)
+    again = run(keys=[str(path)])
+    assert again["changed"] is False and path.read_text(encoding="utf-8").strip() == key
+    assert run(keys=[str(tmp_path / "other")])["changed"] is True
+    assert (tmp_path / "other").read_text(encoding="utf-8").strip() != key
+
+
+def test_the_identity_tells_a_replaced_file_and_an_absent_one(tmp_path):
+    model, absent = tmp_path / "model", str(tmp_path / "absent")
+    model.write_text("one", encoding="utf-8")
+    first = run(identify=[str(model), absent])
+    assert first["changed"] is False and first["identities"][absent] is None
+    assert run(identify=[str(model)])["identities"][str(model)] == first["identities"][str(model)]
+    (tmp_path / "new").write_text("two", encoding="utf-8")
+    os.replace(tmp_path / "new", model)
+    assert run(identify=[str(model)])["identities"][str(model)] != first["identities"][str(model)]

@@ -1,0 +1,58 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""A command of someone else is seen before it is overwritten or hidden."""
+
+import os
+
+from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
+from support.modules import run_module
+
+OURS = f"#!/bin/sh\n# {MANAGED_BY}\n"
+THEIRS = "#!/bin/sh\necho theirs\n"
+
+
+def put(directory, text, name="llm"):
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def foreign(tmp_path, path=()):
+    searched = os.pathsep.join([*map(str, path), os.environ["PATH"]])
+    arguments = {"commands": ["llm"], "bin_dir": str(tmp_path / "bin"), "programs": ["sh", "no-such-program"]}
+    result = run_module("host_probe", arguments, environment={"PATH": searched})
+    assert os.path.isabs(result["programs"]["sh"])
+    assert result["programs"]["no-such-program"] is None
+    return result["foreign"]["llm"]
+
+
+def test_a_free_name(tmp_path):
+    assert foreign(tmp_path) is None
+
+
+def test_ours_may_be_replaced(tmp_path):
+    put(tmp_path / "bin", OURS)
+    assert foreign(tmp_path, [tmp_path / "bin"]) is None
+
+
+def test_theirs_in_the_same_place(tmp_path):
+    path = put(tmp_path / "bin", THEIRS)
+    assert foreign(tmp_path) == path
+
+
+def test_theirs_elsewhere_in_the_search_path(tmp_path):
+    path = put(tmp_path / "other", THEIRS)
+    assert foreign(tmp_path, [tmp_path / "bin", tmp_path / "other"]) == path
+
+
+def test_a_directory_that_nobody_searches_hides_nothing(tmp_path):
+    put(tmp_path / "other", THEIRS)
+    assert foreign(tmp_path, [tmp_path / "other"]) is None
+
+
+def test_a_dangling_link_is_someones_too(tmp_path):
+    (tmp_path / "bin").mkdir()
+    os.symlink("/nowhere/llm", str(tmp_path / "bin" / "llm"))
+    assert foreign(tmp_path) == str(tmp_path / "bin" / "llm")

@@ -1,0 +1,147 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The module that changes a Mac itself, run as Ansible runs it, against programs that keep one number each."""
+
+import os
+from pathlib import Path
+
+import pytest
+from support.macos import outputs
+from support.modules import run_module
+from support.service_plan import render
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the plist of a daemon belongs to root")
+
+LABEL = "com.llama.wired-limit"
+LIMIT = "iogpu.wired_limit_mb"
+
+
+class Mac:
+    """A Mac with 64 GiB whose sysctl and pmset remember what they are told; ``told`` is what that was."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.plist = directory / "LaunchDaemons" / f"{LABEL}.plist"
+        self._calls = directory / "calls"
+        self.limit, self.power = directory / "limit", directory / "power"
+        self.limit.write_text("0\n")
+        self.power.write_text(outputs.CUSTOM_DESKTOP)
+        known = {name: value for name, value in outputs.M1_MAX_64.items() if name != LIMIT}
+        cases = [f"{name}) echo '{value}';;" for name, value in known.items()]
+        self.sysctl = self._program(
+            "sysctl",
+            f'if [ "$1" != -n ]; then echo "sysctl $*" >>"{self._calls}"; echo "${{1#*=}}" >"{self.limit}"; exit; fi',
+            'case "$2" in',
+            *cases,
+            f'{LIMIT}) cat "{self.limit}";;',
+            "*) exit 1;;",
+            "esac",
+        )
+        self.pmset = self._program(
+            "pmset",
+            f'if [ "$1" = -g ]; then cat "{self.power}"; exit; fi',
+            f'echo "pmset $*" >>"{self._calls}"',
+            f'sed "s/^ $2 .*/ $2          $3/" "{self.power}" >"{self.power}.new"',
+            f'mv "{self.power}.new" "{self.power}"',
+        )
+
+    def _program(self, name, *lines):
+        path = self.directory / name
+        path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
+        path.chmod(0o755)
+        return str(path)
+
+    @property
+    def told(self):
+        return self._calls.read_text().splitlines() if self._calls.exists() else []
+
+    def run(self, limit=0, check=False, diff=False, **further):
+        arguments = {"plist": str(self.plist), "sysctl": self.sysctl, "pmset": self.pmset, **further}
+        if limit:
+            managed_by = "Managed by macos_setup.llm."
+            arguments["content"] = render(f"{LABEL}.plist.j2", None, managed_by, wired_limit_mb=limit)
+        return run_module("mac_settings", {"wired_limit_mb": limit, **arguments}, check=check, diff=diff)
+
+
+@pytest.fixture
+def mac(tmp_path):
+    return Mac(tmp_path)
+
+
+CASES = {
+    "raise the limit": {"limit": 49152},
+    "raise it further": {"limit": 57344},
+    "start again after a power failure": {"limit": 57344, "autorestart": True},
+    "give the limit back": {"autorestart": True},
+}
+
+
+def test_each_change_is_announced_made_and_then_over(mac):
+    """check, real, check, real."""
+    for case, wanted in CASES.items():
+        answers = [mac.run(check=check, **wanted) for check in (True, False, True, False)]
+        assert [answer.get("changed") for answer in answers] == [True, True, False, False], (case, answers)
+    assert mac.told == [
+        "sysctl iogpu.wired_limit_mb=49152",
+        "sysctl iogpu.wired_limit_mb=57344",
+        "pmset -a autorestart 1",
+        "sysctl iogpu.wired_limit_mb=0",
+    ]
+    assert not mac.plist.exists() and os.listdir(mac.plist.parent) == []
+
+
+def test_it_holds_now_and_at_the_next_boot(mac):
+    mac.run(limit=57344)
+    found = mac.plist.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, 0, 0o644)
+    assert f"{LIMIT}=57344" in mac.plist.read_text() and mac.limit.read_text() == "57344\n"
+
+
+def test_what_a_restart_or_somebody_has_undone_is_put_right(mac):
+    mac.run(limit=57344)
+    mac.limit.write_text("0\n")
+    mac.plist.chmod(0o666)
+    diff = mac.run(limit=57344, diff=True)["diff"]
+    assert [(part["before"], part["after"]) for part in diff] == [
+        ("uid 0 gid 0 mode 0666\n", "uid 0 gid 0 mode 0644\n"),
+        ("0\n", "57344\n"),
+    ]
+    assert mac.limit.read_text() == "57344\n" and not mac.run(limit=57344)["changed"]
+
+
+def test_a_limit_of_the_owner_is_left_alone(mac):
+    mac.limit.write_text("40000\n")
+    mac.plist.parent.mkdir()
+    for content in (None, "<plist>theirs</plist>"):
+        if content:
+            mac.plist.write_text(content)
+        assert mac.run()["changed"] is False
+    assert mac.limit.read_text() == "40000\n" and mac.plist.exists()
+
+
+def test_a_limit_that_is_too_high_changes_nothing(mac):
+    result = mac.run(limit=65536)
+    assert result["failed"] and "65536" in result["msg"] and "57344" in result["msg"]
+    assert not mac.plist.exists() and mac.told == []
+
+
+def test_a_laptop_has_no_such_power_setting(mac):
+    mac.power.write_text(outputs.CUSTOM_LAPTOP)
+    assert mac.run(autorestart=True)["changed"] is False
+
+
+@pytest.mark.parametrize("program", ["sysctl", "pmset"])
+def test_a_setting_that_does_not_take_effect_is_a_failure(mac, program):
+    path = Path(getattr(mac, program))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], 'case "$1" in -g|-n) ;; *) exit 0;; esac', *lines[1:]]) + "\n")
+    result = mac.run(limit=57344, autorestart=True)
+    assert result["failed"] and "ended well" in result["msg"]
+
+
+def test_a_refusal_is_told(mac):
+    path = Path(mac.pmset)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], '[ "$1" = -g ] || { echo must be root; exit 1; }', *lines[1:]]) + "\n")
+    result = mac.run(autorestart=True)
+    assert result["failed"] and "must be root" in result["msg"] and "become" in result["msg"]

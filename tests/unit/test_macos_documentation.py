@@ -1,0 +1,64 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""docs/macos.md names everything of macOS that the service code uses."""
+
+import plistlib
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import (
+    launchctl_codes,
+    launchd_causes,
+    mac_hardware,
+    mac_power,
+    mac_settings,
+    processes,
+)
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import launchd_plan
+from support.service_plan import render, service_plan
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCUMENT = (REPOSITORY / "docs" / "macos.md").read_text(encoding="utf-8")
+CODE = "".join(
+    path.read_text(encoding="utf-8") for path in (REPOSITORY / "plugins" / "module_utils").glob("launch*.py")
+)
+
+
+def test_every_verb_of_launchctl():
+    verbs = set(re.findall(r'(?:\.run|self\._do)\("([a-z-]+)"', CODE))
+    assert {"enable", "bootstrap", "bootout", "kickstart", "print", "print-disabled", "disable"} <= verbs
+    assert all("`launchctl %s`" % verb in DOCUMENT for verb in verbs)
+
+
+@pytest.mark.parametrize("domain", ["system", "gui/501", "user/501"])
+def test_every_key_that_is_written(domain):
+    plan = service_plan("/x", domain=domain, scope="system" if domain == "system" else "user")
+    job = plistlib.loads(render("com.llama.server.plist.j2", plan).encode())
+    assert all("`%s`" % key in DOCUMENT for key in job)
+
+
+def test_every_place():
+    assert "`%s`" % launchd_plan.DAEMONS in DOCUMENT and "`~/%s`" % launchd_plan.AGENTS in DOCUMENT
+    assert "`%s/<name>.conf`" % launchd_plan.NEWSYSLOG in DOCUMENT
+
+
+def test_every_other_command():
+    assert "`%s`" % launchd_causes.XATTR in DOCUMENT
+    assert "`ps` `%s`" % " ".join(processes.PS[1:]) in DOCUMENT
+
+
+def test_everything_that_is_asked_or_changed_of_the_host():
+    paths = (mac_hardware.SYSCTL, mac_power.PMSET, mac_power.FDESETUP, mac_power.LOGIN_WINDOW, mac_power.KEEP_AWAKE[0])
+    for path in (*paths, mac_settings.WIRED_LIMIT_PLIST):
+        assert "`%s" % path in DOCUMENT
+    assert all(name in DOCUMENT for name in mac_hardware.NAMES.values())
+
+
+def test_every_exit_code_that_is_acted_on():
+    table = DOCUMENT.partition("The code acts on these:")[2]
+    numbers = {int(number) for number in re.findall(r"\b\d+\b", " ".join(re.findall(r"^\| ([\d, ]+)", table, re.M)))}
+    names = re.findall(
+        r"\b(NO_SUCH_PROCESS|IO_ERROR|IN_PROGRESS|ALREADY|NO_DOMAIN_ACTION|NO_DOMAIN|NO_SERVICE)\b", CODE
+    )
+    assert {getattr(launchctl_codes, name) for name in names} <= numbers

@@ -1,0 +1,129 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import manifest as manifest_module
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest, staging_of
+from support.paths import COLLECTIONS
+
+pytestmark = pytest.mark.processes
+
+DIRECTORY = {"kind": "directory"}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "a" / "home"
+
+
+@pytest.fixture
+def manifest(home):
+    return Manifest(str(home / "manifest.json"))
+
+
+def test_the_first_note_makes_its_home_and_tells_of_it(manifest, home, tmp_path):
+    manifest.note({})
+    assert not home.parent.exists()
+    manifest.note({str(home / "engine" / "current"): "link"})
+    assert manifest.entries() == {
+        str(home.parent): DIRECTORY,
+        str(home): DIRECTORY,
+        str(home / "engine"): DIRECTORY,
+        str(home / "engine" / "current"): {"kind": "link"},
+    }
+    assert sorted(os.listdir(tmp_path)) == ["a"]
+
+
+def test_the_home_appears_together_with_its_manifest(manifest, home, monkeypatch):
+    """A process killed before the rename has made nothing under a final name, and the next one goes on from there."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments, **_options):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(manifest_module.os, "rename", killed)
+        patched.setattr(manifest_module.shutil, "rmtree", killed)
+        with pytest.raises(Killed):
+            manifest.note({str(home / "x"): "file"})
+    assert os.path.isdir(staging_of(str(home.parent))) and not home.parent.exists()
+    manifest.note({str(home / "x"): "file"})
+    assert str(home.parent) in manifest.entries()
+    assert not os.path.exists(staging_of(str(home.parent)))
+
+
+def test_what_was_there_before_is_not_ours(manifest, home, tmp_path):
+    owned = tmp_path / "bin"
+    owned.mkdir()
+    (owned / "tool").write_text("")
+    claims = {str(owned): "directory", str(owned / "tool"): "file", str(owned / "llm"): "marked", str(home): "tree"}
+    manifest.note(claims)
+    assert set(manifest.entries()) == {str(home.parent), str(home), str(owned / "llm")}
+
+
+@pytest.mark.parametrize("kind", ["marked", "service", "model"])
+def test_what_tells_by_itself_whose_it_is_is_noted_anyway(manifest, tmp_path, kind):
+    (tmp_path / "there").write_text("")
+    manifest.note({str(tmp_path / "there"): kind})
+    assert manifest.entries()[str(tmp_path / "there")] == {"kind": kind}
+
+
+def test_the_same_again_writes_nothing(manifest, home):
+    claims = {str(home / "x"): "file", str(home / "y"): {"kind": "service", "manager": "launchd", "name": "l"}}
+    manifest.note(claims)
+    (home / "x").write_text("")
+    before = {name: os.stat(home / name).st_mtime_ns for name in os.listdir(home)}
+    manifest.note(claims)
+    assert {name: os.stat(home / name).st_mtime_ns for name in os.listdir(home)} == before
+
+
+def test_an_entry_can_change(manifest, home):
+    path = str(home / "p.plist")
+    manifest.note({path: {"kind": "service", "domain": "gui/501"}})
+    manifest.note({path: {"kind": "service", "domain": "user/501"}})
+    assert manifest.entries()[path]["domain"] == "user/501"
+
+
+def test_what_lies_in_a_noted_tree_is_not_noted_again(manifest, home):
+    manifest.note({str(home / "releases"): "tree"})
+    manifest.note({str(home / "releases" / "b1"): "tree"})
+    assert str(home / "releases" / "b1") not in manifest.entries()
+
+
+def test_without_a_path_nothing_is_noted(tmp_path):
+    Manifest(None).note({str(tmp_path / "x"): "file"})
+
+
+def test_a_damaged_manifest_is_not_overwritten(manifest, home):
+    home.mkdir(parents=True)
+    (home / "manifest.json").write_text("{")
+    with pytest.raises(LlamaCppError, match="is damaged"):
+        manifest.note({str(home / "x"): "file"})
+    assert (home / "manifest.json").read_text() == "{"
+
+
+def test_a_home_that_cannot_be_made_is_told_of(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LlamaCppError, match="cannot be made"):
+        Manifest(str(tmp_path / "file" / "home" / "manifest.json")).note({"/x": "marked"})
+
+
+def test_notes_of_many_processes_are_all_kept(manifest, home):
+    program = (
+        "import sys; from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest\n"
+        "for n in range(20): Manifest(sys.argv[1]).note({'%s/%s-%d' % (sys.argv[2], sys.argv[3], n): 'file'})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    command = [sys.executable, "-c", program, manifest.path, str(home)]
+    running = [subprocess.Popen([*command, name], env=environment) for name in "abcd"]
+    assert [process.wait(60) for process in running] == [0] * 4
+    assert len([path for path in manifest.entries() if "-" in os.path.basename(path)]) == 80
+    assert json.loads((home / "manifest.json").read_text())["made"] == manifest.entries()

@@ -1,0 +1,73 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The catalog is well-formed and names what the plan and its relatives need."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import Location, location_of
+
+jsonschema = pytest.importorskip("jsonschema")
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG = REPOSITORY / "config"
+SCHEMA = json.loads((CONFIG / "model_catalog.schema.json").read_text())
+CATALOG = json.loads((CONFIG / "model_catalog.json").read_text())
+PUBLISHED = {name: entry for name, entry in CATALOG["models"].items() if "repo" in entry}
+
+
+def problems(catalog):
+    return list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(catalog))
+
+
+def changed(name, **values):
+    entry = {key: value for key, value in {**CATALOG["models"][name], **values}.items() if value is not None}
+    return {"models": {name: entry}}
+
+
+def test_the_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_catalog_satisfies_it():
+    assert problems(CATALOG) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sha256": "9FECC3B3"},
+        {"bytes": "637MB"},
+        {"revision": "main"},
+        {"purpose": "talk"},
+        {"repo": "TinyLlama"},
+        {"file": "model.safetensors"},
+        {"description": None},
+        {"repo": None},
+        {"bundled": "selftest/selftest.gguf"},
+        {"sha265": "0" * 64},
+    ],
+    ids=lambda values: next(iter(values.items())).__repr__(),
+)
+def test_a_wrong_entry_does_not(values):
+    assert problems(changed("tinyllama-1.1b", **values))
+
+
+def test_every_published_model_has_an_address_that_names_it_again():
+    for entry in PUBLISHED.values():
+        location = Location(entry["repo"], entry["file"], entry.get("revision", "main"))
+        assert location_of(location.url()) == location
+
+
+def test_no_two_models_share_a_file_name_or_a_checksum():
+    names = [Path(entry.get("file") or entry["bundled"]).name.lower() for entry in CATALOG["models"].values()]
+    hashes = [entry["sha256"] for entry in PUBLISHED.values() if "sha256" in entry]
+    assert len(names) == len(set(names))
+    assert len(hashes) == len(set(hashes))
+
+
+def test_a_bundled_model_is_in_the_role():
+    for entry in CATALOG["models"].values():
+        if "bundled" in entry:
+            assert (REPOSITORY / "roles/llama_cpp/files" / entry["bundled"]).is_file()

@@ -1,0 +1,209 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What models need in memory, compared with what the engine itself says, and what is said when it is not there."""
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import gguf, model_memory
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import GIB, MIB, Room
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_memory import Need
+from support import model_factory, model_shapes
+from support.recorded_programs import recorded_program
+
+# (model, --ctx-size, --parallel): what `llama-fit-params --fit-print on` of llama.cpp 0c1e570 printed for these files
+# on Linux without a GPU: MiB of model, context, compute. tests/contract/test_model_memory.py asks the built one again.
+ENGINE_SAYS = {
+    ("tinyllama-1.1b", 512, 4): (2098, 22, 70),
+    ("tinyllama-1.1b", 4096, 3): (2098, 99, 70),
+    ("tinyllama-1.1b", 32768, 1): (2098, 704, 81),
+    ("tinyllama-1.1b", 131072, 1): (2098, 2816, 177),
+    ("qwen2.5-0.5b", 32768, 4): (942, 384, 300),
+    ("llama-3.1-8b", 4096, 4): (15317, 512, 266),
+    ("llama-3.1-8b", 131072, 1): (15317, 16384, 266),
+    ("mixtral-8x7b", 4096, 1): (89081, 512, 204),
+    ("mixtral-8x7b", 131072, 1): (89081, 16384, 328),
+    ("gemma-2-9b", 4096, 1): (17628, 1344, 514),
+    ("gemma-2-9b", 32768, 4): (17628, 8400, 514),
+    ("mamba-2.8b", 4096, 1): (5294, 23, 113),
+    ("mamba-2.8b", 4096, 4): (5294, 95, 113),
+}
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("shapes")
+    found = {}
+    for name, shape in model_shapes.MODELS.items():
+        path = directory / f"{name}.gguf"
+        model_shapes.write(path, shape)
+        found[name] = gguf.check(str(path))
+        path.unlink()
+    return found
+
+
+@pytest.mark.parametrize(("model", "context", "slots"), ENGINE_SAYS)
+def test_the_estimate_agrees_with_the_engine(headers, model, context, slots):
+    weights, cache, working = ENGINE_SAYS[model, context, slots]
+    need = model_memory.estimated(headers[model], context, slots)
+    assert need.weights // MIB == weights
+    assert need.context // MIB == cache or (not need.exact and need.context // MIB > cache)
+    assert 0.95 * working <= need.working / MIB <= 1.2 * working + 1
+
+
+def test_slots_of_their_own_do_not_share_what_the_common_context_has(headers):
+    shared = model_memory.estimated(headers["llama-3.1-8b"], 131072)
+    alone = model_memory.estimated(headers["llama-3.1-8b"], 131072, 4)
+    assert shared.context == alone.context and shared.working >= alone.working
+
+
+def info(tmp_path, **changes):
+    """The header of a Llama whose keys are changed; None takes one away."""
+    keys, tensors = model_shapes.llama(4, 256, 4, 2, 512, 1000)
+    changed = {key.replace("__", "."): value for key, value in changes.items()}
+    keys = [(key, changed.pop(key.partition(".")[2], value)) for key, value in keys]
+    keys += [("llama." + key, value) for key, value in changed.items()]
+    path = tmp_path / "a.gguf"
+    model_shapes.write(path, ([(key, value) for key, value in keys if value is not None], tensors))
+    return gguf.inspect(str(path))
+
+
+def test_only_architectures_known_to_keep_everything_are_exact(tmp_path):
+    assert model_memory.estimated(info(tmp_path), 512).exact
+    other = info(tmp_path)._replace(architecture="other")
+    metadata = {key.replace("llama.", "other."): value for key, value in other.metadata.items()}
+    assert not model_memory.estimated(other._replace(metadata=metadata), 512).exact
+
+
+def test_kv_heads_that_differ_between_layers_are_bounded_by_all_heads(tmp_path):
+    plain = model_memory.estimated(info(tmp_path), 512)
+    differing = model_memory.estimated(info(tmp_path, attention__head_count_kv=None), 512)
+    assert differing.context == 2 * plain.context and not differing.exact
+
+
+def test_head_sizes_that_are_not_given_follow_from_the_others(tmp_path):
+    given = model_memory.estimated(info(tmp_path), 512)
+    derived = info(tmp_path, attention__key_length=None, attention__value_length=None)
+    assert model_memory.estimated(derived, 512).context == given.context
+
+
+@pytest.mark.parametrize("key", ["block_count", "embedding_length", "attention__head_count"])
+def test_a_header_that_does_not_tell(tmp_path, key):
+    assert model_memory.estimated(info(tmp_path, **{key: None}), 512) is None
+
+
+def test_a_file_of_several_is_not_taken_for_the_whole(tmp_path):
+    assert model_memory.estimated(info(tmp_path)._replace(split=gguf.Split(0, 2, None)), 512) is None
+
+
+def test_a_model_without_the_keys_of_a_language_model(tmp_path):
+    model_factory.write_model(tmp_path / "m.gguf")
+    assert model_memory.estimated(gguf.inspect(str(tmp_path / "m.gguf")), 512) is None
+
+
+class TestMeasured:
+    COMMAND = "--fit-print on --model /m.gguf --ctx-size 4096 --parallel {} --device {}"
+
+    def ask(self, tmp_path, output, status=0, parallel=None, device=None):
+        asked = self.COMMAND.format(parallel or 4, device or "none")
+        program = recorded_program(tmp_path / "llama-fit-params", {asked: (output, status)})
+        return model_memory.measured(program, "/m.gguf", 4096, parallel, device)
+
+    def test_on_the_cpu(self, tmp_path):
+        assert self.ask(tmp_path, "Host 2098 88 70 \n") == Need(2098 * MIB, 88 * MIB, 70 * MIB, True)
+
+    def test_on_metal_only_what_is_metals_counts(self, tmp_path):
+        need = self.ask(tmp_path, "MTL0 15067 512 250 \nHost 250 0 16 \n", parallel=2, device="MTL0")
+        assert need == Need(15067 * MIB, 512 * MIB, 250 * MIB, True)
+
+    @pytest.mark.parametrize(("output", "status"), [("", 1), ("Host 1 1 1 \n", 1), ("Host many\n\n", 0), ("", 0)])
+    def test_no_answer(self, tmp_path, output, status):
+        with pytest.raises(LlamaCppError):
+            self.ask(tmp_path, output, status)
+
+    def test_a_device_that_the_engine_does_not_have(self, tmp_path):
+        with pytest.raises(LlamaCppError):
+            self.ask(tmp_path, "Host 1 1 1 \n", device="MTL0")
+
+    def test_no_program(self):
+        with pytest.raises(LlamaCppError, match="does not work"):
+            model_memory.measured("/nowhere/llama-fit-params", "/m.gguf", 4096)
+
+    def test_where_the_program_is(self, tmp_path):
+        server = tmp_path / "llama-server"
+        assert model_memory.fit_params_beside(None) is None and model_memory.fit_params_beside(str(server)) is None
+        beside = recorded_program(tmp_path / "llama-fit-params", {})
+        assert model_memory.fit_params_beside(str(server)) == beside
+
+
+def gib(number):
+    return int(number * GIB)
+
+
+MAC = Room(gib(48), gib(64), "Metal on this Mac allows", gib(56))
+
+
+class TestJudge:
+    """The 70B model of the style guide: 39.6 GiB of weights, 9.8 GiB for a context of 32768."""
+
+    def llama(self, context):
+        return Need(gib(39.6), int(gib(9.8) * context / 32768), 0)
+
+    def test_one_that_does_not_fit(self):
+        fit = model_memory.judge("llama-70b", self.llama, MAC, 32768)
+        assert fit.fits is False and fit.needed.total == gib(39.6) + gib(9.8)
+        assert fit.words.startswith(
+            "models.llama-70b needs 49.4 GiB (weights 39.6, context_size 32768 takes 9.8, working memory 0.00); "
+            "Metal on this Mac allows 48.0 of 64.0 GiB"
+        )
+        assert "With context_size 16384 it needs 44.5 GiB and fits." in fit.words
+        assert "service.wired_limit_mb: %d" % -(-(fit.needed.total + GIB) // MIB) in fit.words
+
+    def test_one_that_fits(self):
+        fit = model_memory.judge("llama-70b", self.llama, MAC, 16384)
+        assert fit.fits is True and "smaller" not in fit.words
+
+    def test_what_llama_server_leaves_free_is_not_there(self):
+        room = MAC._replace(bytes=gib(39.6) + gib(9.8) + GIB)
+        assert model_memory.judge("m", self.llama, room, 32768).fits is True
+        assert model_memory.judge("m", self.llama, room._replace(bytes=room.bytes - 1), 32768).fits is False
+
+    def test_a_limit_that_would_be_too_high_is_not_advised(self):
+        fit = model_memory.judge("m", self.llama, MAC._replace(highest=gib(50)), 32768)
+        assert fit.fits is False and "wired_limit_mb" not in fit.words
+
+    def test_a_host_without_metal_has_no_limit_to_raise(self):
+        room = Room(gib(40), gib(40), "this machine has", gib(40))
+        fit = model_memory.judge("m", self.llama, room, 32768)
+        assert fit.fits is False and "this machine has 40.0 GiB" in fit.words and "wired_limit_mb" not in fit.words
+
+    def test_weights_that_do_not_fit_are_not_helped_by_a_smaller_context(self):
+        fit = model_memory.judge("m", self.llama, MAC._replace(bytes=gib(30), highest=gib(30)), 32768)
+        assert fit.fits is False and "With context_size" not in fit.words and "smaller quantisation" in fit.words
+
+    def test_a_context_that_is_not_set_may_shrink_to_4096(self):
+        fit = model_memory.judge("m", self.llama, MAC, None, 131072)
+        assert fit.fits is True and fit.needed == self.llama(4096) and "131072" in fit.words
+
+    def test_a_model_trained_for_less_than_that(self):
+        assert model_memory.judge("m", self.llama, MAC, None, 2048).needed == self.llama(2048)
+
+    def test_an_upper_bound_that_fits_is_enough(self):
+        fit = model_memory.judge("m", lambda context: self.llama(context)._replace(exact=False), MAC, 16384)
+        assert fit.fits is True and "at most" in fit.words
+
+    def test_an_upper_bound_that_does_not_fit_proves_nothing(self):
+        fit = model_memory.judge("m", lambda context: self.llama(context)._replace(exact=False), MAC, 32768)
+        assert fit.fits is None and "at most 49.4 GiB" in fit.words and "With context_size 16384" in fit.words
+
+    def test_unless_the_weights_alone_do_not_fit(self):
+        room = MAC._replace(bytes=gib(40))
+        assert model_memory.judge("m", lambda c: self.llama(c)._replace(exact=False), room, 32768).fits is False
+
+    def test_a_need_that_nobody_can_tell(self):
+        assert model_memory.judge("m", lambda context: None, MAC, 4096)[:2] == (None, None)
+
+
+def test_a_file_that_is_too_large_is_known_before_it_is_there():
+    assert model_memory.too_large("m", gib(47), MAC) is None
+    fit = model_memory.too_large("m", gib(47.5), MAC)
+    assert fit.fits is False and "47.5 GiB for its weights alone" in fit.words

@@ -1,0 +1,77 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from support import packages
+from support.modules import run_module
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(params=["with uv", "without uv"])
+def environment(request, tmp_path):
+    """The module's environment: an index of one wheel, and a search path with or without uv."""
+    variables = packages.environment(tmp_path / "wheels")
+    if request.param == "with uv":
+        if not shutil.which("uv"):
+            pytest.fail("uv is not in the search path; run the tests with `make check`")
+        return variables
+    hidden = [
+        directory
+        for directory in os.environ["PATH"].split(os.pathsep)
+        if not os.path.exists(os.path.join(directory, "uv"))
+    ]
+    home = tmp_path / "home"  # ~/.local/bin is searched too
+    home.mkdir()
+    return {**variables, "PATH": os.pathsep.join(hidden), "HOME": str(home)}
+
+
+def requirements(wheel, digest=None):
+    name, version = wheel.name.split("-")[:2]
+    return f"{name}=={version} --hash=sha256:{digest or packages.sha256(wheel)}\n"
+
+
+def run(tmp_path, environment, text, check=False):
+    arguments = {"path": str(tmp_path / "an environment"), "requirements": text}
+    return run_module("python_environment", arguments, check=check, environment=environment)
+
+
+def version_in(result):
+    code = "import marker; print(marker.VERSION)"
+    return subprocess.run([result["python"], "-I", "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_check_real_check_real_and_a_new_version(tmp_path, environment):
+    wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
+    text = requirements(wheel)
+    assert run(tmp_path, environment, text, check=True)["changed"] is True
+    assert not (tmp_path / "an environment").exists()
+    made = run(tmp_path, environment, text)
+    assert made["changed"] is True, made
+    assert version_in(made) == "1\n"
+    assert run(tmp_path, environment, text, check=True)["changed"] is False
+    assert run(tmp_path, environment, text)["changed"] is False
+    newer = packages.make_wheel(tmp_path / "wheels", "marker", "2.0", "VERSION = 2\n")
+    assert version_in(run(tmp_path, environment, requirements(newer))) == "2\n"
+
+
+def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, environment):
+    wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
+    result = run(tmp_path, environment, requirements(wheel, digest="0" * 64))
+    assert result["failed"]
+    assert "package index" in result["msg"]
+    assert run(tmp_path, environment, requirements(wheel))["changed"] is True
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path, environment):
+    wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
+    made = run(tmp_path, environment, requirements(wheel))
+    os.unlink(made["python"])
+    os.symlink("/nowhere/python", made["python"])
+    again = run(tmp_path, environment, requirements(wheel))
+    assert again["changed"] is True
+    assert version_in(again) == "1\n"

@@ -1,0 +1,99 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The releases on a host: switched at once, found again, chosen for a rollback, removed when there are too many."""
+
+import json
+import os
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import releases
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+
+
+@pytest.fixture
+def engine_dir(tmp_path):
+    """Four releases, installed one after the other; the last one is current."""
+    for number in range(1, 5):
+        directory = tmp_path / "releases" / f"b{number}-aaaa"
+        (directory / "bin").mkdir(parents=True)
+        stamp = directory / "stamp.json"
+        stamp.write_text(json.dumps({"build_info": f"b{number}-aaaa"}))
+        os.utime(stamp, (number, number))
+    (tmp_path / "releases" / ".b5-aaaa.x1").mkdir()
+    releases.switch(str(tmp_path), "b4-aaaa")
+    return str(tmp_path)
+
+
+def test_nothing_is_there_at_first(tmp_path):
+    assert releases.current_release(str(tmp_path)) is None
+    assert releases.installed(str(tmp_path)) == []
+
+
+def test_the_switch_is_one_rename(engine_dir):
+    assert releases.switch(engine_dir, "b1-aaaa") is True
+    assert releases.switch(engine_dir, "b1-aaaa") is False
+    assert os.readlink(os.path.join(engine_dir, "current")) == "releases/b1-aaaa"
+    assert sorted(os.listdir(engine_dir)) == ["current", "releases"]
+
+
+def test_the_last_one_comes_first(engine_dir):
+    assert releases.installed(engine_dir) == ["b4-aaaa", "b3-aaaa", "b2-aaaa", "b1-aaaa"]
+    assert releases.stamp_of(engine_dir, "b2-aaaa") == {"build_info": "b2-aaaa"}
+    assert releases.stamp_of(engine_dir, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("keep", "protected", "left"),
+    [
+        (9, set(), {"b1", "b2", "b3", "b4"}),
+        (3, set(), {"b2", "b3", "b4"}),
+        (2, {"b1-aaaa"}, {"b1", "b4"}),
+        (1, {"b1-aaaa", None}, {"b1", "b4"}),
+        (1, set(), {"b4"}),
+    ],
+)
+def test_the_oldest_go(engine_dir, keep, protected, left):
+    gone = releases.prune(engine_dir, keep, protected)
+    assert {name[:2] for name in releases.installed(engine_dir)} == left
+    assert {name[:2] for name in gone} == {"b1", "b2", "b3", "b4"} - left
+
+
+def test_what_an_interrupted_removal_leaves_counts_as_absent(engine_dir):
+    os.unlink(os.path.join(engine_dir, "releases", "b1-aaaa", "stamp.json"))
+    assert "b1-aaaa" not in releases.installed(engine_dir)
+
+
+def test_the_choice(engine_dir):
+    assert releases.choose(engine_dir, None, "b3-aaaa") == "b3-aaaa"
+    assert releases.choose(engine_dir, "b2", "b3-aaaa") == "b2-aaaa"
+    assert releases.choose(engine_dir, "b1-aaaa", None) == "b1-aaaa"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "previous", "says"),
+    [
+        (None, None, "No release served before"),
+        (None, "b9-gone", "No release"),
+        ("b9", None, "b9"),
+        ("b", None, "more"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said_with_what_there_is(engine_dir, wanted, previous, says):
+    with pytest.raises(LlamaCppError, match=says) as caught:
+        releases.choose(engine_dir, wanted, previous)
+    assert "b4-aaaa (current), b3-aaaa" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "build_info"),
+    [
+        ("version: 0.5.0-dev (build 12, commit 0c1e570-3f1a)", "b12-0c1e570-3f1a"),
+        ("version: 8728 (5e9c63546)", "b8728-5e9c63546"),
+        ("hello", None),
+    ],
+)
+def test_what_a_server_says_it_is(tmp_path, text, build_info):
+    server = tmp_path / "llama-server"
+    server.write_text(f"#!/bin/sh\necho '{text}' >&2\n")
+    server.chmod(0o755)
+    assert releases.build_info_of(server) == build_info

@@ -1,0 +1,460 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The service runner as a process, with real servers: its log, its signals, and what a kill leaves behind."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.server_log import diagnose
+from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.runner_host import PATIENCE, RunnerHost
+
+pytestmark = pytest.mark.processes
+
+LINES = 40_000
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    made = []
+
+    def make(on_term="exit"):
+        host = RunnerHost(tmp_path, on_term)
+        made.append(host)
+        return host
+
+    yield make
+    for host in made:
+        host.close()
+
+
+@pytest.fixture
+def host(hosts):
+    return hosts()
+
+
+def said(count, word="line"):
+    return [f"{word} {number}." for number in range(count)]
+
+
+# -- the log ----------------------------------------------------------------------------------------------------------
+
+
+def test_under_load_rotations_lose_and_double_no_line(host):
+    host.config["rotation"] = {"max_bytes": 200_000, "keep": 100}
+    assert host.run(f"say {LINES}", "exit 0") == 0
+    assert host.server_lines() == ["ready", *said(LINES)]
+    sizes = [path.stat().st_size for path in host.files()]
+    assert len(sizes) > 3 and max(sizes) <= 200_000
+
+
+def test_the_total_size_is_bounded_and_the_end_is_kept(host):
+    host.config["rotation"] = {"max_bytes": 50_000, "keep": 2}
+    assert host.run(f"say {LINES}", "exit 0") == 0
+    assert len(host.files()) == 3 and all(path.stat().st_size <= 50_000 for path in host.files())
+    kept = host.server_lines()
+    assert len(kept) > 1000 and kept == said(LINES)[-len(kept) :]
+
+
+def test_a_line_is_in_the_log_as_soon_as_it_is_printed(host):
+    host.start_talking()
+    for number in range(20):
+        host.tell_and_wait(f"print {number}")
+        host.wait_for(str(number))
+
+
+def test_what_is_no_text_and_has_no_end(host):
+    host.run(f"bytes {b'a'.hex()}ff{b'b'.hex()}0a", f"bytes {('é' * 30_000).encode().hex()}", "exit 0")
+    assert host.server_lines() == ["ready", "a\\xffb", "é" * 30_000]
+
+
+def test_the_last_line_before_a_crash_is_there_although_nothing_ended_it(host):
+    assert host.run(f"say {LINES}", f"bytes {b'last'.hex()}", f"die {signal.SIGABRT}") == 128 + signal.SIGABRT
+    assert host.server_lines() == ["ready", *said(LINES), "last"]
+
+
+def test_others_may_hold_the_output_open(host):
+    """A router's children do: the end of the server is the end, not the end of the pipe."""
+    host.config["argv"] = ["/bin/sh", "-c", "sleep 600 & echo $!; exit 3"]
+    runner = host.start()
+    assert runner.wait(PATIENCE) == 3
+    assert not processes.alive(int(host.server_lines()[0]))
+
+
+def test_the_keys_reach_the_environment_and_nothing_else(host, tmp_path):
+    (tmp_path / "key").write_text("# both\ns3cret\nwith,comma\n")
+    host.config["key_files"] = {"LLAMA_API_KEY": str(tmp_path / "key")}
+    host.run("environment", "exit 0")
+    (line,) = [line for line in host.server_lines() if line.startswith("{")]
+    assert json.loads(line)["LLAMA_API_KEY"] == 's3cret,"with,comma"'
+    assert "s3cret" not in "".join(host.runner_lines()) + json.dumps(host.state())
+
+
+@pytest.mark.parametrize("content", ["", "s3cret \n"])
+def test_no_server_is_started_without_the_keys_it_shall_have(host, tmp_path, content):
+    (tmp_path / "key").write_text(content)
+    host.config["key_files"] = {"LLAMA_API_KEY": str(tmp_path / "key")}
+    assert host.start().wait(PATIENCE) == 1
+    assert host.server_lines() == [] and "s3cret" not in host.text()
+    assert str(tmp_path / "key") in host.text()
+
+
+def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_path):
+    host.config["inputs"] = [str(tmp_path)]  # a directory cannot be read even by root
+    assert host.start().wait(PATIENCE) == 1
+    host.config["fast_exit"]["limit"] = 1
+    assert host.start().wait(PATIENCE) == 0
+    assert host.server_lines() == []
+    cause = diagnose(host.text().splitlines())
+    assert str(tmp_path) in cause.cause and "Is a directory" in cause.cause and cause.remedy.startswith("To see it")
+    assert "cannot be read: Is a directory" in host.state()["why"]
+
+
+def test_what_is_missing_the_server_says_itself(host, tmp_path):
+    host.config["inputs"] = [str(tmp_path / "missing.gguf")]
+    assert host.run("exit 0") == 0
+
+
+# -- a log that cannot be written -------------------------------------------------------------------------------------
+
+
+def test_a_log_without_its_directory_stops_nothing(host):
+    host.start_talking()
+    host.tell("print before")
+    host.wait_for("before")
+    shutil.move(host.log.parent, host.directory / "away")
+    host.tell_and_wait(f"say {LINES}")
+    shutil.move(host.directory / "away", host.log.parent)
+    host.tell("print after")
+    host.wait_for("after")
+    # The last of them may still have been in the pipe.
+    first, second, *shown, last = host.server_lines()
+    assert (first, second, last) == ("ready", "before", "after")
+    assert shown == said(LINES)[LINES - len(shown) :]
+    assert host.runner_lines()[-1].startswith(f"{LINES - len(shown)} lines were lost between ")
+
+
+def test_it_starts_without_a_log(host):
+    host.log.parent.rmdir()
+    host.start()
+    assert wait_until(lambda: (host.state() or {}).get("child"), PATIENCE)
+    made = host.directory / "made"
+    assert wait_until(lambda: _told(host, f"make {made}"), PATIENCE) and wait_until(made.exists, PATIENCE)
+    host.log.parent.mkdir()
+    host.tell("print after")
+    host.wait_for("after")
+    assert "lines were lost" in host.runner_lines()[0]
+
+
+def _told(host, command):
+    """False while nobody listens."""
+    try:
+        host.tell(command)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limit can be lifted on Linux only")
+def test_a_full_disk_stops_nothing_and_every_missing_line_is_counted(host):
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
+
+    runner = host.start_talking(preexec_fn=fill_up)
+    host.kills = 1  # as a kill, the end of the disk may cut a line off within its time
+    host.tell_and_wait(f"say {LINES}")
+    resource.prlimit(runner.pid, resource.RLIMIT_FSIZE, unlimited)
+    host.tell("print after")
+    host.wait_for("after")
+    lines = host.lines()
+    (notice,) = (place for place, line in enumerate(lines) if "lines were lost" in line)
+    wanted = set(said(LINES))
+    before, behind = ([line for line in part if line in wanted] for part in (lines[:notice], lines[notice:]))
+    assert before == said(LINES)[: len(before)] and behind == said(LINES)[LINES - len(behind) :]
+    # A line that was cut off just before its end is shown and yet counted as lost.
+    lost = int(lines[notice].split()[1])
+    assert lost > 0 and LINES - lost <= len(before) + len(behind) <= LINES - lost + 1
+
+
+# -- the environment --------------------------------------------------------------------------------------------------
+
+
+def test_the_server_gets_what_is_configured_and_little_else(host):
+    host.config["environment"]["GGML_METAL_NO_RESIDENCY"] = "1"
+    foreign = {
+        "LLAMA_ARG_PORT": "1",
+        "LLAMA_API_KEY": "x",
+        "PYTHONPATH": "/x",
+        "XDG_CONFIG_HOME": "/x",
+        "HOME": "/x",
+        "LD_PRELOAD": "",
+    }
+    known = {"PATH": "/usr/bin:/bin", "LLAMA_CPP_SERVICE_FINGERPRINT": "f" * 64, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    host.start_talking(env={**foreign, **known})
+    host.tell_and_wait("environment")
+    assert wait_until(lambda: len(host.server_lines()) > 1, PATIENCE)
+    assert json.loads(host.server_lines()[1]) == {
+        **known,
+        "HOME": str(host.directory),
+        "GGML_METAL_NO_RESIDENCY": "1",
+    }
+
+
+# -- the end of the server --------------------------------------------------------------------------------------------
+
+
+def test_its_exit_status_is_passed_on(host):
+    assert host.run("exit 7") == 7
+    assert host.run("exit 0") == 0
+
+
+def test_killed_it_is_started_again(host):
+    runner = host.start_talking()
+    host.tell_and_wait(f"say {LINES}")
+    os.kill(host.server_pid(), signal.SIGKILL)
+    assert runner.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert host.server_lines() == ["ready", *said(LINES)]
+    assert host.state()["exits"][0]["status"] == -signal.SIGKILL
+
+
+def test_a_stop_under_load_is_clean_and_loses_nothing(host):
+    host.config["rotation"] = {"max_bytes": 100_000, "keep": 1000}
+    runner = host.start_talking()
+    host.tell("say 100000000")
+    assert wait_until(lambda: len(host.files()) > 3, PATIENCE)
+    runner.terminate()
+    assert runner.wait(PATIENCE) == 0
+    lines = host.server_lines()
+    assert lines.count("SIGTERM") == 1 and lines[-1] == "last words"
+    lines.remove("SIGTERM")
+    assert lines[1:-1] == said(len(lines) - 2)
+    assert host.state() == {"held": False, "why": None, "exits": [], "child": None}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_signals_that_mean_stop(host, number):
+    runner = host.start_talking()
+    runner.send_signal(number)
+    assert runner.wait(PATIENCE) == 0
+    assert host.server_lines() == ["ready", "SIGTERM", "last words"]
+
+
+def test_an_impatient_stop_is_passed_on_at_once(hosts):
+    host = hosts("insist")
+    runner = host.start_talking()
+    runner.terminate()
+    host.wait_for("SIGTERM")
+    runner.terminate()
+    assert runner.wait(PATIENCE) == 0
+    assert host.server_lines() == ["ready", "SIGTERM", "SIGTERM"]
+
+
+def test_a_server_that_wants_to_be_asked_twice_is(hosts):
+    host = hosts("insist")
+    host.config["stop_seconds"] = 0.2
+    runner = host.start_talking()
+    runner.terminate()
+    assert runner.wait(PATIENCE) == 0
+    assert host.server_lines() == ["ready", "SIGTERM", "SIGTERM"]
+
+
+def test_a_server_that_does_not_end_is_killed(hosts):
+    host = hosts("ignore")
+    host.config["stop_seconds"] = 0.2
+    runner = host.start_talking()
+    server = host.server_pid()
+    runner.terminate()
+    assert runner.wait(PATIENCE) == 0
+    assert host.server_lines() == ["ready", "SIGTERM", "SIGTERM"] and not processes.alive(server)
+
+
+def test_a_stopped_server_ends_too(host):
+    host.config["stop_seconds"] = 0.2
+    runner = host.start_talking()
+    os.kill(host.server_pid(), signal.SIGSTOP)
+    runner.terminate()
+    assert runner.wait(PATIENCE) == 0
+
+
+def test_sighup_ends_nobody(host):
+    runner = host.start_talking()
+    runner.send_signal(signal.SIGHUP)
+    host.tell("print still here")
+    host.wait_for("still here")
+    assert runner.poll() is None
+
+
+def test_the_end_leaves_no_process(host):
+    runner = host.start_talking()
+    group = [process.pid for process in processes.find(lambda p: p.group == runner.pid)]
+    assert len(group) == 3
+    host.tell("exit 1")
+    runner.wait(PATIENCE)
+    assert not processes.find(lambda p: p.group == runner.pid)
+
+
+# -- the end of the runner --------------------------------------------------------------------------------------------
+
+
+def test_the_server_dies_with_a_runner_that_is_killed(hosts):
+    host = hosts("ignore")
+    runner = host.start_talking()
+    runner.kill()
+    assert wait_until(lambda: not processes.find(lambda p: p.group == runner.pid), PATIENCE)
+
+
+def test_killed_in_the_middle_of_rotations_nothing_is_doubled_and_the_next_run_goes_on(host):
+    host.config["rotation"] = {"max_bytes": 20_000, "keep": 1000}
+    for run in range(5):
+        before = len(host.files())
+        runner = host.start_talking()
+        host.tell(f"say 100000000 run{run}")
+        assert wait_until(lambda before=before: len(host.files()) > before + 5, PATIENCE, poll=0.001)
+        host.kills += 1
+        runner.kill()
+        assert wait_until(lambda runner=runner: not processes.find(lambda p: p.group == runner.pid), PATIENCE)
+        runner.wait()
+    assert host.run("exit 0") == 0
+    lines = host.server_lines()
+    for run in range(5):
+        own = [line for line in lines if line.startswith(f"run{run} ")]
+        assert len(own) > 1000
+        intact = own if own[-1].endswith(".") else own[:-1]  # the last one may have been cut off
+        assert intact == said(len(intact), f"run{run}")
+
+
+def test_a_server_that_outlived_its_runner_and_guard_is_ended_by_the_next(hosts):
+    host = hosts("ignore")
+    host.config["stop_seconds"] = 0.2
+    runner = host.start_talking()
+    left = host.server_pid()
+    os.kill(host.guard_of(runner), signal.SIGKILL)
+    runner.kill()
+    runner.wait()
+    assert processes.alive(left)
+    host.start_talking()
+    assert not processes.alive(left) and host.server_pid() != left
+    assert any(str(left) in line and "ended first" in line for line in host.runner_lines())
+
+
+def test_a_stranger_with_the_number_of_an_earlier_server_is_left_alone(host):
+    stranger = subprocess.Popen(["/bin/sleep", "600"])
+    try:
+        child = {"pid": stranger.pid, "argv": host.config["argv"]}
+        host.state_file.write_text(json.dumps({"held": False, "exits": [], "child": child}))
+        host.start_talking()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_second_runner_is_refused(host):
+    host.config["stop_seconds"] = 0.2
+    first = host.start_talking()
+    server = host.server_pid()
+    second = host.start()
+    assert second.wait(PATIENCE) == 2
+    assert b"another runner" in second.stderr.read()
+    assert first.poll() is None and processes.alive(server) and host.server_pid() == server
+
+
+# -- what runs beside the server --------------------------------------------------------------------------------------
+
+
+def companion(host):
+    """The runner is told to run something beside the server; returns what tells (its own pid, its last argument)."""
+    note = host.directory / "companion"
+    script = f'echo "$$ $1" >"{note}.new" && mv "{note}.new" "{note}"; exec /bin/sleep 600'
+    host.config["beside"] = ["/bin/sh", "-c", script, "companion"]
+
+    def told():
+        assert wait_until(note.exists, PATIENCE)
+        return [int(word) for word in note.read_text().split()]
+
+    return told
+
+
+def test_it_is_told_the_servers_process_and_ends_with_the_server(host):
+    told = companion(host)
+    runner = host.start_talking()
+    pid, server = told()
+    assert server == host.server_pid() and processes.alive(pid)
+    host.tell("exit 3")
+    assert runner.wait(PATIENCE) == 3 and not processes.alive(pid)
+
+
+def test_it_ends_with_a_runner_that_is_killed(host):
+    told = companion(host)
+    runner = host.start_talking()
+    pid, _server = told()
+    runner.kill()
+    runner.wait()
+    assert wait_until(lambda: not processes.alive(pid), PATIENCE)
+
+
+def test_without_it_the_server_runs_all_the_same(host):
+    host.config["beside"] = ["/no/such/program"]
+    assert host.run("exit 0") == 0
+    assert "/no/such/program cannot be started: No such file or directory" in host.runner_lines()
+
+
+# -- what it is told --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"argv": []}, "argv"),
+        ({"argv": "llama-server"}, "argv"),
+        ({"beside": None}, "beside"),
+        ({"beside": ["caffeinate", 1]}, "beside"),
+        ({"environment": {"A": 1}}, "environment.A"),
+        ({"key_files": {"A": 1}}, "key_files.A"),
+        ({"rotation": {"max_bytes": 0, "keep": 1}}, "rotation.max_bytes"),
+        ({"rotation": {"max_bytes": 1}}, "rotation.keep"),
+        ({"fast_exit": {"seconds": -1, "limit": 3, "settle_seconds": 0}}, "fast_exit.seconds"),
+        ({"fast_exit": {"seconds": 1, "limit": True, "settle_seconds": 0}}, "fast_exit.limit"),
+        ({"stop_secs": 1}, "stop_secs"),
+    ],
+)
+def test_a_configuration_that_is_wrong(host, change, named):
+    host.config.update(change)
+    runner = host.start()
+    _out, err = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 2 and f"  {named}: " in err.decode()
+    assert host.state() is None
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "null"])
+def test_a_configuration_that_is_none(host, content):
+    command = host.command()
+    path = command[-1]
+    os.unlink(path)
+    if content is not None:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(content)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 2 and path in done.stderr.decode()
+
+
+def test_the_directory_runs_alone_wherever_it_is_copied(host, tmp_path):
+    """What lies in it is all that it needs, and no more than that."""
+    alone = shutil.copytree(host.command()[2], tmp_path / "a copy", ignore=shutil.ignore_patterns("__pycache__"))
+    host.config["argv"] = ["/bin/echo", "hello"]
+    command = [sys.executable, "-I", str(alone), *host.command()[3:]]
+    assert subprocess.run(command, timeout=PATIENCE, check=False, cwd="/").returncode == 0
+    assert host.server_lines() == ["hello"]
+    imports = "import sys; sys.path[0] = sys.argv[1]; import core.server_runner; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", imports, str(alone)], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[2] for name in done.stdout.split() if name.startswith("core.")}
+    assert imported == {path.stem for path in (alone / "core").glob("*.py")}

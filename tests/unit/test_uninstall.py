@@ -1,0 +1,244 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import uninstall as uninstall_module
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest, staging_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.stamps import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
+from support.modules import run_module
+from support.paths import COLLECTIONS
+
+pytestmark = pytest.mark.processes
+
+
+class Installation:
+    """A manifest, and what it names, below a directory that was empty before."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.home = directory / "opt" / "llm"
+        self.manifest = Manifest(str(self.home / "manifest.json"))
+
+    def note(self, **kinds):
+        self.manifest.note({str(self.home / name.replace("__", "/")): kind for name, kind in kinds.items()})
+
+    def write(self, name, content=""):
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        return path
+
+    def model(self, name="m.gguf", placed=True):
+        path = self.write("models/" + name, "GGUF")
+        stamp = Stamp(str(path))
+        self.manifest.note({str(path): "model", stamp.directory: "tree"})
+        stamp.make_directory()
+        stamp.write(placed=placed)
+        return path
+
+    def run(self, **options):
+        done = Uninstall(self.manifest, **options)
+        done.run()
+        return done
+
+    def everything(self):
+        return sorted(str(path.relative_to(self.directory)) for path in self.directory.rglob("*"))
+
+
+@pytest.fixture
+def installation(tmp_path):
+    return Installation(tmp_path)
+
+
+@pytest.fixture
+def full(installation):
+    installation.note(
+        tree="tree",
+        plain="file",
+        launcher="marked",
+        current="link",
+        log="log",
+        models="directory",
+        sub__run="directory",
+    )
+    for name in ("tree/deep/x", "plain", "log", "log.1", "log.27", ".plain.abcd_123"):
+        installation.write(name)
+    installation.write("launcher", f"#!/bin/sh\n# {MANAGED_BY}\n")
+    (installation.home / "sub" / "run").mkdir(parents=True)
+    os.symlink("tree", installation.home / "current")
+    installation.model()
+    return installation
+
+
+def test_everything_goes(full):
+    done = full.run(purge_models=True)
+    assert full.everything() == []
+    assert (done.kept, done.left) == ([], {})
+    again = Uninstall(full.manifest)
+    assert not again.is_needed()
+
+
+def test_a_look_changes_nothing_and_names_what_goes(full):
+    before = full.everything()
+    look = Uninstall(full.manifest, purge_models=True)
+    assert full.everything() == before
+    # The top of a tree stands for what is in it.
+    named = {os.path.relpath(path, full.directory) for path in look.doomed}
+    assert named >= {path for path in before if "tree/" not in path}
+
+
+def test_models_stay_with_what_is_needed_to_remove_them_later(full):
+    done = full.run()
+    assert done.kept == [str(full.home / "models" / "m.gguf")]
+    assert full.everything() == [
+        "opt",
+        "opt/llm",
+        "opt/llm/manifest.json",
+        "opt/llm/manifest.json.lock",
+        "opt/llm/models",
+        "opt/llm/models/.llama_cpp",
+        "opt/llm/models/.llama_cpp/m.gguf.json",
+        "opt/llm/models/m.gguf",
+    ]
+    assert not Uninstall(full.manifest).is_needed()
+    full.run(purge_models=True)
+    assert full.everything() == []
+
+
+def test_a_model_of_the_owner_stays_and_its_stamp_goes(installation):
+    models = installation.directory / "models"
+    models.mkdir()
+    installation.home.parent.mkdir()
+    installation.home.mkdir()
+    (models / "own.gguf").write_text("GGUF")
+    stamp = Stamp(str(models / "own.gguf"))
+    installation.manifest.note({str(models / "own.gguf"): "model", stamp.directory: "tree"})
+    stamp.make_directory()
+    stamp.write(placed=False)
+    done = installation.run(purge_models=True)
+    assert installation.everything() == ["models", "models/own.gguf", "opt", "opt/llm"]
+    assert str(models / "own.gguf") in done.left
+
+
+def test_a_model_that_was_changed_since_is_its_owners(installation):
+    model = installation.model()
+    model.write_text("GGUF and more")
+    done = installation.run(purge_models=True)
+    assert model.exists() and str(model) in done.left
+    assert not (model.parent / ".llama_cpp").exists()
+
+
+def test_an_unfinished_download_is_no_model(installation):
+    installation.manifest.note({str(installation.home / "models" / "m.gguf"): "model"})
+    installation.write("models/m.gguf.part")
+    installation.write("models/m.gguf.part.json")
+    installation.run()
+    assert installation.everything() == []
+
+
+def test_a_launcher_without_the_mark_is_left_and_named(installation):
+    installation.note(bin__llm="marked")
+    path = installation.write("bin/llm", "#!/bin/sh\n")
+    done = installation.run()
+    assert set(done.left) == {str(path)} and "mark" in done.left[str(path)]
+    assert installation.everything() == ["opt", "opt/llm", "opt/llm/bin", "opt/llm/bin/llm"]
+    assert not Uninstall(installation.manifest).is_needed()
+
+
+@pytest.mark.parametrize("kind", ["file", "tree", "link", "marked", "directory"])
+def test_something_else_in_the_place_stays(installation, kind):
+    installation.note(thing=kind)
+    thing = installation.home / "thing"
+    installation.write("elsewhere/kept")
+    if kind == "link":
+        thing.write_text("")
+    else:
+        os.symlink(installation.home / "elsewhere", thing)
+    installation.run()
+    assert os.path.lexists(thing) and (installation.home / "elsewhere" / "kept").exists()
+
+
+def test_a_file_that_nobody_noted_stays_and_is_named(full):
+    full.write("sub/run/notes.txt")
+    done = full.run(purge_models=True)
+    assert full.everything() == ["opt", "opt/llm", "opt/llm/sub", "opt/llm/sub/run", "opt/llm/sub/run/notes.txt"]
+    assert done.left == {str(full.home / "sub" / "run" / "notes.txt"): "was not made by this collection"}
+
+
+def test_directories_that_were_there_before_stay(installation):
+    installation.home.mkdir(parents=True)
+    installation.note(bin__llm="marked")
+    installation.write("bin/llm", MANAGED_BY)
+    installation.run()
+    assert installation.everything() == ["opt", "opt/llm"]
+
+
+def test_without_a_manifest_there_is_nothing_to_do(installation):
+    installation.write("precious")
+    look = Uninstall(installation.manifest)
+    assert not look.is_needed() and look.doomed == []
+
+
+KILLED_AT = """
+import itertools, os, signal, sys
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
+left = itertools.count(int(sys.argv[2]), -1)
+def watched(call):
+    def counted(*arguments, **options):
+        if next(left) <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return counted
+os.unlink, os.rmdir, os.rename, os.open = map(watched, (os.unlink, os.rmdir, os.rename, os.open))
+Uninstall(Manifest(sys.argv[1]), purge_models=True).run()
+"""
+
+
+@pytest.mark.parametrize("steps", range(1, 34, 2))
+def test_killed_after_any_step_the_next_run_completes_it(full, steps):
+    command = [sys.executable, "-c", KILLED_AT, full.manifest.path, str(steps)]
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    code = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60).returncode
+    assert code in (-signal.SIGKILL, 0)
+    assert code == 0 or full.everything()
+    if full.everything():
+        full.run(purge_models=True)
+    assert full.everything() == []
+
+
+def test_a_first_directory_that_was_never_finished_goes(installation):
+    staging = staging_of(str(installation.home.parent))
+    os.makedirs(os.path.join(staging, "llm"))
+    installation.run()
+    assert installation.everything() == []
+
+
+def test_what_cannot_be_removed_is_told_and_stays_in_the_manifest(full, monkeypatch):
+    def refused(path, **_options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(uninstall_module.shutil, "rmtree", refused)
+        with pytest.raises(LlamaCppError, match="cannot be removed: Permission denied"):
+            full.run(purge_models=True)
+    assert str(full.home / "tree") in full.manifest.entries()
+    full.run(purge_models=True)
+    assert full.everything() == []
+
+
+def test_the_module_check_real_check_real(full):
+    arguments = {"manifest": full.manifest.path, "purge_models": True}
+    answers = [run_module("uninstall", arguments, check=check, diff=True) for check in (True, False, True, False)]
+    assert [answer["changed"] for answer in answers] == [True, True, False, False]
+    assert answers[0]["removed"] == answers[1]["removed"] and answers[0]["diff"] == answers[1]["diff"]
+    assert answers[0]["diff"]["after"] == "" and str(full.home / "plain") in answers[0]["diff"]["before"]
+    assert full.everything() == []
