@@ -9,8 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.plist import problems
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SupervisorConfig
+from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.service_plan import render, service_plan
 
 HOSTILE = ["plain", "a & b <c> 'd' \"e\"", "50 % off %(here)s ;x #y", "ünïcödé 模型", "back\\slash $X `id` *"]
@@ -72,16 +74,25 @@ def test_the_strict_check_takes_it_in_every_domain(tmp_path, domain, scope, more
     }
 
 
-def test_the_launcher_starts_the_command_with_its_configuration(plan):
+@pytest.mark.processes
+def test_the_launcher_waits_for_the_commands_and_starts_them_with_their_configuration(plan):
+    """Started before they are installed, it becomes the watchdog once they are, without another try of its manager."""
+    text = render("llama-watchdog.sh.j2", plan, "Managed by Ansible.\nDo not edit.")
+    launcher = subprocess.Popen(
+        ["/bin/sh", "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    )
+    assert wait_until(lambda: any(p.parent == launcher.pid for p in processes.find(lambda p: True)), 10), "it waits"
     python = os.path.join(plan["paths"]["tools_dir"], "venv", "bin", "python")
     os.makedirs(os.path.dirname(python))
     with open(python, "w", encoding="utf-8") as script:
-        script.write('#!/bin/sh\nprintf "%s\\n" "$LLAMA_CPP_CLIENT_CONFIG" "$@"\n')
+        script.write('#!/bin/sh\nprintf "%s\\n" $$ "$LLAMA_CPP_CLIENT_CONFIG" "$@"\n')
     os.chmod(python, 0o755)
-    text = render("llama-watchdog.sh.j2", plan, "Managed by Ansible.\nDo not edit.")
-    done = subprocess.run(["/bin/sh", "-c", text], capture_output=True, check=True, encoding="utf-8")
+    config = plan["paths"]["client_config"]
+    with open(config, "w", encoding="utf-8"):
+        pass
+    printed, _errors = launcher.communicate(timeout=30)
     lib = os.path.join(plan["paths"]["tools_dir"], "lib")
-    assert done.stdout.splitlines() == [plan["paths"]["client_config"], "-I", lib, "llm-manager", "watchdog"]
+    assert printed.splitlines() == [str(launcher.pid), config, "-I", lib, "llm-manager", "watchdog"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="supervisor is installed beside the newer Python only")
