@@ -14,6 +14,7 @@ import posixpath
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import companions, presets
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.places import expanded
 
 #: A stream in flight keeps llama-server from stopping until its next ping.
 SSE_PING_SECONDS = 2
@@ -132,7 +133,6 @@ def _model_options(model):
         ) from None
     return [
         ("model", model["path"]),
-        ("alias", ",".join([model["name"], *model["aliases"]])),
         ("ctx-size", model["context_size"]),
         ("embeddings", True if model["purpose"] == "embedding" else None),
         ("rerank", True if model["purpose"] == "rerank" else None),
@@ -158,10 +158,3 @@ def _url(settings, tls):
     if host in ("0.0.0.0", "::"):  # all addresses: clients on this host use the loopback one
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     return "%s://%s:%d" % ("https" if tls else "http", f"[{host}]" if ":" in host else host, settings["server_port"])
-
-
-def expanded(path, host):
-    """``path`` with ``~`` replaced by the home of the host's user, and without a trailing slash."""
-    if path == "~" or path.startswith("~/"):
-        path = host["home"] + path[1:]
-    return posixpath.normpath(path)

@@ -8,12 +8,12 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.action.model_lock import LATER, entries_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
+from support.planning import LINUX, PINS
 
 SCHEMA = configuration.load_schema()
 COMMIT = "0188c9bf409793f810680a5a431e7b899c46104c"
 ENTRY = {"revision": COMMIT, "bytes": 5, "sha256": "a" * 64}
 HUB = "https://huggingface.co/a/b/resolve/main/dir/m.gguf"
-HOST = {"system": "Linux", "architecture": "x86_64", "home": "/home/sam", "user": "sam", "uid": 1000}
 CATALOG = {
     "known": {"repo": "a/b", "file": "k.gguf", "sha256": "b" * 64},
     "unknown": {"repo": "a/b", "file": "dir/m.gguf"},
@@ -29,12 +29,7 @@ SOURCES = [
 def resolved(model, locked=(), policy=None, lock_file="/c/llm_config.lock.json"):
     config = {"models": {"tiny": model}, "policy": policy or {}}
     config = rules.checked(config, SCHEMA, CATALOG, "test", locked)
-    return plan.resolve(config, CATALOG, {}, HOST, locked, lock_file)["model"]
-
-
-@pytest.fixture(autouse=True)
-def no_engine(monkeypatch):
-    monkeypatch.setattr(plan, "_engine", lambda *_: {})
+    return plan.resolve(config, CATALOG, PINS, LINUX, locked, lock_file)["model"]
 
 
 def test_it_lies_beside_the_configuration():
@@ -158,7 +153,7 @@ def test_an_absent_model_needs_no_more_than_a_filename():
     config["policy"] = {"require_checksums": False, "allowed_licenses": ["MIT"]}
     config["models"]["tiny"] = {**PLAIN, "license": "MIT"}
     config = rules.checked(config, SCHEMA, CATALOG, "test")
-    found = plan.resolve(config, CATALOG, {}, HOST)
+    found = plan.resolve(config, CATALOG, {}, LINUX)
     assert [model["name"] for model in found["models"]] == ["tiny"]
     assert found["absent_models"] == [{"name": "gone", "path": "/home/sam/llm-workspace/models/gone.gguf"}]
 

@@ -1,0 +1,37 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Where things lie on a host."""
+
+from __future__ import annotations
+
+import posixpath
+
+
+def paths(settings, host):
+    """Every path that more than one stage knows, absolute, by name; ``settings`` are the ``llm_settings``."""
+    install = expanded(settings["install_dir"], host)
+
+    def below(*parts):
+        return posixpath.join(install, *parts)
+
+    return {
+        "install_dir": install,
+        "engine_dir": below("engine"),
+        "releases_dir": below("engine", "releases"),
+        "current": below("engine", "current"),
+        "selftest_dir": below("engine", "selftest"),
+        "models_dir": expanded(settings["models_dir"], host) if "models_dir" in settings else below("models"),
+        "logs_dir": expanded(settings["logs_dir"], host) if "logs_dir" in settings else below("logs"),
+        "bin_dir": expanded(settings["bin_dir"], host),
+        "service_dir": below("service"),
+        "tools_dir": below("tools"),
+        "client_config": below("tools", "client.json"),
+        "manifest": below("manifest.json"),
+    }
+
+
+def expanded(path, host):
+    """``path`` with ``~`` replaced by the home of the host's user, and without a trailing slash."""
+    if path == "~" or path.startswith("~/"):
+        path = host["home"] + path[1:]
+    return posixpath.normpath(path)
