@@ -23,6 +23,9 @@ for directory in (HERE.parent / "tests", HERE.parent / ".collections"):
 def main(prefixes):
     names = sorted(path.stem for path in HERE.glob("[a-z]*.py"))
     chosen = [name for name in names if not prefixes or name.startswith(tuple(prefixes))]
+    if not chosen:
+        print(f"No benchmark begins with {' or '.join(prefixes)}; there are: {', '.join(names)}", file=sys.stderr)
+        return 2
     rows = []
     for name in chosen:
         benchmark = importlib.import_module("benchmarks." + name)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import WIRED_LIMIT_PLIST
-
 
 def of(paths, server, service, watchdog):
     """Path -> kind, see manifest.py, from those parts of the plan."""
@@ -15,7 +13,7 @@ def of(paths, server, service, watchdog):
     logs = [server["log_file"], service["output_file"], service.get("supervisord_log"), watchdog["client"]["log"]]
     rendered = [service["runner"]["config"], (server["presets"] or {}).get("file")]
     rendered += [service["newsyslog"]] if service["scope"] == "system" else []
-    rendered += [WIRED_LIMIT_PLIST] if service["wired_limit_mb"] else []
+    rendered += [service["wired_limit_plist"]] if service["wired_limit_mb"] else []
     return {
         **dict.fromkeys(trees, "tree"),
         paths["current"]: "link",

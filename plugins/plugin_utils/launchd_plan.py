@@ -29,9 +29,14 @@ def places(scope, name, host):
     }
 
 
+def daemon(name, host):
+    """The plist of the job ``name`` of the domain ``system``."""
+    return posixpath.join(host.get("daemons_dir", DAEMONS), name + ".plist")
+
+
 def _scope(scope, host):
     if scope == "system":
-        return {"scope": scope, "domains": ["system"], "directory": host.get("daemons_dir", DAEMONS)}
+        return {"scope": scope, "domains": ["system"], "directory": posixpath.dirname(daemon("", host))}
     # The second is there without a login at the screen: an agent lives in it as long as the first is not.
     domains = ["gui/{uid}".format(**host), "user/{uid}".format(**host)]
     return {"scope": scope, "domains": domains, "directory": posixpath.join(host["home"], AGENTS)}

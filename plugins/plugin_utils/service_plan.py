@@ -15,6 +15,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils import launchd_pla
 
 SERVICE_NAME = "com.llama.server"
 WATCHDOG_NAME = "com.llama.watchdog"
+WIRED_LIMIT_NAME = "com.llama.wired-limit"
 SOCKET = "supervisor.sock"
 
 #: From the first request to stop to the second, which ends a server that a request in flight keeps from ending; and
@@ -57,6 +58,7 @@ def service(config, paths, host):
         # A setting of the whole Mac, which takes root: part of what a daemon of the system is for.
         "autorestart": keep_awake and config["service"]["scope"] == "system",
         "wired_limit_mb": config["service"]["wired_limit_mb"] if mac else 0,
+        "wired_limit_plist": launchd_plan.daemon(WIRED_LIMIT_NAME, host),
         "launcher": posixpath.join(directory, "llama-server"),
         "home": posixpath.join(directory, "home"),
         "run_dir": posixpath.join(directory, "run"),

@@ -13,6 +13,8 @@ SCHEMA = configuration.load_schema()
 CATALOG = json.loads((REPOSITORY / "config" / "model_catalog.json").read_text())["models"]
 PINS = json.loads((REPOSITORY / "config" / "engine_pins.json").read_text())
 HOST = {"system": "Linux", "architecture": "x86_64", "home": "/home/sam", "user": "sam", "uid": 1000}
+LICENCE = REPOSITORY / "roles" / "llama_cpp" / "files" / "licenses" / "llama.cpp.txt"
+ARCHIVE = {"source": "archive", "sha256": "a" * 64}
 MODELS = {
     "web": {"url": "https://models.example/m.gguf?key=s3cret", "license": "Apache-2.0"},
     "hub": {"huggingface": {"repo": "a/b", "file": "h.gguf", "revision": "main"}},
@@ -25,7 +27,7 @@ MODELS = {
 def notices(engine):
     config = {"models": MODELS, "llm_settings": {"default_model": "web"}, "engine": engine}
     config = rules.checked(config, SCHEMA, CATALOG, "test")
-    return render("THIRD_PARTY_NOTICES.j2", plan.resolve(config, CATALOG, PINS, HOST))
+    return render("THIRD_PARTY_NOTICES.j2", plan.resolve(config, CATALOG, PINS, HOST), licence=LICENCE.read_text())
 
 
 def block(text, name):
@@ -40,6 +42,8 @@ def block(text, name):
         ({}, "https://github.com/ggml-org/llama.cpp.git"),
         ({"source": "pypi"}, "llama-cpp-python 0.3.36"),
         ({"source": "existing", "path": "~/llama"}, "/home/sam/llama"),
+        ({**ARCHIVE, "url": "https://builds.example/llama.tar.gz"}, "https://builds.example/llama.tar.gz"),
+        ({**ARCHIVE, "path": "~/llama.tar.gz"}, "/home/sam/llama.tar.gz"),
     ],
 )
 def test_the_engine(engine, origin):
