@@ -25,6 +25,7 @@ def lint_parts():
     yield "ruff check", [BIN / "ruff", "check"]
     yield "ruff format", [BIN / "ruff", "format", "--check"]
     yield "ansible-lint", [BIN / "ansible-lint", "--offline"]
+    yield "changelog", [BIN / "antsibull-changelog", "lint"]
 
 
 def check_parts():

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: host_fit
 short_description: Refuse models that do not fit into a host's memory and disk, and tell what may keep its service away
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Compares what every model needs (weights, context, working memory) with what the host has for it. On a Mac that
     computes with Metal that is the part of the memory that its GPU may use, elsewhere all of the memory.

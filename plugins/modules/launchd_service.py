@@ -17,7 +17,7 @@ description:
     a play that was killed in between is completed by the next one.
   - A failure tells the code, its meaning, which of the known causes was found, the last exit code, the cause that the
     server's log names, and the end of the log.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - contributors to macos_setup.llm (@macos-setup-llm)
 attributes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mac_settings
 short_description: Changes what of a Mac itself its owner asks to be changed for a service
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Lets the GPU use more of the memory than macOS does by itself (C(iogpu.wired_limit_mb)), now and from every boot on.
   - Has the Mac start again after a power failure (C(pmset autorestart)).

@@ -14,7 +14,7 @@ description:
   - Whether a restart is needed is decided by what supervisord runs, not by whether the file changed in this run, so a
     play that was killed in between is completed by the next one.
   - A program that outlived its supervisord is found and ended before a new one is started.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - contributors to macos_setup.llm (@macos-setup-llm)
 attributes:
