@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import (
     claims,
     engine_plan,
@@ -59,7 +58,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "paths": paths,
         "engine": engine_plan.engine(config, pins, host, device),
         "models": models,
-        "model_paths": [path for file in files for path in part_names(file["path"])],
+        "model_files": model_plan.files_on_disk(files),
         "absent_models": model_plan.absent(config, catalog, paths),
         "model": served,
         "files": files,
