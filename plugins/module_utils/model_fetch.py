@@ -19,15 +19,16 @@ class ModelFetch:
 
     :param name: the model's name in the configuration, for messages.
     :param part: path of the file that is fetched.
+    :param room: the :class:`~.disk_room.DiskRoom` for it.
     :ivar transferred: bytes that came over the network.
     :ivar warnings: what did not work and was made up for.
 
     What fetches returns the facts to be stamped once the file is in its place, and raises LlamaCppError or WebError.
     """
 
-    def __init__(self, name, part, place, progress):
+    def __init__(self, name, part, place, progress, room):
         self._name, self._part = name, part
-        self._place, self._progress = place, progress
+        self._place, self._progress, self._room = place, progress, room
         self.transferred = 0
         self.warnings = []
 
@@ -88,6 +89,7 @@ class ModelFetch:
             sha256=truth.sha256,
             size=truth.size,
             progress=self._progress,
+            room=self._room,
             stall_seconds=source.stall_seconds,
         )
         fetched = download.run(urls, others_left)

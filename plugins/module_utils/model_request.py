@@ -8,6 +8,7 @@ import os
 import re
 
 from .bundle import Bundle
+from .disk_room import DiskRoom
 from .errors import LlamaCppError
 from .huggingface import ENDPOINT, Location
 from .manifest import Manifest
@@ -25,7 +26,7 @@ def fulfil(wanted, check_only):
     places = part_names(wanted["dest"])
     progress = Progress(wanted["progress_file"], wanted["name"])
     shared = SharedProgress(progress, len(places))
-    several = len(places) > 1
+    several, room = len(places) > 1, DiskRoom()
     files = [
         ModelFile(
             wanted["name"],
@@ -39,6 +40,7 @@ def fulfil(wanted, check_only):
             renew=wanted["renew"] and not expected["sha256"],
             check_only=check_only,
             progress=shared.share(number) if several else progress,
+            room=room,
         )
         for number, (place, expected) in enumerate(zip(places, _expectations(wanted, places)))
     ]

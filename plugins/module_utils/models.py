@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .disk_room import DiskRoom
 from .download import DownloadFailed
 from .errors import LlamaCppError
 from .model_fetch import ModelFetch
@@ -21,17 +22,21 @@ from .web import WebError, host_of
 class ModelFile:
     """The model file ``path`` (absolute) and what is demanded of it: the fields of :class:`~.model_place.Demands`.
 
+    :param room: the :class:`~.disk_room.DiskRoom` that it shares with the other files of its model.
+
     The methods return a dict, see :meth:`_result`. They raise LlamaCppError; the file in place is then as it was.
     """
 
-    def __init__(self, name, path, *, progress=None, **demands):
+    def __init__(self, name, path, *, progress=None, room=None, **demands):
         progress = progress or Progress()
         self._demands = Demands(name, path, **demands)
         self._path, self._part = path, path + ".part"
         self._place = ModelPlace(self._demands, progress)
-        self._fetch = ModelFetch(name, self._part, self._place, progress)
+        self._room = room or DiskRoom()
+        self._fetch = ModelFetch(name, self._part, self._place, progress, self._room)
         self._progress = progress
         self._before = self._facts()
+        self._truth = None  # what it must be, if there is work
         self.fetched = False  # whether the wanted file lies in the part file
         self._aside = False  # whether the file of the place waits there
         self._news = None  # what is to be stamped once it is in its place
@@ -44,6 +49,7 @@ class ModelFile:
         if settled:
             return settled
         with self.locked():
+            self.learn(source)
             self.prepare(source)
             return self.place()
 
@@ -57,8 +63,8 @@ class ModelFile:
                 return self._result(changed=False)
             return self._forecast(found, source) if demands.check_only else None
 
-    def prepare(self, source):
-        """First half of the work: have the wanted file complete and proved, in its place or beside it."""
+    def learn(self, source):
+        """Before the work: find out what the file must be, and that there is room for it."""
         demands = self._demands
         with self._plain_errors():
             right = self._place.look(source.origin, demands.sha256, demands.size) is Found.RIGHT
@@ -66,6 +72,16 @@ class ModelFile:
                 return  # another run did the work while this one waited
             truth = source.truth(os.path.basename(self._path), demands.sha256, demands.size, self._progress)
             self._demand_checksum(truth.sha256)
+            if truth.size and self._place.look(source.origin, truth.sha256, truth.size) is Found.FREE:
+                self._room.claim(self._part, truth.size)
+            self._truth = truth
+
+    def prepare(self, source):
+        """First half of the work: have the wanted file complete and proved, in its place or beside it."""
+        truth = self._truth
+        if truth is None:
+            return
+        with self._plain_errors():
             if self._look_and_read(source.origin, truth.sha256, truth.size) is Found.FREE:
                 self._news = self._fetch.from_web(source, truth)
                 self.fetched = True

@@ -74,7 +74,8 @@ options:
     description:
       - Expected SHA-256 and size of each file of a model that is spread over several, in their order. O(dest) then ends
         in C(-00001-of-0000N.gguf). Source and mirrors then name the first file too; the others lie beside it.
-      - All files are fetched and proved before any gets its name.
+      - All files are fetched and proved before any gets its name, and none is fetched unless the disk has room for all
+        whose sizes are known.
     type: list
     elements: dict
     suboptions:

@@ -214,7 +214,8 @@ def test_what_the_models_need_is_compared_with_the_host():
     fit = resolve(config, MAC)["fit"]
     web, here = fit["models"]
     assert (web["name"], web["bytes"], web["context_size"], web["purpose"]) == ("web", 7, 512, "chat")
-    assert (web["download"], here["download"]) == (True, False)
+    assert [file["names"] for file in fit["downloads"]] == [["web"]] and fit["downloads"][0]["bytes"] == 7
+    assert fit["max_loaded"] == 4 and resolve()["fit"]["max_loaded"] == 1
     assert web["path"].endswith("/models/tiny.gguf") and here["path"] == "/Users/sam/here.gguf"
     assert (fit["device"], fit["parallel"]) == ("MTL0", 3)
     assert {"name": "qwen2.5-0.5b", "bytes": 491400032, "purpose": "chat"} in fit["catalog"]
