@@ -25,6 +25,7 @@ import tempfile
 
 from .errors import LlamaCppError
 from .files import CHUNK_BYTES
+from .progress import byte_counter
 
 FACTS, SUMS = "bundle.json", "SHA256SUMS"
 FORMAT = 1
@@ -123,13 +124,7 @@ def pack(path, facts, texts, files, progress):
     :param texts: name in the bundle -> text.
     :param files: name in the bundle -> path of the file; links are followed.
     """
-    total, done = sum(os.path.getsize(file) for file in files.values()), 0
-
-    def on_bytes(count):
-        nonlocal done
-        done += count
-        progress.update("packing", done, total, "bytes")
-
+    on_bytes = byte_counter(progress, "packing", sum(os.path.getsize(file) for file in files.values()))
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
     try:
         with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as archive:

@@ -15,10 +15,10 @@ import hashlib
 import http.client
 import os
 import re
-import shutil
 import time
 from typing import NamedTuple
 
+from .disk_room import DiskRoom
 from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
 from .patience import ATTEMPTS, Patience
@@ -58,17 +58,28 @@ class Download:
     :param web: a :class:`~.web.Web`.
     :param sha256: 64 hex digits expected, or None when nobody knows them.
     :param size: bytes expected, or None.
+    :param room: the :class:`~.disk_room.DiskRoom` that it shares with others.
     :param stall_seconds: this long at less than 1 KiB/s is a stalled connection.
     :param sleep: see :class:`~.patience.Patience`.
     """
 
     def __init__(
-        self, part, web, *, sha256=None, size=None, progress=None, stall_seconds=STALL_SECONDS, sleep=time.sleep
+        self,
+        part,
+        web,
+        *,
+        sha256=None,
+        size=None,
+        progress=None,
+        room=None,
+        stall_seconds=STALL_SECONDS,
+        sleep=time.sleep,
     ):
         self._part, self._note_path = part, part + ".json"
         self._web = web
         self._sha256, self._size = sha256, size
         self._progress = progress or Progress()
+        self._room = room or DiskRoom()
         self._stall_seconds = stall_seconds
         self._sleep = sleep
         self._transferred = 0
@@ -200,7 +211,8 @@ class Download:
             raise ConnectionBroken(url, "it no longer has the file that was begun") from error
         with response:
             total = self._begin(url, response)
-            self._refuse_if_too_big(total)
+            if total:
+                self._room.claim(self._part, total)
             self._copy(url, response, total)
 
     def _begin(self, url, response):
@@ -229,16 +241,6 @@ class Download:
         self._note = {"url": shown(url), "validator": validator, "size": total, "sha256": self._sha256}
         write_json_atomically(self._note_path, self._note)
         return total
-
-    def _refuse_if_too_big(self, total):
-        missing = (total or 0) - self._have
-        free = shutil.disk_usage(os.path.dirname(self._part)).free
-        if missing > free:
-            raise LlamaCppError(
-                "%.1f MiB more are needed in %s, but only %.1f MiB are free. %d bytes are kept in %s. Make room, "
-                "then run the play again."
-                % (missing / MIB, os.path.dirname(self._part), free / MIB, self._have, self._part)
-            )
 
     def _copy(self, url, response, total):
         marked_at, marked = time.monotonic(), self._have

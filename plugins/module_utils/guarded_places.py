@@ -66,3 +66,11 @@ def advice(path, place):
         "Documents, Downloads and Desktop. Or allow it at the Mac, for each program anew after every update: System "
         "Settings, Privacy & Security, Full Disk Access"
     )
+
+
+def may_be_refused(place):
+    """What somebody should know whose model lies in ``place``."""
+    return (
+        "This play can read it, and still launchd's programs may not read %s. If the server says so, move the model to "
+        "the internal disk." % place
+    )

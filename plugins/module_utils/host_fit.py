@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import os
 
-from . import mac_hardware, mac_power, mac_settings, model_disk, model_memory
+from . import disk_room, mac_hardware, mac_power, mac_settings, memory_fit, model_memory
 from .errors import LlamaCppError
 from .gguf import GgufError, inspect
 from .mac_hardware import MIB, Hardware
+from .model_memory import Need
+from .model_set import part_names
 from .server_health import list_devices
 
 
@@ -22,6 +24,8 @@ def look(
     *,
     system,
     models=(),
+    max_loaded=1,
+    downloads=(),
     catalog=(),
     parallel=None,
     server=None,
@@ -48,24 +52,23 @@ def look(
         mac_hardware.check_wired_limit(wired_limit_mb, hardware)
     host = _Host(hardware, server, device if mac else None, wired_limit_mb, parallel)
     fits = [host.fit(model) for model in models]
+    together = host.fit_together(models, fits, max_loaded)
     power = mac_power.read_power(pmset, fdesetup, login_window) if mac and scope else None
     return {
         "hardware": hardware._asdict(),
         "available": host.room.bytes,
         "models": [
-            {
-                "name": model["name"],
-                "there": os.path.exists(model["path"]),
-                "needed": fit.needed and fit.needed.total,
-                "fits": fit.fits,
-                "words": fit.words,
-            }
-            for model, fit in zip(models, fits)
+            {"name": model["name"], "there": not _missing(model), **_told(fit)} for model, fit in zip(models, fits)
         ],
-        "problem": _problem(models, fits, catalog, host.room),
+        "together": together and {"there": not any(map(_missing, models)), **_told(together)},
+        "problem": _problem(models, fits, together, catalog, downloads, host.room),
         "wired_limit_at_boot": mac and mac_settings.sets_limit_at_boot(wired_limit_plist),
         "advice": mac_power.advice(power, scope, user, keep_awake) if power else [],
     }
+
+
+def _told(fit):
+    return {"needed": fit.needed and fit.needed.total, "fits": fit.fits, "words": fit.words}
 
 
 def _memory():
@@ -98,56 +101,122 @@ class _Host:
         return bool(self._server) and os.path.exists(self._server)
 
     def fit(self, model):
-        """The :class:`model_memory.Fit` of one model."""
+        """The :class:`memory_fit.Fit` of one model."""
         fit = self._quick(model)
         if fit.fits or not self._has_engine():
             return fit
         if self._device_by_engine:
             self.room = self._room(self._device_by_engine)
             fit = self._quick(model)
-        program = model_memory.fit_params_beside(self._server)
-        if fit.fits or not program or not os.path.exists(model["path"]):
+        return fit if fit.fits else self._exact(model) or fit
+
+    def fit_together(self, models, fits, count):
+        """The Fit of the ``count`` largest models at once; None when there is nothing to say beyond ``fits``."""
+        if count < 2 or any(fit.fits is False for fit in fits):
+            return None
+        fit = self._together(models, fits, count)
+        if fit is None or fit.fits or not self._has_engine():
             return fit
+        if self._device_by_engine:
+            self.room = self._room(self._device_by_engine)
+        return self._together(models, [self._exact(model) or found for model, found in zip(models, fits)], count)
+
+    def _together(self, models, fits, count):
+        candidates = [
+            memory_fit.Candidate(
+                name=model["name"],
+                need=fit.needed or _files(model),
+                context_size=model.get("context_size"),
+                whole=bool(fit.needed) and not _absent(model) and not _uncounted(model),
+            )
+            for model, fit in zip(models, fits)
+        ]
+        return memory_fit.together(candidates, count, self.room)
+
+    def _quick(self, model):
+        """The Fit by what is quickly read."""
+        name, absent, files = model["name"], _absent(model), _files(model)
+        if absent:
+            too_large = files and memory_fit.too_large(name, files, self.room)
+            return too_large or memory_fit.unknown(name, f"{absent[0]} is not there yet")
+        try:
+            return self._judged(model, None)
+        except GgufError as error:
+            return memory_fit.unknown(name, str(error))
+
+    def _exact(self, model):
+        """The Fit as the engine tells it; None when it cannot."""
+        program = model_memory.fit_params_beside(self._server)
+        if not program or _absent(model):
+            return None
         try:
             return self._judged(
                 model,
                 lambda context: model_memory.measured(program, model["path"], context, self._parallel, self._device),
             )
         except LlamaCppError:  # this engine cannot load this model; whether it should is for others to say
-            return fit
-
-    def _quick(self, model):
-        name, path, size = model["name"], model["path"], model.get("bytes")
-        if not os.path.exists(path):
-            too_large = model_memory.too_large(name, size, self.room) if size else None
-            return too_large or model_memory.unknown(name, f"{path} is not there yet")
-        try:
-            return self._judged(model, None)
-        except GgufError as error:
-            return model_memory.unknown(name, str(error))
+            return None
 
     def _judged(self, model, need_at):
         info = inspect(model["path"])
-        need_at = need_at or (lambda context: model_memory.estimated(info, context, self._parallel))
-        return model_memory.judge(model["name"], need_at, self.room, model.get("context_size"), info.context_length)
+        files = _files(model)
+        need_at = need_at or (
+            lambda context: model_memory.estimated(info, context, self._parallel, weights=files.weights)
+        )
+
+        def all_at(context):
+            need = need_at(context)
+            return need and need._replace(beside=files.beside)
+
+        fit = memory_fit.judge(model["name"], all_at, self.room, model.get("context_size"), info.context_length)
+        return memory_fit.without(fit, _uncounted(model))
 
 
-def _problem(models, fits, catalog, room):
+def _missing(model):
+    """The files of a model, its own and those beside it, that are not there."""
+    return [path for file in (model, *(model.get("companions") or ())) for path in _absent(file)]
+
+
+def _absent(file):
+    """The paths of a file, or of the files of a set, at which there is none."""
+    return [path for path in part_names(file["path"]) if not os.path.exists(path)]
+
+
+def _files(model):
+    """What the files of a model and those beside it take, as far as that is known; None when its own is not."""
+    own = _size(model)
+    beside = sum(_size(file) or 0 for file in model.get("companions") or ())
+    return own and Need(weights=own, context=0, working=0, beside=beside)
+
+
+def _uncounted(model):
+    """The files beside a model whose sizes nobody knows yet."""
+    return [file["path"] for file in model.get("companions") or () if _size(file) is None]
+
+
+def _size(file):
+    """The bytes of a file, or of all files of a set: as they are on the disk, else as they are expected; or None."""
+    return file.get("bytes") if _absent(file) else sum(map(os.path.getsize, part_names(file["path"])))
+
+
+def _problem(models, fits, together, catalog, downloads, room):
     """Everything that does not fit, ready to be shown; None when nothing is known not to."""
     lines = []
     for model, fit in zip(models, fits):
         if fit.fits is False:
-            other = model_memory.largest_that_fits(catalog, model.get("purpose"), room)
+            other = memory_fit.largest_that_fits(catalog, model.get("purpose"), room)
             fate = "put into service" if os.path.exists(model["path"]) else "downloaded"
             lines.append(
                 " ".join([fit.words, *([_instead(model["name"], other)] if other else []), f"It was not {fate}."])
             )
+    if together and together.fits is False:
+        lines.append(together.words)
     if lines:
         lines.append(
             "Options that save memory (in server.arguments and models.<name>.arguments) are not counted. If it fits "
             "with those, go on with: -e llama_cpp_fit=warn"
         )
-    lines += model_disk.shortages(models)
+    lines += disk_room.shortages(downloads)
     return "\n".join([*lines, "The service was not touched."]) if lines else None
 
 

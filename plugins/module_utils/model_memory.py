@@ -1,10 +1,11 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""How much memory a model needs once llama-server has it loaded, and whether that is there.
+"""How much memory a model needs once llama-server has it loaded.
 
 What is needed has three parts: the weights, the context (the KV cache), and the working memory of one batch. An
 engine that is installed is asked (:func:`measured`); its answer is that of the server's own ``--fit``. Before that
-they are worked out from the header of the GGUF file (:func:`estimated`).
+they are worked out from the header of the GGUF file (:func:`estimated`). What is loaded beside the model counts with
+the size of its files, which is the least that it takes.
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ import subprocess
 from typing import NamedTuple
 
 from .errors import LlamaCppError
-from .mac_hardware import GIB, MIB, WIRED_LIMIT_KEY
+from .mac_hardware import MIB
 
 #: Defaults of llama-server (common/common.h, tools/server/server.cpp at 0c1e570).
 BATCH = 512  # tokens that are computed at once, --ubatch-size
 SLOTS = 4  # --parallel, with one context that they share
-MARGIN = GIB  # --fit-target: what it leaves free; with less it takes layers off the GPU
-SMALLEST_FITTED_CONTEXT = 4096  # --fit-ctx: how far it shortens a context that was not asked for
 CELLS = 256  # contexts are rounded up to a multiple of this (src/llama-context.cpp)
 
 F16, F32 = 2, 4  # bytes; the KV cache is F16, the states of recurrent layers and activations are F32
@@ -46,13 +45,19 @@ class Need(NamedTuple):
     context: int
     working: int
     exact: bool = True  # False: ``context`` is an upper bound
+    beside: int = 0  # the files of its projector, draft model and adapters
 
     @property
     def total(self):
-        return self.weights + self.context + self.working
+        return self.weights + self.context + self.working + self.beside
+
+    @property
+    def least(self):
+        """What it takes for certain."""
+        return self.total if self.exact else self.total - self.context
 
 
-def estimated(info, context_size, parallel=None):
+def estimated(info, context_size, parallel=None, weights=None):
     """What the model of a header needs with ``context_size`` tokens: a :class:`Need`, or None if that cannot be told.
 
     Weights and context agree with the engine's own numbers. The working memory is an estimate, made to lie a little
@@ -61,7 +66,9 @@ def estimated(info, context_size, parallel=None):
     :param info: :class:`gguf.GgufInfo`.
     :param context_size: tokens of all slots together, as llama-server's --ctx-size counts them.
     :param parallel: number of slots; None leaves it to llama-server.
+    :param weights: bytes of all files of a model that is spread over several; ``info`` is then that of the first.
     """
+    weights = weights if info.split else info.size_needed
 
     def value(key, default=None):
         found = info.metadata.get(f"{info.architecture}.{key}")
@@ -71,7 +78,7 @@ def estimated(info, context_size, parallel=None):
         return f"{info.architecture}.{key}" in info.metadata
 
     layers, embedding, heads = value("block_count"), value("embedding_length"), value("attention.head_count", 0)
-    if info.split or not (layers and embedding and known("attention.head_count")):
+    if weights is None or not (layers and embedding and known("attention.head_count")):
         return None
     # KV heads that differ between layers stand in a list, which the reader leaves out. No layer has more than heads.
     kv_heads = value("attention.head_count_kv", heads)
@@ -84,7 +91,7 @@ def estimated(info, context_size, parallel=None):
     activations = (8 + 2 * experts) * embedding + 2 * wide * max(experts, 1)
     logits = value("vocab_size", LARGEST_VOCABULARY) + 2 * embedding
     return Need(
-        weights=info.size_needed,
+        weights=weights,
         context=layers * (cells * elements * F16 + slots * _state_elements(value, embedding, heads) * F32),
         working=BATCH * max(F32 * logits, F32 * activations + F16 * (cells if parallel is None else cells // slots)),
         exact=known("attention.head_count_kv") and info.architecture in FULL_CONTEXT,
@@ -152,112 +159,3 @@ def _rows(text):
         words = line.split()
         if len(words) == 4 and all(word.isdigit() for word in words[1:]):
             yield words[0], [int(word) for word in words[1:]]
-
-
-UNCERTAIN = "It may fit all the same: what Metal allows on this Mac only the engine can tell, once it is built."
-
-
-class Fit(NamedTuple):
-    """Whether a model has room."""
-
-    fits: bool | None  # None: nobody can tell
-    needed: Need | None
-    words: str
-
-
-def judge(name, need_at, room, context_size=None, trained=None):
-    """Compare what a model needs with the :class:`mac_hardware.Room` there is, as a :class:`Fit`.
-
-    :param name: of the model, for the words.
-    :param need_at: function from a context size to a :class:`Need`.
-    :param context_size: as configured; None leaves it to llama-server, which takes what fits.
-    :param trained: the context size that the model was trained for, when it is known.
-    """
-    limit = room.bytes - MARGIN
-    context = context_size or min(trained or SMALLEST_FITTED_CONTEXT, SMALLEST_FITTED_CONTEXT)
-    need = need_at(context)
-    if need is None:
-        return unknown(name, "its header does not tell")
-    words = f"models.{name} needs {_needs(need, context)}; {_allows(room)}."
-    if need.total <= limit:
-        if context_size is None and trained:
-            words += f" context_size is not set: llama-server takes as many of {trained} tokens as fit."
-        return Fit(True, need, words)
-    smaller = _with_smaller_context(need_at, context, limit)
-    if _may_be_allowed(need.total, room):
-        return Fit(None, need, f"{words} {UNCERTAIN} {smaller}".rstrip())
-    if not need.exact and need.weights + need.working <= limit:
-        words += " It may fit all the same: only the engine can tell what this context takes."
-        return Fit(None, need, f"{words} {smaller}".rstrip())
-    return Fit(False, need, f"{words} {_remedies(need, room, smaller)}")
-
-
-def unknown(name, reason):
-    """The :class:`Fit` of a model of which it cannot be told what it needs, for that ``reason``."""
-    return Fit(None, None, f"models.{name}: what it needs is not known, since {reason}.")
-
-
-def too_large(name, size, room):
-    """The :class:`Fit` of a model whose file of ``size`` bytes leaves nothing for a context, or None."""
-    if size <= room.bytes - MARGIN:
-        return None
-    words = f"models.{name} needs {_gib(size)} GiB for its weights alone; {_allows(room)}."
-    if _may_be_allowed(size, room):
-        return Fit(None, Need(size, 0, 0), f"{words} {UNCERTAIN}")
-    return Fit(False, Need(size, 0, 0), f"{words} Choose a smaller quantisation.")
-
-
-def largest_that_fits(catalog, purpose, room):
-    """The short name of the largest model for a ``purpose`` that has room, or None.
-
-    Of a model that is not there yet only the size is known, so one counts whose weights leave as much again for its
-    context: 4096 tokens of the models with the largest cache for their size take less.
-
-    :param catalog: dicts with ``name``, ``bytes`` and ``purpose``.
-    """
-    fitting = [model for model in catalog if model["purpose"] == purpose and 2 * model["bytes"] <= room.bytes - MARGIN]
-    return max(fitting, key=lambda model: model["bytes"])["name"] if fitting else None
-
-
-def _may_be_allowed(needed, room):
-    return not room.certain and needed <= room.highest - MARGIN
-
-
-def _needs(need, context):
-    return (
-        f"{'' if need.exact else 'at most '}{_gib(need.total)} GiB (weights {_gib(need.weights)}, "
-        f"context_size {context} takes {_gib(need.context)}, working memory {_gib(need.working)})"
-    )
-
-
-def _allows(room):
-    of_all = f" of {_gib(room.total)}" if room.bytes != room.total else ""
-    return f"{room.where} {_gib(room.bytes)}{of_all} GiB, of which llama-server leaves {_gib(MARGIN)} free"
-
-
-def _with_smaller_context(need_at, context, limit):
-    """The sentence that names the largest context, of half the size or a half of that and so on, which fits, or ""."""
-    while context >= 2 * CELLS:
-        context //= 2
-        need = need_at(context)
-        if need.total <= limit:
-            return f"With context_size {context} it needs {_gib(need.total)} GiB and fits."
-        if need.weights > limit:
-            break
-    return ""
-
-
-def _remedies(need, room, smaller):
-    """What to do about a model that does not fit, the cheapest first."""
-    remedies = [smaller, "Or choose a smaller quantisation."] if smaller else ["Choose a smaller quantisation."]
-    raised = -(-(need.total + MARGIN) // MIB)
-    if raised * MIB <= room.highest:
-        remedies.append(
-            f"Or, on a Mac that does nothing else, allow Metal more of it with {WIRED_LIMIT_KEY}: {raised}, "
-            "then run the play again."
-        )
-    return " ".join(remedies)
-
-
-def _gib(size):
-    return "%.*f" % (1 if size >= GIB / 10 else 2, size / GIB)

@@ -58,7 +58,9 @@ class ModelSet:
         with contextlib.ExitStack() as locks:
             for file in self._files:
                 locks.enter_context(file.locked())
-            self._prepare(sources)
+            # All of them are known, and have room, before the first is fetched.
+            self._all("learn", sources)
+            self._all("prepare", sources)
             try:
                 gguf.require_set([file.whereabouts for file in self._files])
             except gguf.GgufError as error:
@@ -89,10 +91,11 @@ class ModelSet:
     def _error(self, problem, consequence):
         return LlamaCppError("Model %s: %s. %s" % (self._name, problem, consequence))
 
-    def _prepare(self, sources):
+    def _all(self, step, sources):
+        """Take one step of the work for several files at a time; the first failure stops the others."""
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             pairs = zip(self._files, sources)
-            running = [pool.submit(file.prepare, source) for file, source in pairs]
+            running = [pool.submit(getattr(file, step), source) for file, source in pairs]
             wait(running, return_when=FIRST_EXCEPTION)
             if any(task.done() and task.exception() for task in running):
                 self._progress.stop()

@@ -92,6 +92,18 @@ class Progress:
             )
 
 
+def byte_counter(progress, stage, total):
+    """A function that is told of every piece of ``stage`` that is done, by its bytes, and reports the sum of them."""
+    done = 0
+
+    def on_bytes(count):
+        nonlocal done
+        done += count
+        progress.update(stage, done, total, "bytes")
+
+    return on_bytes
+
+
 def describe(state):
     """One line for people, from a state that :meth:`Progress.update` wrote.
 

@@ -74,7 +74,8 @@ options:
     description:
       - Expected SHA-256 and size of each file of a model that is spread over several, in their order. O(dest) then ends
         in C(-00001-of-0000N.gguf). Source and mirrors then name the first file too; the others lie beside it.
-      - All files are fetched and proved before any gets its name.
+      - All files are fetched and proved before any gets its name, and none is fetched unless the disk has room for all
+        whose sizes are known.
     type: list
     elements: dict
     suboptions:
@@ -238,27 +239,12 @@ msg:
   returned: success
 """
 
-import os
-import re
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place
-from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import ENDPOINT, Location
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import (
-    ModelSet,
-    SharedProgress,
-    part_name,
-    part_names,
-)
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import Seed, WebSource
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import ModelFile
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.stamps import Stamp
-from ansible_collections.macos_setup.llm.plugins.module_utils.web import Web
+from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place, may_be_refused
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_request import fulfil
 
 SOURCES = ("url", "huggingface", "path")
 LONGEST_HARMLESS_QUERY = 20  # characters; a longer one may hold a signature and is masked in what Ansible shows
@@ -315,7 +301,7 @@ def main():
     if len(query) > LONGEST_HARMLESS_QUERY:
         module.no_log_values.add(query)
     try:
-        result = run(module.params, module.check_mode)
+        result = fulfil(wanted=module.params, check_only=module.check_mode)
         place = guarded_place(module.params["path"] or module.params["dest"])
         if place:
             module.warn(
@@ -326,114 +312,6 @@ def main():
     for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)
-
-
-def may_be_refused(place):
-    """What somebody should know whose model lies in ``place``."""
-    return (
-        "This play can read it, and still launchd's programs may not read %s. If the server says so, move the model to "
-        "the internal disk." % place
-    )
-
-
-def run(wanted, check_only):
-    """Bring about what the arguments ask for; the result of the module as a dict."""
-    name, dest = wanted["name"], wanted["dest"]
-    for option in ("dest", "path"):
-        if wanted[option] and not os.path.isabs(wanted[option]):
-            raise LlamaCppError("%s of model %s is not an absolute path: '%s'." % (option, name, wanted[option]))
-    if wanted["timeout"] <= 0:
-        raise LlamaCppError("timeout of model %s is %s; more than 0 seconds are needed." % (name, wanted["timeout"]))
-    places, expected = part_names(dest), expectations(wanted)
-    progress = Progress(wanted["progress_file"], name)
-    shared = SharedProgress(progress, len(places))
-    files = [
-        ModelFile(
-            name,
-            place,
-            sha256=expected[number]["sha256"],
-            size=expected[number]["bytes"],
-            kind=wanted["kind"],
-            part=(number, len(places)),
-            require_checksum=wanted["require_checksum"],
-            deep_verify=wanted["deep_verify"],
-            renew=wanted["renew"] and not expected[number]["sha256"],
-            check_only=check_only,
-            progress=shared.share(number) if len(places) > 1 else progress,
-        )
-        for number, place in enumerate(places)
-    ]
-    several = len(files) > 1
-    model = ModelSet(name, files, shared) if several else files[0]
-    if wanted["state"] == "absent":
-        return model.absent()
-    if not check_only:
-        Manifest(wanted["manifest"]).note({**dict.fromkeys(places, "model"), Stamp(dest).directory: "tree"})
-    if wanted["bundle"] and not (wanted["path"] and os.path.exists(wanted["path"])):
-        bundle = Bundle(wanted["bundle"])
-        if all(os.path.basename(place) in bundle.facts["models"] for place in places):
-            results = [file.from_bundle(bundle) for file in files]
-            return {**results[0], "changed": any(result["changed"] for result in results)}
-    if wanted["path"]:
-        targets = [part_name(wanted["path"], number + 1) for number in range(len(files))]
-        return model.linked_to(targets if several else wanted["path"])
-    sources = [source(wanted, number + 1) for number in range(len(files))]
-    return model.from_web(sources if several else sources[0])
-
-
-def expectations(wanted):
-    """The expected sha256 and bytes of each file, in their order."""
-    name, count = wanted["name"], len(part_names(wanted["dest"]))
-    given = wanted["parts"]
-    if not given:
-        given = [{"sha256": wanted["sha256"], "bytes": wanted["bytes"]}]
-        if count > 1:
-            if wanted["sha256"] or wanted["bytes"]:
-                raise LlamaCppError(
-                    "Model %s is spread over %d files, and sha256 or bytes can be that of one only. "
-                    "Give those of each file in parts." % (name, count)
-                )
-            given = given * count
-    if len(given) != count:
-        raise LlamaCppError(
-            "parts of model %s are %d; by its name it has %d files: %s."
-            % (name, len(given), count, os.path.basename(wanted["dest"]))
-        )
-    digits = [part["sha256"].lower() if part["sha256"] else None for part in given]
-    for sha256 in digits:
-        if sha256 and not re.match("^[0-9a-f]{64}$", sha256):
-            raise LlamaCppError("sha256 of model %s is not 64 hexadecimal digits: '%s'." % (name, sha256))
-    return [{"sha256": sha256, "bytes": part["bytes"]} for sha256, part in zip(digits, given)]
-
-
-def source(wanted, number):
-    """Where file ``number`` (from 1) of the model comes from, as a WebSource."""
-    endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
-    seed = Seed(**wanted["seed"]) if wanted["seed"] else None
-    web = Web(
-        neighbour=seed and seed.url,
-        token=token(wanted["token_file"]),
-        token_origin=endpoint,
-        allow_plain_http=wanted["allow_plain_http"],
-        timeout=wanted["timeout"],
-    )
-    url = part_name(wanted["url"] or Location(**wanted["huggingface"]).url(endpoint), number)
-    mirrors = [part_name(mirror, number) for mirror in wanted["mirrors"]]
-    return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=seed, stall_seconds=wanted["timeout"])
-
-
-def token(path):
-    """The Hugging Face token from a file or the environment, or None."""
-    if not path:
-        return os.environ.get("HF_TOKEN") or None
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = stream.readline().strip()
-    except OSError as error:
-        raise LlamaCppError("token_file %s cannot be read: %s." % (path, error.strerror)) from error
-    if not found:
-        raise LlamaCppError("token_file %s has no token in its first line." % path)
-    return found
 
 
 if __name__ == "__main__":

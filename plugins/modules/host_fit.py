@@ -9,12 +9,13 @@ module: host_fit
 short_description: Refuse models that do not fit into a host's memory and disk, and tell what may keep its service away
 version_added: 0.1.0
 description:
-  - Compares what every model needs (weights, context, working memory) with what the host has for it. On a Mac that
-    computes with Metal that is the part of the memory that its GPU may use, elsewhere all of the memory.
+  - Compares what every model needs (weights, context, working memory, what is loaded beside it) with what the host has
+    for it. On a Mac that computes with Metal that is the part of the memory that its GPU may use, elsewhere all of the
+    memory. Where several models may be loaded at the same time, so is what the largest of them need together.
   - Both numbers are read, on the safe side, from the header of the GGUF file and from sysctl. A model that does not fit
     by these is judged by the engine, if it is installed (C(llama-server --list-devices), and C(llama-fit-params)
     beside it).
-  - A file that is not there yet is judged by its size, which also has to be free on its disk.
+  - A file that is not there yet is judged by its size. All that is to be downloaded onto a disk has to have room there.
   - On a Mac it also says what would lock the disk, leave the machine off, or make it sleep, with the command that
     changes it.
 author:
@@ -41,21 +42,55 @@ options:
         type: str
         required: true
       path:
-        description: Path of the GGUF file. One that is not there yet is no failure.
+        description: Path of the GGUF file, the first one of several. One that is not there yet is no failure.
         type: path
         required: true
       context_size:
         description: Context window in tokens. If omitted, llama-server takes what fits.
         type: int
       bytes:
-        description: Size that the file will have. Tells of a file that is not there yet whether it is too large.
+        description: Size that the file, or all of them, will have. Counts as long as one is not there yet.
         type: int
-      download:
-        description: Whether the file is to be downloaded, and so takes room on its disk.
-        type: bool
-        default: false
+      companions:
+        description: What is loaded beside it, a projector, a draft model, adapters. Counts with its size.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Path of the file.
+            type: path
+            required: true
+          bytes:
+            description: Size that it will have. Counts as long as it is not there yet.
+            type: int
       purpose:
         description: What the model is for. One for the same purpose is named when it does not fit.
+        type: str
+  max_loaded:
+    description: How many of the models may be loaded at the same time.
+    type: int
+    default: 1
+  downloads:
+    description: The files that are to be downloaded, unless they are there.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      names:
+        description: What needs it, as it is called below C(models) in the configuration.
+        type: list
+        elements: str
+        required: true
+      path:
+        description: Path that it will have.
+        type: path
+        required: true
+      bytes:
+        description: Size that it will have.
+        type: int
+      sha256:
+        description: SHA-256 that it will have.
         type: str
   catalog:
     description: Models that can be had instead of one that does not fit.
@@ -172,10 +207,10 @@ models:
       description: Name of the model.
       type: str
     there:
-      description: Whether its file is there.
+      description: Whether all its files are there.
       type: bool
     needed:
-      description: Bytes that it needs; null when that is not known.
+      description: Bytes that it needs, with what is beside it; null when that is not known.
       type: int
     fits:
       description: Whether it fits; null when that is not known.
@@ -192,6 +227,12 @@ models:
         models.llama-70b needs 49.7 GiB (weights 39.6, context_size 32768 takes 10.0, working memory 0.3); Metal on this
         Mac allows 48.0 of 64.0 GiB, of which llama-server leaves 1.0 free. With context_size 16384 it needs 44.8 GiB
         and fits. Or choose a smaller quantisation.
+together:
+  description:
+    - C(there), C(needed), C(fits) and C(words), as for one model, of the largest that may be loaded at the same time.
+    - Null when there are no two of them, or one does not fit by itself.
+  type: dict
+  returned: success
 problem:
   description: Everything that is known not to fit, with what to do; null when there is nothing.
   type: str
@@ -225,8 +266,25 @@ def main():
                     "path": {"type": "path", "required": True},
                     "context_size": {"type": "int"},
                     "bytes": {"type": "int"},
-                    "download": {"type": "bool", "default": False},
+                    "companions": {
+                        "type": "list",
+                        "elements": "dict",
+                        "default": [],
+                        "options": {"path": {"type": "path", "required": True}, "bytes": {"type": "int"}},
+                    },
                     "purpose": {"type": "str"},
+                },
+            },
+            "max_loaded": {"type": "int", "default": 1},
+            "downloads": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "names": {"type": "list", "elements": "str", "required": True},
+                    "path": {"type": "path", "required": True},
+                    "bytes": {"type": "int"},
+                    "sha256": {"type": "str"},
                 },
             },
             "catalog": {

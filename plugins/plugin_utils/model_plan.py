@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import companions, rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.places import expanded
 
@@ -72,6 +73,34 @@ def files(model):
         name = f"{model['name']} ({companion['role']})"
         kind = KINDS[companion["role"]]
         yield name, {"kind": kind, **{key: companion[key] for key in FILE_KEYS if key in companion}}
+
+
+def files_on_disk(files):
+    """Every file of the planned ``files`` by itself: those of a set one by one, what several models share once.
+
+    ``names``     the names, for messages, of all that need it
+    ``path``      where it lies
+    ``part``      its number, from 0, among how many files of one model
+    ``kind``      what it must be by its header
+    ``bytes`` ``sha256``   as far as they are known
+    ``download``  whether it comes over the network
+    """
+    found = {}
+    for file in files:
+        paths = part_names(file["path"])
+        known = file.get("parts") or ([file] if len(paths) == 1 else [{}] * len(paths))
+        for number, (path, facts) in enumerate(zip(paths, known)):
+            entry = {
+                "names": [],
+                "path": path,
+                "part": [number, len(paths)],
+                "kind": file["kind"],
+                "bytes": facts.get("bytes"),
+                "sha256": facts["sha256"].lower() if facts.get("sha256") else None,
+                "download": "source_path" not in file,
+            }
+            found.setdefault(path, entry)["names"].append(file["name"])
+    return list(found.values())
 
 
 def absent(config, catalog, paths):

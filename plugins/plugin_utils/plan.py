@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import (
     claims,
     engine_plan,
@@ -45,6 +44,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
     ]
     files = [{**file, "name": name} for model in models for name, file in model_plan.files(model)]
+    model_files = model_plan.files_on_disk(files)
     default_model = settings.get("default_model") or models[0]["name"]
     served = next(model for model in models if model["name"] == default_model)
     device = engine_plan.device(settings, host)
@@ -59,7 +59,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "paths": paths,
         "engine": engine_plan.engine(config, pins, host, device),
         "models": models,
-        "model_paths": [path for file in files for path in part_names(file["path"])],
+        "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),
         "model": served,
         "files": files,
@@ -71,7 +71,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "fit": _fit(config, models, catalog, device),
+        "fit": _fit(config, models, model_files, catalog, device),
         "claims": claims.of(paths, server, service, watchdog),
     }
 
@@ -81,18 +81,20 @@ def _asked(models, served):
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
 
 
-def _fit(config, models, catalog, device):
+def _fit(config, models, model_files, catalog, device):
     """What the models need to be compared with the host, and what can be had instead of one that does not fit."""
-    keys = ("name", "context_size", "bytes", "purpose")
     return {
         "models": [
             {
-                **{key: model.get(key) for key in keys},
-                # A local file can be looked at before it is linked to its place.
-                "path": model.get("source_path", model["path"]),
-                "download": "source_path" not in model,
+                **{key: model.get(key) for key in ("name", "context_size", "purpose")},
+                **_sized(model),
+                "companions": [_sized(companion) for companion in model["companions"]],
             }
             for model in models
+        ],
+        "max_loaded": config["server"]["max_loaded_models"] if len(models) > 1 else 1,
+        "downloads": [
+            {key: file[key] for key in ("names", "path", "bytes", "sha256")} for file in model_files if file["download"]
         ],
         "catalog": [
             {"name": name, "bytes": entry["bytes"], "purpose": entry["purpose"]}
@@ -101,6 +103,15 @@ def _fit(config, models, catalog, device):
         ],
         "parallel": config["server"].get("parallel"),
         "device": device if device != "none" else None,
+    }
+
+
+def _sized(file):
+    """Where a planned file can be looked at, a local one before it is linked to its place, and its bytes."""
+    sizes = [part.get("bytes") for part in file.get("parts") or [file]]
+    return {
+        "path": file.get("source_path", file["path"]),
+        "bytes": None if None in sizes else sum(sizes),
     }
 
 

@@ -3,13 +3,18 @@
 """What does not fit is refused before anything is touched, and what is asked of a Mac is known before it is done."""
 
 import json
+import os
+import shutil
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.gguf import inspect
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_memory import estimated
 from support.macos import outputs
 from support.paths import REPOSITORY
 from support.plays import processes_below, recap
 from support.recorded_programs import recorded_program, recorded_sysctl
 
+SELFTEST = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
 MAC = REPOSITORY / "tests" / "support" / "macos" / "playbook.yml"
 HUGE = {"huge": {"url": "https://models.example/huge.gguf", "bytes": 1 << 60}}
 
@@ -42,6 +47,22 @@ def test_a_context_that_cannot_fit_is_found_as_soon_as_the_header_can_be_read(ho
     assert "models.selftest needs" in output and "It was not put into service." in output
     assert not (host.install / "models").exists()
     assert processes_below(host.directory) == []
+
+
+def test_models_that_fit_only_one_at_a_time_are_refused_unless_only_one_is_loaded(host):
+    memory, info = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), inspect(str(SELFTEST))
+    one, two = (estimated(info, number << 20).total for number in (1, 2))
+    context = int(0.6 * memory / (two - one) * (1 << 20))
+    for name in ("second", "third"):
+        path = host.directory / f"{name}.gguf"
+        shutil.copy(SELFTEST, path)
+        host.config["models"][name] = {"path": str(path), "context_size": context}
+    output = host.play(expect=2)
+    assert "models.second" in output and "models.third" in output
+    assert "Set server.max_loaded_models to 1." in output
+    assert not host.install.exists() and processes_below(host.directory) == []
+    host.config["server"]["max_loaded_models"] = 1
+    assert recap(host.play("--check"))["failed"] == 0
 
 
 @pytest.fixture

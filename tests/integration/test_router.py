@@ -56,6 +56,8 @@ def test_models_are_switched_guarded_and_stopped(several):
     output = host.play()
     assert recap(output)["failed"] == 0 and "selftest answers" in output
     assert states(host) == {"selftest": "loaded", "second": "unloaded", "vectors": "unloaded"}
+    verified = host.run("llm-manager", "verify")
+    assert verified.returncode == 0 and [f"{name}: " in verified.stdout for name in states(host)] == [True] * 3
     again = host.play()
     assert recap(again)["changed"] == 0, again
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import models
+from ansible_collections.macos_setup.llm.plugins.module_utils import model_fetch
 from ansible_collections.macos_setup.llm.plugins.module_utils.download import Download
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import WebSource
@@ -60,7 +60,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch):
-    monkeypatch.setattr(models, "Download", functools.partial(Download, sleep=lambda _: None))
+    monkeypatch.setattr(model_fetch, "Download", functools.partial(Download, sleep=lambda _: None))
 
 
 def have(server, path, sha256, **demands):

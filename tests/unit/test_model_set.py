@@ -11,7 +11,8 @@ import sys
 import threading
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import model_set, models
+from ansible_collections.macos_setup.llm.plugins.module_utils import disk_room, model_set, models
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_name, part_names, part_number
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX, Progress
@@ -215,6 +216,29 @@ def test_no_mixture_of_two_sets_ever_has_all_names(server, directory, monkeypatc
     assert not a_set(directory, after).from_web(sources)["changed"]
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes told by the server"])
+def test_a_disk_that_takes_some_of_the_files_gets_none(server, directory, monkeypatch, known):
+    def usage(_directory):
+        """A disk of two and a half files."""
+        used = sum(path.stat().st_size for path in directory.glob("*.part"))
+        return type("usage", (), {"free": SIZE * 5 // 2 - used})
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    room = disk_room.DiskRoom()
+    files = [
+        models.ModelFile(
+            "big", str(directory / name), part=(number, COUNT), room=room, size=len(PARTS[number]) if known else None
+        )
+        for number, name in enumerate(NAMES)
+    ]
+    sources = [WebSource(server.url("/" + name), Web()) for name in NAMES]
+    with pytest.raises(LlamaCppError, match="files, but only"):
+        model_set.ModelSet("big", files, model_set.SharedProgress(Progress(), COUNT)).from_web(sources)
+    assert not any((directory / name).exists() for name in NAMES)
+    if known:
+        assert server.requests == []
+
+
 class Waiting:
     """Stands for a ModelFile whose work takes until as many others as can be at work are at work too."""
 
@@ -227,6 +251,9 @@ class Waiting:
 
     def locked(self):
         return contextlib.nullcontext()
+
+    def learn(self, _source):
+        """There is nothing to find out."""
 
     def prepare(self, _source):
         self._begun.append(self.whereabouts)

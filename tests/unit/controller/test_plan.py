@@ -184,6 +184,21 @@ def test_model_sources():
     assert found["client"]["default_model"] == "hub"
 
 
+def test_every_file_on_the_disk_is_told_by_itself():
+    parts = [{"sha256": digit * 64, "bytes": size} for digit, size in (("A", 7), ("b", 8))]
+    big = {"url": "https://models.example/big-00001-of-00002.gguf", "parts": parts}
+    models = {"big": big, "own": {"path": "/srv/own-00001-of-00002.gguf"}}
+    files = resolve({"models": models, "llm_settings": {"default_model": "big"}})["model_files"]
+    facts = [(file["path"].rpartition("/")[2], file["bytes"], file["sha256"], file["download"]) for file in files]
+    assert facts == [
+        ("big-00001-of-00002.gguf", 7, "a" * 64, True),
+        ("big-00002-of-00002.gguf", 8, "b" * 64, True),
+        ("own-00001-of-00002.gguf", None, None, False),
+        ("own-00002-of-00002.gguf", None, None, False),
+    ]
+    assert [file["part"] for file in files] == [[0, 2], [1, 2]] * 2
+
+
 def test_a_socket_fits_into_its_structure():
     short = resolve({"llm_settings": {"install_dir": "/srv/llm"}})["service"]
     assert short["socket"] == "/srv/llm/service/run/supervisor.sock"
@@ -199,7 +214,8 @@ def test_what_the_models_need_is_compared_with_the_host():
     fit = resolve(config, MAC)["fit"]
     web, here = fit["models"]
     assert (web["name"], web["bytes"], web["context_size"], web["purpose"]) == ("web", 7, 512, "chat")
-    assert (web["download"], here["download"]) == (True, False)
+    assert [file["names"] for file in fit["downloads"]] == [["web"]] and fit["downloads"][0]["bytes"] == 7
+    assert fit["max_loaded"] == 4 and resolve()["fit"]["max_loaded"] == 1
     assert web["path"].endswith("/models/tiny.gguf") and here["path"] == "/Users/sam/here.gguf"
     assert (fit["device"], fit["parallel"]) == ("MTL0", 3)
     assert {"name": "qwen2.5-0.5b", "bytes": 491400032, "purpose": "chat"} in fit["catalog"]

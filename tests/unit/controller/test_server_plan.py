@@ -219,3 +219,5 @@ def test_two_models_may_share_what_is_beside_them():
     models = {"a": {**MODEL, **beside}, "b": {**OTHER, "draft_model": {"path": "/srv/draft.gguf", "type": "draft-mtp"}}}
     plan = resolve({"models": models, "llm_settings": {"default_model": "a"}})
     assert [file["kind"] for file in plan["files"]] == ["model", "model", "adapter", "model", "model"]
+    on_disk = {file["path"].rpartition("/")[2]: file["names"] for file in plan["model_files"]}
+    assert on_disk["draft.gguf"] == ["a (draft_model)", "b (draft_model)"] and len(on_disk) == 4

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager verify``: a model that changed behind its stamp is found."""
+"""``llm-manager verify``: a file that changed behind its stamp is found, whichever of a model's files it is."""
 
 import hashlib
 import json
@@ -11,61 +11,139 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.model_source impor
 from ansible_collections.macos_setup.llm.plugins.module_utils.models import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.web import Web
 from support.fault_server import FaultServer
-from support.model_factory import model_bytes
+from support.model_factory import adapter_bytes, model_bytes, projector_bytes, split_model
+from support.planning import MODEL, resolve
 
 pytestmark = pytest.mark.processes
 
-MODEL = model_bytes(50_000)
-SHA256 = hashlib.sha256(MODEL).hexdigest()
+CONTENTS = {
+    "tiny.gguf": model_bytes(50_000),
+    "big-00001-of-00002.gguf": split_model(2, 40_000)[0],
+    "big-00002-of-00002.gguf": split_model(2, 40_000)[1],
+    "eye.gguf": projector_bytes(30_000),
+    "draft.gguf": model_bytes(20_000, seed=1),
+    "polite.gguf": adapter_bytes(10_000),
+}
+SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
+CALLED = {
+    "tiny.gguf": "tiny",
+    "big-00001-of-00002.gguf": "big, part 1 of 2",
+    "big-00002-of-00002.gguf": "big, part 2 of 2",
+    "eye.gguf": "tiny (mmproj)",
+    "draft.gguf": "tiny (draft_model), big (draft_model)",
+    "polite.gguf": "tiny (lora)",
+}
+
+
+def configured(directory):
+    """The files that the plan names for two models and all that is beside them."""
+    beside = {"draft_model": {"url": "https://models.example/draft.gguf"}}
+    models = {
+        "tiny": {
+            **MODEL,
+            "mmproj": {"url": "https://models.example/eye.gguf"},
+            "lora": [{"url": "https://models.example/polite.gguf"}],
+            **beside,
+        },
+        "big": {"url": "https://models.example/big-00001-of-00002.gguf", **beside},
+    }
+    settings = {"default_model": "tiny", "models_dir": str(directory)}
+    return resolve({"models": models, "llm_settings": settings})["model_files"]
 
 
 @pytest.fixture
-def model(commands, tmp_path):
-    path = tmp_path / "m.gguf"
+def directory(commands, tmp_path):
+    """Where the files of the models lie, all of them put there by the play."""
+    directory = tmp_path / "models"
+    commands.config["files"] = configured(directory)
     with FaultServer() as server:
-        server.serve("/m.gguf", MODEL)
-        ModelFile("tiny", str(path)).from_web(WebSource(server.url("/m.gguf"), Web()))
-    commands.config["models"] = [{"name": "tiny", "path": str(path)}]
-    return path
+        for file in commands.config["files"]:
+            name = os.path.basename(file["path"])
+            server.serve("/" + name, CONTENTS[name])
+            model = ModelFile(name, file["path"], kind=file["kind"], part=tuple(file["part"]))
+            model.from_web(WebSource(server.url("/" + name), Web()))
+    return directory
 
 
 def verified(commands):
+    """How the command ended, and what it found of each file."""
     done = commands.run("llm-manager", "verify")
-    result = json.loads(commands.run("llm-manager", "verify", "--json").stdout)["models"][0]
-    return done, result
+    files = json.loads(commands.run("llm-manager", "verify", "--json").stdout)["files"]
+    return done, {os.path.basename(file["path"]): file for file in files}
 
 
-def test_the_right_file(commands, model):
-    done, result = verified(commands)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"tiny: right ({model})\n", "")
-    assert (result["sha256"], result["expected"], result["problem"]) == (SHA256, SHA256, None)
+def states(found):
+    return {name: file["state"] for name, file in found.items()}
 
 
-def test_a_byte_that_changed_without_a_trace(commands, model):
-    status = model.stat()
-    with model.open("r+b") as stream:
+def flip_a_byte(path):
+    """Change a byte, and leave no trace of that but the byte."""
+    status = path.stat()
+    with path.open("r+b") as stream:
         stream.seek(-1, 2)
-        stream.write(bytes([MODEL[-1] ^ 1]))
-    os.utime(model, ns=(status.st_atime_ns, status.st_mtime_ns))
-    done, result = verified(commands)
+        last = stream.read(1)[0]
+        stream.seek(-1, 2)
+        stream.write(bytes([last ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_every_file_of_every_model_is_read_once(commands, directory):
+    done, found = verified(commands)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"{CALLED[name]}: right ({directory / name})" for name in CONTENTS
+    )
+    assert {name: (file["sha256"], file["expected"]) for name, file in found.items()} == {
+        name: (sha256, sha256) for name, sha256 in SUMS.items()
+    }
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_byte_that_changed_without_a_trace(commands, directory, name):
+    flip_a_byte(directory / name)
+    done, found = verified(commands)
     assert done.returncode == 1
-    assert "tiny: damaged" in done.stdout
-    assert "llama_cpp_deep_verify" in done.stderr
-    assert result["sha256"] != result["expected"] == SHA256
+    assert f"{CALLED[name]}: wrong: damaged" in done.stdout and done.stdout.count(": right (") == len(CONTENTS) - 1
+    assert CALLED[name] in done.stderr and "llama_cpp_deep_verify" in done.stderr
+    assert found[name]["sha256"] != found[name]["expected"] == SUMS[name]
 
 
-@pytest.mark.parametrize("what", ["missing", "cut short"])
-def test_a_file_that_is_no_model_any_more(commands, model, what):
+@pytest.mark.parametrize("what", ["missing", "cut short", "another kind", "another part"])
+def test_a_file_that_is_not_what_it_should_be(commands, directory, what):
+    name = {"another kind": "eye.gguf"}.get(what, "big-00002-of-00002.gguf")
+    (directory / ".llama_cpp" / f"{name}.json").unlink()
     if what == "missing":
-        model.unlink()
+        (directory / name).unlink()
+    elif what == "cut short":
+        os.truncate(directory / name, 30_000)
     else:
-        os.truncate(model, 40_000)
-    done, result = verified(commands)
+        other = {"another kind": "draft.gguf", "another part": "big-00001-of-00002.gguf"}[what]
+        (directory / name).write_bytes(CONTENTS[other])
+    done, found = verified(commands)
     assert done.returncode == 1
-    assert result["problem"]
+    assert states(found) == {**dict.fromkeys(CONTENTS, "right"), name: "wrong"}
+    assert found[name]["reason"]
 
 
-def test_a_file_that_nobody_stamped_is_only_checked(commands, model, tmp_path):
-    (tmp_path / ".llama_cpp" / "m.gguf.json").unlink()
-    done, result = verified(commands)
-    assert (done.returncode, result["sha256"], result["expected"]) == (0, SHA256, None)
+def test_what_nothing_is_known_of_is_unknown_and_no_failure(commands, directory):
+    (directory / ".llama_cpp" / "eye.gguf.json").unlink()
+    done, found = verified(commands)
+    assert (done.returncode, found["eye.gguf"]["expected"]) == (0, None)
+    assert found["eye.gguf"]["sha256"] == SUMS["eye.gguf"]
+    assert states(found) == {**dict.fromkeys(CONTENTS, "right"), "eye.gguf": "unknown"}
+    assert "tiny (mmproj): unknown" in done.stdout and "llama_cpp_deep_verify" in done.stderr
+
+
+def test_without_a_stamp_the_configuration_tells(commands, directory):
+    (directory / ".llama_cpp" / "eye.gguf.json").unlink()
+    (eye,) = (file for file in commands.config["files"] if file["path"].endswith("/eye.gguf"))
+    eye["sha256"] = SUMS["eye.gguf"]
+    assert states(verified(commands)[1])["eye.gguf"] == "right"
+    flip_a_byte(directory / "eye.gguf")
+    assert states(verified(commands)[1])["eye.gguf"] == "wrong"
+
+
+def test_a_terminal_shows_which_file_is_read(commands, directory):
+    code, shown = commands.on_terminal("llm-manager", "verify")
+    assert code == 0
+    assert all(f"{CALLED[name]} (file " in shown for name in CONTENTS) and "100 %" in shown

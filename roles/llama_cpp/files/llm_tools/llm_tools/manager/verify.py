@@ -10,13 +10,19 @@ from ..arguments import add_json
 from ..core.errors import LlamaCppError
 from ..core.exit_codes import ExitCode
 from ..core.files import sha256_of
-from ..core.gguf import GgufError, check
+from ..core.gguf import GgufError, check, require
+from ..core.progress import byte_counter, describe
 from ..core.stamps import Stamp
 
-SUMMARY = "Read every model file again and compare it with what was verified when it was put in place."
+SUMMARY = (
+    "Read every file of every model again, its parts and what is loaded beside it too, and compare it with what was "
+    "verified when it was put in place."
+)
 EXAMPLES = ("%(prog)s verify", "%(prog)s verify --json")
 
 REPAIR = "Nothing was changed. To have what the play put there fetched anew: -e llama_cpp_deep_verify=true"
+NOT_COMPARED = "it is whole by its header, but no SHA-256 is known to compare it with"
+NOTE = "To have the SHA-256 of what is unknown noted from now on, run the play with: -e llama_cpp_deep_verify=true"
 
 
 def add_arguments(parser):
@@ -24,42 +30,64 @@ def add_arguments(parser):
 
 
 def run(environment, arguments):
-    results = [examine(environment, model) for model in environment.config.get("models") or () if model.get("path")]
+    files = environment.config.get("files") or ()
+    results = []
+    for number, file in enumerate(files):
+        progress = Shown(environment, f"{name_of(file)} (file {number + 1} of {len(files)})")
+        results.append(examine(file, progress))
+        if not arguments.json:
+            environment.write(told(results[-1]))
     environment.status("")
     if arguments.json:
-        environment.write_json({"models": results})
-    else:
-        for result in results:
-            environment.write(f"{result['name']}: {result['problem'] or 'right'} ({result['path']})\n")
-    wrong = [result["name"] for result in results if result["problem"]]
+        environment.write_json({"files": results})
+    elif any(result["state"] == "unknown" for result in results):
+        environment.say(NOTE)
+    wrong = [result["name"] for result in results if result["state"] == "wrong"]
     if wrong:
         raise LlamaCppError(f"{', '.join(wrong)}: not what was installed. {REPAIR}")
     return ExitCode.SUCCESS
 
 
-def examine(environment, model):
-    """What one file is, and what is wrong with it (None: nothing)."""
-    path = model["path"]
-    result = {"name": model["name"], "path": path, "sha256": None, "expected": Stamp(path)["sha256"], "problem": None}
+def name_of(file):
+    """What a file is called: whose it is, and which of several."""
+    number, count = file["part"]
+    return ", ".join(file["names"]) + (f", part {number + 1} of {count}" if count > 1 else "")
+
+
+def told(result):
+    reason = f": {result['reason']}" if result["reason"] else ""
+    return f"{result['name']}: {result['state']}{reason} ({result['path']})\n"
+
+
+def examine(file, progress):
+    """What one file is: its ``state`` is right, wrong, or unknown, for that ``reason``."""
+    path = file["path"]
+    result = {"name": name_of(file), "path": path, "sha256": None}
+    result["expected"] = Stamp(path)["sha256"] or file["sha256"]
     try:
-        check(path)
-        result["sha256"] = sha256_of(path, progress(environment, model["name"], os.path.getsize(path)))
+        require(path, check(path), file["kind"], *file["part"])
+        size = os.path.getsize(path)
+        if file["bytes"] not in (None, size):
+            return {**result, "state": "wrong", "reason": f"it has {size} bytes, expected {file['bytes']}"}
+        result["sha256"] = sha256_of(path, byte_counter(progress, "reading", size))
     except GgufError as error:
-        result["problem"] = error.reason
+        return {**result, "state": "wrong", "reason": error.reason}
     except OSError as error:
-        result["problem"] = f"cannot be read: {error.strerror}"
-    if result["sha256"] and result["expected"] not in (None, result["sha256"]):
-        result["problem"] = "damaged: sha256 {sha256}, expected {expected}".format(**result)
-    return result
+        return {**result, "state": "wrong", "reason": f"cannot be read: {error.strerror}"}
+    if result["expected"] is None:
+        return {**result, "state": "unknown", "reason": NOT_COMPARED}
+    if result["sha256"] != result["expected"]:
+        damage = "damaged: sha256 {sha256}, expected {expected}".format(**result)
+        return {**result, "state": "wrong", "reason": damage}
+    return {**result, "state": "right", "reason": None}
 
 
-def progress(environment, name, size):
-    """Shows on the terminal how much of a file is read."""
-    done = 0
+class Shown:
+    """Stands where a :class:`~.core.progress.Progress` is wanted: shows it on the terminal."""
 
-    def on_bytes(count):
-        nonlocal done
-        done += count
-        environment.status(f"{name}: {100 * done // size} %")
+    def __init__(self, environment, subject):
+        self._environment, self._subject = environment, subject
 
-    return on_bytes
+    def update(self, stage, done, total, unit):
+        state = {"subject": self._subject, "stage": stage, "done": done, "total": total, "unit": unit}
+        self._environment.status(describe(state))

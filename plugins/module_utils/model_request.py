@@ -1,0 +1,134 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What is asked of the module gguf_model for one model: which files, what each must be, and where it comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .bundle import Bundle
+from .disk_room import DiskRoom
+from .errors import LlamaCppError
+from .huggingface import ENDPOINT, Location
+from .manifest import Manifest
+from .model_set import ModelSet, SharedProgress, part_name, part_names
+from .model_source import Seed, WebSource
+from .models import ModelFile
+from .progress import Progress
+from .stamps import Stamp
+from .web import Web
+
+
+def fulfil(wanted, check_only):
+    """Bring about what the options ``wanted`` ask for, or say it; what the module returns."""
+    _require_sound(wanted)
+    places = part_names(wanted["dest"])
+    progress = Progress(wanted["progress_file"], wanted["name"])
+    shared = SharedProgress(progress, len(places))
+    several, room = len(places) > 1, DiskRoom()
+    files = [
+        ModelFile(
+            wanted["name"],
+            place,
+            sha256=expected["sha256"],
+            size=expected["bytes"],
+            kind=wanted["kind"],
+            part=(number, len(places)),
+            require_checksum=wanted["require_checksum"],
+            deep_verify=wanted["deep_verify"],
+            renew=wanted["renew"] and not expected["sha256"],
+            check_only=check_only,
+            progress=shared.share(number) if several else progress,
+            room=room,
+        )
+        for number, (place, expected) in enumerate(zip(places, _expectations(wanted, places)))
+    ]
+    model = ModelSet(wanted["name"], files, shared) if several else files[0]
+    if wanted["state"] == "absent":
+        return model.absent()
+    if not check_only:
+        directory = Stamp(wanted["dest"]).directory
+        Manifest(wanted["manifest"]).note({**dict.fromkeys(places, "model"), directory: "tree"})
+    bundle = _bundle_with(wanted, places)
+    if bundle:
+        results = [file.from_bundle(bundle) for file in files]
+        return {**results[0], "changed": any(result["changed"] for result in results)}
+    if wanted["path"]:
+        targets = [part_name(wanted["path"], number + 1) for number in range(len(files))]
+        return model.linked_to(targets if several else wanted["path"])
+    sources = [_source(wanted, number + 1) for number in range(len(files))]
+    return model.from_web(sources if several else sources[0])
+
+
+def _require_sound(wanted):
+    for option in ("dest", "path"):
+        if wanted[option] and not os.path.isabs(wanted[option]):
+            words = "%s of model %s is not an absolute path: '%s'."
+            raise LlamaCppError(words % (option, wanted["name"], wanted[option]))
+    if wanted["timeout"] <= 0:
+        words = "timeout of model %s is %s; more than 0 seconds are needed."
+        raise LlamaCppError(words % (wanted["name"], wanted["timeout"]))
+
+
+def _expectations(wanted, places):
+    """The expected sha256 and bytes of the file in each of ``places``."""
+    name, count = wanted["name"], len(places)
+    given = wanted["parts"]
+    if not given:
+        given = [{"sha256": wanted["sha256"], "bytes": wanted["bytes"]}]
+        if count > 1:
+            if wanted["sha256"] or wanted["bytes"]:
+                raise LlamaCppError(
+                    "Model %s is spread over %d files, and sha256 or bytes can be that of one only. "
+                    "Give those of each file in parts." % (name, count)
+                )
+            given = given * count
+    if len(given) != count:
+        raise LlamaCppError(
+            "parts of model %s are %d; by its name it has %d files: %s."
+            % (name, len(given), count, os.path.basename(wanted["dest"]))
+        )
+    digits = [part["sha256"].lower() if part["sha256"] else None for part in given]
+    for sha256 in digits:
+        if sha256 and not re.match("^[0-9a-f]{64}$", sha256):
+            raise LlamaCppError("sha256 of model %s is not 64 hexadecimal digits: '%s'." % (name, sha256))
+    return [{"sha256": sha256, "bytes": part["bytes"]} for sha256, part in zip(digits, given)]
+
+
+def _bundle_with(wanted, places):
+    """The Bundle that the files of all ``places`` are taken from; None when they come from elsewhere."""
+    if not wanted["bundle"] or (wanted["path"] and os.path.exists(wanted["path"])):
+        return None
+    bundle = Bundle(wanted["bundle"])
+    return bundle if all(os.path.basename(place) in bundle.facts["models"] for place in places) else None
+
+
+def _source(wanted, number):
+    """Where file ``number`` (from 1) of the model comes from, as a WebSource."""
+    endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
+    seed = Seed(**wanted["seed"]) if wanted["seed"] else None
+    web = Web(
+        neighbour=seed and seed.url,
+        token=_token(wanted["token_file"]),
+        token_origin=endpoint,
+        allow_plain_http=wanted["allow_plain_http"],
+        timeout=wanted["timeout"],
+    )
+    url = part_name(wanted["url"] or Location(**wanted["huggingface"]).url(endpoint), number)
+    mirrors = [part_name(mirror, number) for mirror in wanted["mirrors"]]
+    return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=seed, stall_seconds=wanted["timeout"])
+
+
+def _token(path):
+    """The Hugging Face token from a file or the environment, or None."""
+    if not path:
+        return os.environ.get("HF_TOKEN") or None
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = stream.readline().strip()
+    except OSError as error:
+        raise LlamaCppError("token_file %s cannot be read: %s." % (path, error.strerror)) from error
+    if not found:
+        raise LlamaCppError("token_file %s has no token in its first line." % path)
+    return found
