@@ -30,18 +30,26 @@ def plan_of(models, directory, settings=None, **server):
     return plan
 
 
+def command(plan, directory):
+    """The words that start the server of ``plan``. Its ``models.ini``, if it has one, is written into ``directory``.
+
+    An address behind them wins over the plan's.
+    """
+    words = list(plan["server"]["arguments"])
+    if plan["server"]["presets"]:
+        presets = directory / "models.ini"
+        presets.write_text(render("models.ini.j2", plan, "Managed by [x] = ; # 'y'\nA second line."), encoding="utf-8")
+        words[words.index("--models-preset") + 1] = str(presets)
+    return [os.environ["LLAMA_SERVER"], *words]
+
+
 @contextlib.contextmanager
 def serving(plan, directory):
     """Lends the LlamaServer of ``plan``, at a port of its own, once it listens; ends it with the block."""
-    words, presets, log = list(plan["server"]["arguments"]), directory / "models.ini", directory / "server.log"
-    if plan["server"]["presets"]:
-        presets.write_text(render("models.ini.j2", plan, "Managed by [x] = ; # 'y'\nA second line."), encoding="utf-8")
-        words[words.index("--models-preset") + 1] = str(presets)
-    words[words.index("--port") + 1] = "0"
+    words, log = [*command(plan, directory), "--port", "0"], directory / "server.log"
     environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
     with open(log, "wb") as stream:
-        command = [os.environ["LLAMA_SERVER"], *words]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment)
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=environment)
     try:
         assert wait_until(lambda: LISTENING.search(log.read_text()) or process.poll() is not None, PATIENCE)
         found = LISTENING.search(log.read_text())
