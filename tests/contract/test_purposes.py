@@ -93,6 +93,7 @@ def test_a_rerank_model_scores_documents_and_is_found_healthy(served, tmp_path):
         commands.config["models"] = [{"name": "main", "purpose": "rerank", "path": str(path)}]
         tested = commands.run("llm-manager", "test")
         assert (tested.returncode, tested.stdout) == (0, "main answered: scores of 2 documents\n"), tested.stderr
+        assert "configured for rerank" in commands.run("llm", "-m", "main", QUESTION).stderr
 
 
 def test_a_model_with_a_projector_sees(served, tmp_path):
