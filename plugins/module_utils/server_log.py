@@ -66,6 +66,19 @@ CAUSES = [
         "Choose another model, or a newer engine.version.",
     ),
     (
+        r"mismatch between text model \(n_embd = (?P<model_width>\d+)\) and mmproj \(n_embd = (?P<own_width>\d+)\)",
+        (
+            "the projector (mmproj) was made for another model than {model}: it gives vectors of {own_width} numbers, "
+            "the model takes {model_width}"
+        ),
+        "Configure as mmproj the projector that was published together with this model.",
+    ),
+    (
+        r"clip_init: failed to load model '(?P<file>.*?)': (\w+: )?(?P<why>.*?)(\. Does this file exist\?)?$",
+        "the projector (mmproj) {file} of {model} cannot be used: {why}",
+        "Install it again (run the play with --tags llm_models), or choose another one or a newer engine.version.",
+    ),
+    (
         r"missing tensor '(?P<tensor>.*?)'|tensor '(?P<other>.*?)' not found",
         "{model} lacks a part that this llama.cpp needs: it is no complete language model, or was made for a newer one",
         "Choose another model, or a newer engine.version.",

@@ -76,6 +76,8 @@ def _look_at_router(server, process, default, purposes, ask):
         return _failed_look(process, error, loaded=True)
     ready = sorted((name for name, state in states.items() if state == "loaded"), key=lambda name: name != default)
     looks = [Look(process, NOT_READY[state], True) for state in states.values() if state in NOT_READY]
+    if ready and not ask:  # beside one that sleeps too: what is loaded is to be asked some time
+        looks.append(Look(process, RESTING, loaded=True))
     for name in ready if ask else ():
         looks.append(_use(server, process, name, purposes.get(name), routed=True, token=name == ready[0]))
     return max(looks, key=lambda look: GRAVITY.index(look.seen), default=Look(process, RESTING, loaded=True))

@@ -2,148 +2,34 @@
 # SPDX-License-Identifier: MIT
 """The watchdog beside the real llama-server, both under one real supervisord, as the play sets them up."""
 
-import json
+import contextlib
 import os
-import shlex
 import signal
-import sys
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
-from support.commands import TOOLS
 from support.paths import REPOSITORY
-from support.plays import free_port, processes_below
-from support.runner_host import RUNNER
-from support.service_plan import render, service_plan, write_launcher
+from support.plays import processes_below
+from support.watched_server import DEADLINE, watching
 
-DEADLINE = 120
 MODEL = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
 
 #: A context so large that the self-test model takes a second or two to load: the memory for it is cleared first.
 SLOW_TO_LOAD = ["--ctx-size", "3000000"]
 
 
-class Watched:
-    """A llama-server with one slot, started with ``arguments``, and its watchdog, below the short path ``root``."""
-
-    def __init__(self, root, engine, arguments, settings):
-        self.root = Path(root)
-        self.port = free_port()
-        self.server = LlamaServer(f"http://127.0.0.1:{self.port}", timeout=DEADLINE)
-        plan = service_plan(root)
-        self._watchdog = {**settings, "log": str(self.root / "watchdog.log"), "state_file": str(self.root / "w.json")}
-        plan["watchdog"] = {
-            "enabled": True,
-            "program": "llama-watchdog",
-            "launcher": str(self.root / "service" / "llama-watchdog"),
-        }
-        plan["paths"].update(tools_dir=str(self.root / "tools"), client_config=str(self.root / "tools" / "client.json"))
-        self.definition = self.root / "supervisord.conf"
-        self.definition.write_text(render("supervisord.conf.j2", plan))
-        self.description = {
-            "manager": "supervisor",
-            "definition": str(self.definition),
-            "program": "llama-server",
-            "supervisord": str(Path(sys.executable).parent / "supervisord"),
-        }
-        own = ["--model", MODEL, "--host", "127.0.0.1", "--port", self.port, "--parallel", 1, "--offline"]
-        self._install_runner(plan, [str(word) for word in (engine / "llama-server", *own, *arguments)])
-        self._install_tools(plan)
-
-    def _install_runner(self, plan, argv):
-        config = {
-            "_": "written by a test",
-            "argv": argv,
-            "environment": {"HOME": str(self.root), "XDG_CONFIG_HOME": str(self.root)},
-            "beside": [],
-            "key_files": {},
-            "inputs": [str(MODEL)],
-            "log_file": plan["service"]["output_file"],
-            "rotation": {"max_bytes": 1_000_000, "keep": 1},
-            "state_file": str(self.root / "runner-state.json"),
-            "stop_seconds": 5,
-            "fast_exit": {"seconds": 1, "limit": 5, "settle_seconds": 2},
-        }
-        file = self.root / "runner.json"
-        file.write_text(json.dumps(config))
-        write_launcher(plan, f"exec {shlex.quote(sys.executable)} -I {RUNNER} --config {file}")
-
-    def _install_tools(self, plan):
-        tools = self.root / "tools"
-        (tools / "venv" / "bin").mkdir(parents=True)
-        (tools / "venv" / "bin" / "python").symlink_to(sys.executable)
-        (tools / "lib").symlink_to(TOOLS)
-        launcher = Path(plan["watchdog"]["launcher"])
-        launcher.write_text(render("llama-watchdog.sh.j2", plan))
-        launcher.chmod(0o755)
-        config = {"server": {"url": self.server.base_url}, "service": self.description, "watchdog": self._watchdog}
-        (tools / "client.json").write_text(json.dumps(config))
-
-    @property
-    def service(self):
-        return open_service(self.description)
-
-    @property
-    def pid(self):
-        """The process that the service manager has: the runner, whose child the server is."""
-        return self.service.status()["pid"]
-
-    @property
-    def server_pid(self):
-        return json.loads((self.root / "runner-state.json").read_text())["child"]["pid"]
-
-    @property
-    def log(self):
-        return Path(self._watchdog["log"]).read_text()
-
-    def memory(self):
-        """What the watchdog remembers after its last look; empty before the first."""
-        file = Path(self._watchdog["state_file"])
-        return json.loads(file.read_text()) if file.exists() else {}
-
-    def until(self, state):
-        assert wait_until(lambda: self.memory().get("state") == state, DEADLINE, poll=0.01), self.log
-
-    def looks(self, seen, count, while_true=lambda: True):
-        """Wait for ``count`` looks in a row, or as long as ``while_true()`` holds; how many of them saw ``seen``."""
-        times = {}
-        assert wait_until(lambda: self._note(times) >= count or not while_true(), DEADLINE, poll=0.01)
-        return sum(what == seen for what in times.values())
-
-    def _note(self, times):
-        memory = self.memory()
-        times[memory["looked"]] = memory["seen"]
-        return len(times)
-
-    def close(self):
-        self.service.clear()
-        processes.end(processes_below(self.root), patience=0)
-        assert wait_until(lambda: not processes_below(self.root), DEADLINE)
-
-
 @pytest.fixture
 def watched(engine):
-    """``watched(*arguments, **settings)`` starts both programs and waits until the watchdog finds all well."""
-    opened = []
+    """``watched(*arguments, **settings)`` starts a server with one slot and a watchdog, and waits until all is well."""
+    with contextlib.ExitStack() as opened:
 
-    def start(*arguments, **settings):
-        root = tempfile.TemporaryDirectory(prefix="wd")
-        found = Watched(os.path.realpath(root.name), engine, arguments, {"interval": 0.2, "looks": 3, **settings})
-        opened.append((root, found))
-        found.service.start()
-        found.until("answering")
-        return found
+        def start(*arguments, **settings):
+            own = [engine / "llama-server", "--model", MODEL, "--parallel", 1, "--offline"]
+            return opened.enter_context(watching([*own, *arguments], settings))
 
-    yield start
-    for root, found in opened:
-        found.close()
-        root.cleanup()
+        yield start
 
 
 def test_a_stopped_server_is_healed(watched):

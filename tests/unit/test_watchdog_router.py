@@ -15,6 +15,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_decision 
     Memory,
     Settings,
     decide,
+    token_is_due,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_look import look_at
 from support.fake_router import FakeRouter
@@ -59,10 +60,22 @@ def test_no_model_is_loaded_by_a_look_and_one_is_used():
     assert router.asked == [("/slots", "main"), ("/completion", "main"), ("/slots", "other")]
 
 
-def test_nothing_is_asked_of_models_that_shall_be_unloaded_when_idle():
-    with FakeRouter({"main": "loaded"}) as router:
+@pytest.mark.parametrize("others", [{}, {"other": "sleeping"}, {"other": "loading"}, {"other": "unloaded"}])
+def test_nothing_is_asked_of_models_that_shall_be_unloaded_when_idle(others):
+    with FakeRouter({"main": "loaded", **others}) as router:
         assert seen(router, ask=False).seen == RESTING
     assert router.asked == []
+
+
+def test_a_model_that_sleeps_hides_none_that_is_wedged():
+    settings = Settings(interval=1, looks=2, idle_unload_seconds=3)
+    memory, restarts = Memory(process="1 a", ready=True, answered=True), []
+    with FakeRouter({"main": "sleeping", "other": ("loaded", "failing")}) as router:
+        for moment in range(settings.looks_between_tokens + settings.looks):
+            look = seen(router, ask=token_is_due(memory, "1 a", settings))
+            memory, restart = decide(memory, look, float(moment), settings)
+            restarts.append(restart)
+    assert any(restarts)
 
 
 @pytest.mark.parametrize(("purpose", "path"), [("embedding", "/v1/embeddings"), ("rerank", "/v1/rerank")])

@@ -151,6 +151,19 @@ def test_no_question_is_a_usage_error(commands, served, words):
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_a_model_for_something_else_is_not_asked(commands, served):
+    commands.config["models"] = [{"name": "tiny", "purpose": "rerank"}]
+    for words in ([FRANCE], ["-m", "tiny", FRANCE]):
+        done = commands.run("llm", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert '"tiny" is configured for rerank' in done.stderr
+    commands.config["models"] += [{"name": "vectors", "purpose": "embedding"}, {"name": "big", "purpose": "chat"}]
+    assert "these do: big." in commands.run("llm", FRANCE).stderr
+    commands.config["server"]["url"] = "http://127.0.0.1:1"  # what is said of this one says nothing of another
+    done = commands.run("llm", FRANCE, environ={"LLM_BASE_URL": served, "LLM_API_KEY": "s3cret"})
+    assert (done.returncode, done.stdout) == (0, PARIS + "\n")
+
+
 @pytest.mark.parametrize("question", ["health", "models", "status", "--mode"])
 def test_question_that_looks_like_a_command(commands, question):
     words = ["ask", "--dry-run", "--", question]

@@ -131,6 +131,11 @@ class Environment:
         url = self.environ.get(URL_VARIABLE)
         return bool(url) and url.rstrip("/") != (self.section("server").get("url") or "").rstrip("/")
 
+    def purpose_of(self, model):
+        """What the configuration says that ``model`` is for: chat, where it says nothing."""
+        purposes = {entry["name"]: entry.get("purpose") for entry in self.config.get("models") or ()}
+        return purposes.get(model) or "chat"
+
     @property
     def url(self):
         url = self.environ.get(URL_VARIABLE) or self.section("server").get("url")

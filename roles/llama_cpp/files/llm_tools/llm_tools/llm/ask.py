@@ -72,8 +72,9 @@ def run(environment, arguments):
     if arguments.dry_run:
         show_request(environment, server, {**body, "stream": streamed})
         return ExitCode.SUCCESS
-    if arguments.model:
-        check_name(server, arguments.model)
+    model = check_name(server, arguments.model) if arguments.model else body.get("model")
+    if not environment.elsewhere:
+        check_purpose(environment, model)
     if streamed:
         reply = stream(environment, server, body, raw=arguments.raw or arguments.schema)
     else:
@@ -144,12 +145,28 @@ def show_request(environment, server, body):
 
 
 def check_name(server, wanted):
-    """Raise UsageError when ``wanted`` is no model of the server, which alone would answer under any name."""
-    names = sorted(offered_models(server))
+    """The name of the model that has the name or alias ``wanted``.
+
+    Raises UsageError when the server has none, which alone would answer under any name.
+    """
+    offered = offered_models(server)
+    names = sorted(offered)
     if wanted not in names:
         near = difflib.get_close_matches(wanted, names, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"on offer: {', '.join(names)}."
         raise UsageError(f'there is no model "{wanted}"; {hint}')
+    return offered[wanted]["id"]
+
+
+def check_purpose(environment, model):
+    """Raise UsageError when ``model`` is configured for something else: llama-server fails then, or makes things up."""
+    purpose = environment.purpose_of(model)
+    if purpose != "chat":
+        others = [
+            entry["name"] for entry in environment.config["models"] if environment.purpose_of(entry["name"]) == "chat"
+        ]
+        hint = f"these do: {', '.join(others)}." if others else "no model of this host does."
+        raise UsageError(f'the model "{model}" is configured for {purpose} and answers no questions; {hint}')
 
 
 def stream(environment, server, body, raw):

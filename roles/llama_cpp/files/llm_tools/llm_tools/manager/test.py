@@ -31,7 +31,7 @@ def run(environment, arguments):
     model = environment.section("server").get("model")
     wait_until_ready(server, 0, model=model)
     found = identify(server, model, will_be_asked=True)
-    purpose = purpose_of(environment, found["model"])
+    purpose = environment.purpose_of(found["model"])
     if purpose == "chat" and serves_selftest_model(environment, found["model"]):
         known = known_answers(environment.section("selftest")["answers"])
         result = ask_all(server, known, show_progress(environment, known), model=found["model"])
@@ -48,12 +48,6 @@ def run(environment, arguments):
         speed = f" ({result['tokens_per_second']} tokens/s)" if result["tokens_per_second"] else ""
         environment.write(f"{found['model']} {outcome}{speed}\n")
     return ExitCode.SUCCESS
-
-
-def purpose_of(environment, model):
-    """What the configuration says that ``model`` is for."""
-    purposes = {entry["name"]: entry.get("purpose") for entry in environment.config.get("models") or ()}
-    return purposes.get(model) or "chat"
 
 
 def serves_selftest_model(environment, model):
