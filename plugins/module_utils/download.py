@@ -11,7 +11,6 @@ The caller holds the lock, checks the complete part and gives it its final name.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -21,6 +20,7 @@ from typing import NamedTuple
 from .disk_room import DiskRoom
 from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
+from .hashed_file import HashedFile
 from .patience import ATTEMPTS, Patience
 from .progress import MIB, Progress
 from .web import ConnectionBroken, HttpStatus, WebError, host_of, shown, whole_number
@@ -83,7 +83,7 @@ class Download:
         self._stall_seconds = stall_seconds
         self._sleep = sleep
         self._transferred = 0
-        self._have = 0  # bytes in the part, all of them hashed
+        self._file = None  # the part, once it is open
         self._rewarded = 0  # its length when a source last earned its attempts again
         self._joined = False  # whether it is made of pieces that no server vouched to be of one file
 
@@ -94,7 +94,7 @@ class Download:
         """
         failures = []
         try:
-            with open(self._part, "ab", buffering=0) as self._stream:
+            with HashedFile(self._part) as self._file:
                 self._take_up()
                 for url in urls:
                     last = url == urls[-1] and not others_left
@@ -125,19 +125,19 @@ class Download:
 
     # ---- the part file
 
+    @property
+    def _have(self):
+        """How many bytes of the file are in the part."""
+        return self._file.size if self._file else 0
+
     def _take_up(self):
         """Continue an earlier part if it belongs to the file that is wanted now."""
-        self._digest = hashlib.sha256()
         self._note = read_json(self._note_path)
-        length = os.fstat(self._stream.fileno()).st_size
+        length = self._file.found()
         if not isinstance(self._note, dict) or self._belongs_to_another() or length > (self._total() or length):
             self._restart()
             return
-        with open(self._part, "rb") as stream:
-            for chunk in iter(lambda: stream.read(int(MIB)), b""):
-                self._digest.update(chunk)
-                self._have += len(chunk)
-                self._progress.update("checking the part already here", self._have, length, "bytes")
+        self._file.take_up(lambda: self._progress.update("checking the part already here", self._have, length, "bytes"))
         self._rewarded = self._have
         self._joined = self._have > 0  # a crash of the machine may have damaged it
 
@@ -149,16 +149,11 @@ class Download:
         return self._size or (self._note or {}).get("size")
 
     def _restart(self):
-        self._stream.truncate(0)
-        self._digest = hashlib.sha256()
-        self._have, self._joined, self._note = 0, False, None
+        self._file.clear()
+        self._joined, self._note = False, None
 
     def _append(self, chunk):
-        view = memoryview(chunk)
-        while view:  # an unbuffered write may take only some of it
-            view = view[self._stream.write(view) :]
-        self._digest.update(chunk)
-        self._have += len(chunk)
+        self._file.append(chunk)
         self._transferred += len(chunk)
 
     # ---- one source
@@ -174,9 +169,9 @@ class Download:
                     patience.reset()
                 patience.after(error)
                 continue
-            sha256 = self._digest.hexdigest()
+            sha256 = self._file.sha256()
             if self._sha256 in (None, sha256):
-                os.fsync(self._stream.fileno())
+                self._file.sync()
                 return Fetched(self._have, sha256, shown(url), self._transferred)
             size, joined = self._have, self._joined
             self._restart()

@@ -3,12 +3,17 @@
 """A play that is interrupted or killed is completed by the next one. (In the compile: test_demo.py.)"""
 
 import json
+import os
+import random
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.fault_server import SLICE, FaultServer
+from support.model_factory import model_bytes
 from support.paths import REPOSITORY
 from support.plays import Play, processes_below, recap
 
@@ -76,6 +81,47 @@ def test_in_a_download(host, slow_server, how):
     assert final.read_bytes() == MODEL.read_bytes()
     assert not list(final.parent.glob("*.part*"))
     assert host.answers()
+
+
+def test_at_twenty_moments_of_one_download(host):
+    seed = random.SystemRandom().randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    content = model_bytes(16 * 2**20)
+    final = host.install / "models" / "large.gguf"
+    jobs = host.directory / "jobs"
+    # The other stages, and facts gathered anew each time, would only take time.
+    host.config["feature_flags"] = {"install_llama_cpp": False, "setup_service": False, "install_client_tools": False}
+    caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(host.directory / "facts")}
+    with FaultServer() as server:
+        server.serve("/large.gguf", content)
+        server.pace = 0.1
+        host.config["models"] = {"large": {"url": server.url("/large.gguf")}}
+        host.config["llm_settings"]["default_model"] = "large"
+
+        def play_into_the_download():
+            known = len(server.requests)
+            play = Play(host.command("--tags", "llm_models"), REPOSITORY, {"ANSIBLE_ASYNC_DIR": str(jobs), **caching})
+            assert wait_until(lambda: len(server.requests) > known, 120), play.output
+            return play
+
+        for _ in range(20):
+            play = play_into_the_download()
+            enough = server.sent + chance.randrange(6 * SLICE)
+            assert wait_until(lambda enough=enough: server.sent > enough, 60)
+            play.interrupt()
+            assert not final.exists()
+            for lease in jobs.glob("*" + LEASE_SUFFIX):  # as if the time were over for which it waits for a watcher
+                os.utime(lease, (0, 0))
+        play = play_into_the_download()
+        server.pace = 0
+        assert play.wait() == 0, play.output
+    begins = [int(request.headers.get("range", "bytes=0-")[len("bytes=") : -1]) for request in server.requests]
+    assert len(begins) == 21
+    assert begins == sorted(begins), "no play begins before what an earlier one fetched"
+    assert final.read_bytes() == content
+    assert not list(final.parent.glob("*.part*"))
+    assert server.sent < 1.1 * len(content)
 
 
 def test_a_python_in_a_path_with_a_blank_shows_progress_too(host, slow_server):

@@ -4,7 +4,7 @@
 
 Each path has its content and a queue of faults: every request for it takes the next one, and behaves well when
 none is left. What was asked for is kept in :attr:`FaultServer.requests`, and how many bytes of content went out
-in :attr:`FaultServer.sent`.
+in :attr:`FaultServer.sent`. It is as fast as it can until it gets a :attr:`FaultServer.pace`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class FaultServer:
     def __init__(self, tls=None):
         self.requests = []
         self.sent = 0
+        self.pace = 0  # seconds between two slices of content
         self._files = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -218,6 +219,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             for place in range(0, len(body), SLICE):
                 self.faulty.count(len(body[place : place + SLICE]))
                 self.wfile.write(body[place : place + SLICE])
+                if self.faulty.pace:
+                    self.faulty.rest(self.faulty.pace)
 
     def _wait_for_client_to_leave(self):
         self.connection.settimeout(0.05)
