@@ -39,7 +39,7 @@ def all_parts():
     old = python39()
     if old:
         yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
-    for scenario in ("default", "launchd"):  # the first compiles the engine of all that follow
+    for scenario in ("default", "launchd", "upgrade"):  # the first compiles the engine of all that follow
         yield "molecule " + scenario, [BIN / "molecule", "test", "--scenario-name", scenario]
     yield "contract tests", [*PYTEST, "tests/contract"]
     # The demo is followed by the clock of its user, so nothing else runs beside it.

@@ -4,27 +4,15 @@
 
 import os
 import shutil
-import stat
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.paths import REPOSITORY
-from support.plays import Play, processes_below, recap
+from support.plays import Play, listing, processes_below, recap
 
 UNINSTALL = REPOSITORY / "playbooks" / "uninstall.yml"
 PURGE = ("-e", '{"llama_cpp_purge_models": true}')
 MODEL = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
-
-
-def listing(directory):
-    """Relative path -> type and mode of everything below ``directory``."""
-    found = {}
-    for parent, directories, files in os.walk(directory):
-        for name in directories + files:
-            path = os.path.join(parent, name)
-            mode = os.lstat(path).st_mode
-            found[os.path.relpath(path, directory)] = (stat.S_IFMT(mode), oct(stat.S_IMODE(mode)))
-    return found
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -31,6 +33,17 @@ def processes_below(directory):
     """The pids of all processes whose command line mentions a path below ``directory``."""
     below = str(directory) + os.sep
     return [process.pid for process in processes.find(lambda process: process.mentions(below))]
+
+
+def listing(directory):
+    """Relative path -> type and mode of everything below ``directory``."""
+    found = {}
+    for parent, directories, files in os.walk(directory):
+        for name in directories + files:
+            path = os.path.join(parent, name)
+            mode = os.lstat(path).st_mode
+            found[os.path.relpath(path, directory)] = (stat.S_IFMT(mode), oct(stat.S_IMODE(mode)))
+    return found
 
 
 class Play:
@@ -86,6 +99,12 @@ def recap(output):
     """The counters of a play's last line for its only host: {"ok": 12, "changed": 0, …}."""
     line = [line for line in output.splitlines() if " changed=" in line][-1]
     return {key: int(value) for key, _equals, value in (word.partition("=") for word in line.split() if "=" in word)}
+
+
+def announced_gap(output):
+    """The seconds without service that a play or a command speaks of."""
+    (seconds,) = set(re.findall(r"[Nn]othing\s+was\s+served\s+for\s+([0-9.]+)\s+s", output))
+    return float(seconds) + 0.1  # it was rounded
 
 
 class Host:
