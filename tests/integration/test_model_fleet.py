@@ -7,7 +7,6 @@ import json
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.fault_server import FaultServer
 from support.fleet import Fleet
@@ -16,7 +15,6 @@ from support.model_factory import model_bytes
 SIZE = 3 * 1024 * 1024
 MODEL, OTHER = model_bytes(SIZE, seed=1), model_bytes(SIZE, seed=2)
 SHA256 = hashlib.sha256(MODEL).hexdigest()
-PROGRAM = "listening = socket.socket(fileno="  # stands in the command line of every seed's server
 
 
 @pytest.fixture
@@ -28,8 +26,9 @@ def origin():
 
 @pytest.fixture
 def fleet(tmp_path, origin):
-    yield Fleet(tmp_path, origin.url("/m.gguf"))
-    assert wait_until(lambda: not processes.find(lambda process: process.mentions(PROGRAM)), 20)
+    fleet = Fleet(tmp_path, origin.url("/m.gguf"))
+    yield fleet
+    assert wait_until(lambda: not fleet.seed_servers(), 20)
 
 
 def changes(output):

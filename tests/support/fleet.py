@@ -4,8 +4,12 @@
 
 import json
 
+from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+
 from support.paths import REPOSITORY
 from support.plays import BIN, Play
+
+MARK = "MACOS_SETUP_LLM_FLEET"  # in the environment of all that its plays start
 
 
 class Fleet:
@@ -37,10 +41,13 @@ class Fleet:
         command = [BIN / "ansible-playbook", REPOSITORY / "playbooks" / "macos_setup.yml"]
         command += ["-i", self.directory / "inventory.json", "-e", "llama_cpp_hosts=all", "--tags", "llm_models"]
         command += ["-e", json.dumps(variables or {}), *arguments]
-        play = Play(command, REPOSITORY)
+        play = Play(command, REPOSITORY, {MARK: str(self.directory)})
         code = play.wait()
         assert code == expect, play.output
         return play.output
+
+    def seed_servers(self):
+        return processes.find(lambda process: process.has_environment(MARK, self.directory))
 
     def have(self, content):
         return [name for name in self.names if (self.models(name) / "m.gguf").read_bytes() == content]
