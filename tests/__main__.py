@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
 PARALLEL = ["--numprocesses", "auto"]
-PYTEST = [sys.executable, "-m", "pytest", "-q", "--strict-markers"]
+PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
 def lint_parts():

@@ -14,7 +14,3 @@ for directory in (TESTS.parent / ".collections", TESTS):
 # A shell starts what it runs in the background with SIGINT ignored, and whatever is started from here would inherit
 # that; a handler is not inherited, so what the tests start can be interrupted again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "processes: starts programs or modules by the dozen; not part of `make check`")
