@@ -20,6 +20,8 @@ description:
 version_added: 0.1.0
 author:
   - contributors to macos_setup.llm (@macos-setup-llm)
+extends_documentation_fragment:
+  - macos_setup.llm.service
 attributes:
   check_mode:
     description:
@@ -29,9 +31,6 @@ attributes:
   diff_mode:
     description: Shows the change of the plist, of its owner and mode, of O(enabled), and of the state.
     support: full
-  idempotent:
-    description: A second run changes nothing, except with O(state=restarted), which restarts each time it is asked.
-    support: partial
 options:
   label:
     description: The job's label. The plist's C(Label) and file name must agree with it.
@@ -85,20 +84,6 @@ options:
       - Log of the llama-server that the job runs, from which a failure tells the cause.
       - What the job printed (C(StandardErrorPath) in the plist) is shown in any case.
     type: path
-  gate:
-    description:
-      - What a changed service must pass to stay as it is, a real answer of its server. Otherwise what was proven before
-        is put back, and the task fails. What is put in place with the service belongs to it too.
-      - C(engine_dir), C(release) (made the current one, unless null), C(files) (texts by path), C(record) (path of what
-        was proven last), C(keep_releases), and C(health), options of M(macos_setup.llm.llama_server_health).
-      - If omitted, a service that keeps running is good enough.
-    type: dict
-  manifest:
-    description: Manifest of the installation, in which the service is noted before it is made.
-    type: path
-  progress_file:
-    description: Where to write the stage that the task is in, for whoever shows progress.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -148,35 +133,29 @@ step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils import service_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import STATES, converge, reporter
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
+            **service_module.ARGUMENTS,
             "label": {"type": "str", "required": True},
             "plist": {"type": "path", "required": True},
-            "content": {"type": "str"},
             "domain": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": list(STATES), "default": "started"},
             "enabled": {"type": "bool"},
             "launchctl": {"type": "path", "default": "/bin/launchctl"},
-            "settle": {"type": "float"},
-            "log_file": {"type": "path"},
-            "gate": {"type": "dict"},
-            "manifest": {"type": "path"},
-            "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )
     given = module.params
-    report = reporter(given["progress_file"], given["label"])
-    try:
-        service = Launchd(
+    job = {"name": given["label"], "domain": given["domain"], "launchctl": given["launchctl"]}
+    service_module.run(
+        module,
+        given["label"],
+        {given["plist"]: {"kind": "service", "manager": "launchd", **job}},
+        lambda report: Launchd(
             given["label"],
             given["plist"],
             given["domain"],
@@ -184,24 +163,8 @@ def main():
             settle=given["settle"],
             enabled=given["enabled"],
             report=report,
-        )
-        if given["state"] != "absent" and not module.check_mode:
-            entry = {"kind": "service", "manager": "launchd", "name": given["label"]}
-            entry.update(domain=given["domain"], launchctl=given["launchctl"])
-            Manifest(given["manifest"]).note({given["plist"]: entry})
-        result = converge(
-            service,
-            given["state"],
-            given["content"],
-            check=module.check_mode,
-            log_file=given["log_file"],
-            gate=open_gate(given["gate"], report),
-        )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+        ),
+    )
 
 
 if __name__ == "__main__":

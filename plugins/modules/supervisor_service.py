@@ -17,6 +17,8 @@ description:
 version_added: 0.1.0
 author:
   - contributors to macos_setup.llm (@macos-setup-llm)
+extends_documentation_fragment:
+  - macos_setup.llm.service
 attributes:
   check_mode:
     description: Tells what would be done and does none of it; works on a host where nothing is installed yet.
@@ -24,9 +26,6 @@ attributes:
   diff_mode:
     description: Shows the change of the configuration and of the state.
     support: full
-  idempotent:
-    description: A second run changes nothing, except with O(state=restarted), which restarts each time it is asked.
-    support: partial
 options:
   name:
     description: The program's name, as in the section C([program:NAME]).
@@ -63,20 +62,6 @@ options:
     description:
       - Log of the llama-server that the program runs, from which a failure tells the cause.
       - What supervisord caught of the program's own output is shown in any case.
-    type: path
-  gate:
-    description:
-      - What a changed service must pass to stay as it is, a real answer of its server. Otherwise what was proven before
-        is put back, and the task fails. What is put in place with the service belongs to it too.
-      - C(engine_dir), C(release) (made the current one, unless null), C(files) (texts by path), C(record) (path of what
-        was proven last), C(keep_releases), and C(health), options of M(macos_setup.llm.llama_server_health).
-      - If omitted, a service that keeps running is good enough.
-    type: dict
-  manifest:
-    description: Manifest of the installation, in which the service is noted before it is made.
-    type: path
-  progress_file:
-    description: Where to write the stage that the task is in, for whoever shows progress.
     type: path
 """
 
@@ -125,55 +110,30 @@ step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import STATES, converge, reporter
+from ansible_collections.macos_setup.llm.plugins.module_utils import service_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor import Supervisor
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
+            **service_module.ARGUMENTS,
             "name": {"type": "str", "required": True},
             "config": {"type": "path", "required": True},
-            "content": {"type": "str"},
             "supervisord": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": list(STATES), "default": "started"},
-            "settle": {"type": "float"},
-            "log_file": {"type": "path"},
-            "gate": {"type": "dict"},
-            "manifest": {"type": "path"},
-            "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )
     given = module.params
-    report = reporter(given["progress_file"], given["name"])
-    service = Supervisor(
+    program = {"program": given["name"], "supervisord": given["supervisord"]}
+    service_module.run(
+        module,
         given["name"],
-        given["config"],
-        given["supervisord"],
-        settle=given["settle"],
-        report=report,
+        {given["config"]: {"kind": "service", "manager": "supervisor", **program}},
+        lambda report: Supervisor(
+            given["name"], given["config"], given["supervisord"], settle=given["settle"], report=report
+        ),
     )
-    try:
-        if given["state"] != "absent" and not module.check_mode:
-            entry = {"kind": "service", "manager": "supervisor", "program": given["name"]}
-            Manifest(given["manifest"]).note({given["config"]: {**entry, "supervisord": given["supervisord"]}})
-        result = converge(
-            service,
-            given["state"],
-            given["content"],
-            check=module.check_mode,
-            log_file=given["log_file"],
-            gate=open_gate(given["gate"], report),
-        )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
 
 
 if __name__ == "__main__":
