@@ -12,7 +12,6 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models import Mode
 from ansible_collections.macos_setup.llm.plugins.module_utils.web import Web
 from support.fault_server import FaultServer
 from support.model_factory import adapter_bytes, model_bytes, projector_bytes, split_model
-from support.planning import MODEL, resolve
 
 pytestmark = pytest.mark.processes
 
@@ -34,21 +33,23 @@ CALLED = {
     "polite.gguf": "tiny (lora)",
 }
 
+#: As client.json has them: name -> whose it is, its part, its kind.
+FILES = {
+    "tiny.gguf": (["tiny"], [0, 1], "model"),
+    "eye.gguf": (["tiny (mmproj)"], [0, 1], "mmproj"),
+    "draft.gguf": (["tiny (draft_model)", "big (draft_model)"], [0, 1], "model"),
+    "polite.gguf": (["tiny (lora)"], [0, 1], "adapter"),
+    "big-00001-of-00002.gguf": (["big"], [0, 2], "model"),
+    "big-00002-of-00002.gguf": (["big"], [1, 2], "model"),
+}
+
 
 def configured(directory):
-    """The files that the plan names for two models and all that is beside them."""
-    beside = {"draft_model": {"url": "https://models.example/draft.gguf"}}
-    models = {
-        "tiny": {
-            **MODEL,
-            "mmproj": {"url": "https://models.example/eye.gguf"},
-            "lora": [{"url": "https://models.example/polite.gguf"}],
-            **beside,
-        },
-        "big": {"url": "https://models.example/big-00001-of-00002.gguf", **beside},
-    }
-    settings = {"default_model": "tiny", "models_dir": str(directory)}
-    return resolve({"models": models, "llm_settings": settings})["model_files"]
+    """The files of two models, all that is beside them included."""
+    return [
+        {"names": names, "path": str(directory / name), "part": part, "kind": kind, "bytes": None, "sha256": None}
+        for name, (names, part, kind) in FILES.items()
+    ]
 
 
 @pytest.fixture
