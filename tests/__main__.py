@@ -39,11 +39,11 @@ def all_parts():
     old = python39()
     if old:
         yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
-    for scenario in ("default", "launchd", "upgrade"):  # the first compiles the engine of all that follow
+    # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
+    yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
+    for scenario in ("default", "launchd", "upgrade"):
         yield "molecule " + scenario, [BIN / "molecule", "test", "--scenario-name", scenario]
     yield "contract tests", [*PYTEST, "tests/contract"]
-    # The demo is followed by the clock of its user, so nothing else runs beside it.
-    yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
     yield (
         "integration tests",
         [*PYTEST, *PARALLEL, "-v", "tests/integration", "--ignore=tests/integration/test_demo.py"],

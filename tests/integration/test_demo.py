@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -46,7 +47,16 @@ def demo(clone, port):
     assert wait_until(lambda: not processes_below(clone / ".demo"), 60), "the compile goes on after Ctrl-C"
     second = make_demo(clone, port)
     assert second.wait() == 0, second.output
+    keep(clone / ".demo" / "llm-workspace" / "engine" / "releases")
     return compiled(line), second.output
+
+
+def keep(releases):
+    """Leave what was compiled where the scenarios look for it (molecule/shared/prepare.yml): one compile serves all."""
+    kept = REPOSITORY / ".cache" / "engine" / "releases"
+    for stamp in releases.glob("*/stamp.json"):
+        if not (kept / stamp.parent.name).exists():
+            shutil.copytree(stamp.parent, kept / stamp.parent.name)
 
 
 def test_an_interrupted_compile_goes_on_where_it_stopped(demo):
