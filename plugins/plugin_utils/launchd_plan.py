@@ -31,12 +31,16 @@ def places(scope, name, host):
 
 def daemon(name, host):
     """The plist of the job ``name`` of the domain ``system``."""
-    return posixpath.join(host.get("daemons_dir", DAEMONS), name + ".plist")
+    return posixpath.join(_daemons(host), name + ".plist")
+
+
+def _daemons(host):
+    return host.get("daemons_dir", DAEMONS)
 
 
 def _scope(scope, host):
     if scope == "system":
-        return {"scope": scope, "domains": ["system"], "directory": posixpath.dirname(daemon("", host))}
+        return {"scope": scope, "domains": ["system"], "directory": _daemons(host)}
     # The second is there without a login at the screen: an agent lives in it as long as the first is not.
     domains = ["gui/{uid}".format(**host), "user/{uid}".format(**host)]
     return {"scope": scope, "domains": domains, "directory": posixpath.join(host["home"], AGENTS)}
