@@ -3,11 +3,11 @@
 """Our build of the pinned llama.cpp against `cmake .. && cmake --build .`, which makes every target there is."""
 
 import os
-import resource
 import subprocess
 import tarfile
 import tempfile
-import threading
+import time
+import traceback
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import engine_build, pip_source
@@ -26,14 +26,13 @@ LOOK_SECONDS = 0.5
 def measure():
     with tempfile.TemporaryDirectory() as scratch:
         source = _source(Path(scratch))
-        plain = _measured(lambda: _build_plainly(source, Path(scratch) / "plain"), Path(scratch) / "plain")
-        engine_dir = Path(scratch) / "engine"
+        plain_dir, engine_dir = Path(scratch) / "plain", Path(scratch) / "engine"
         planned = resolve({"engine": {"source": "pypi", "cmake_options": {"GGML_CCACHE": False}}})["engine"]
         release = Release(planned, str(engine_dir), LINUX["system"])
-        ours = _measured(
-            lambda: engine_build.build(release, str(source), Progress(None, "llama.cpp")), engine_dir / "build"
+        (plain_seconds, plain_size), (seconds, size) = _measured(
+            (lambda: _build_plainly(source, plain_dir), plain_dir),
+            (lambda: engine_build.build(release, str(source), Progress(None, "llama.cpp")), engine_dir / "build"),
         )
-    (seconds, size), (plain_seconds, plain_size) = ours, plain
     note = "%.0f of %.0f CPU-seconds; %.0f of %.0f MiB, %.2f"
     return seconds / plain_seconds, note % (seconds, plain_seconds, size, plain_size, size / plain_size)
 
@@ -56,24 +55,39 @@ def _build_plainly(source, directory):
         subprocess.run(step, check=True, capture_output=True)
 
 
-def _measured(build, directory):
-    """The CPU-seconds of ``build()`` and the MiB that ``directory`` had at its largest."""
-    sizes, done = [0], threading.Event()
+def _measured(*builds):
+    """For each (build, directory) the CPU-seconds of ``build()`` and the MiB that ``directory`` had at its largest.
 
-    def watch():
-        while not done.wait(LOOK_SECONDS):
-            sizes.append(_mebibytes(directory))
+    They run side by side, so that whatever else slows the machine down slows down all of them.
+    """
+    running = {_started(build, number): [directory, 0.0] for number, (build, directory) in enumerate(builds)}
+    seconds = {}
+    while len(seconds) < len(running):
+        time.sleep(LOOK_SECONDS)
+        for pid in running.keys() - seconds.keys():
+            directory, size = running[pid]
+            running[pid][1] = max(size, _mebibytes(directory))
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
+            if ended:
+                assert status == 0, f"the build in {directory} failed"
+                seconds[pid] = usage.ru_utime + usage.ru_stime
+    return [(seconds[pid], size) for pid, (_directory, size) in running.items()]
 
-    watcher = threading.Thread(target=watch)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    watcher.start()
+
+def _started(build, number):
+    """The process that calls ``build()``, where that can be asked for on a processor of its own."""
+    pid = os.fork()
+    if pid:
+        return pid
     try:
+        if hasattr(os, "sched_setaffinity"):
+            processors = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {processors[number % len(processors)]})
         build()
-    finally:
-        done.set()
-        watcher.join()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, max(sizes)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _mebibytes(directory):

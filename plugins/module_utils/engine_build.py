@@ -14,13 +14,31 @@ import shutil
 from . import commands, toolchain
 from .engine import label
 from .errors import LlamaCppError
-from .files import exclusive
+from .files import exclusive, write_atomically
 
 LOCK = "lock"
 
 #: "[98/228] Building …" of Ninja, "[ 43%] Building …" of make.
 NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
+
+#: What CMake includes for the project llama.cpp, and obeys once it has read all of it. These targets parse texts and
+#: serve HTTP and compute nothing, and -O3 is half of what their compilation takes. A target that is no longer there is
+#: skipped, and CMake before 3.19, which knows no DEFER, compiles them like all others (docs/decisions/0057).
+QUICK_TARGETS_FILE = "quick-targets.cmake"
+QUICK_TARGETS = """\
+function(compile_quickly)
+  set(applies $<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>)
+  foreach(target IN ITEMS llama-common server-context llama-server-impl llama-cli-impl llama-bench-impl cpp-httplib)
+    if(TARGET ${target})
+      target_compile_options(${target} PRIVATE $<${applies}:-O1>)
+    endif()
+  endforeach()
+endfunction()
+if(NOT CMAKE_VERSION VERSION_LESS 3.19)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL compile_quickly)
+endif()
+"""
 
 
 def build(release, source_dir, progress, tools=()):
@@ -78,7 +96,11 @@ def _require_cmake(tools):
 def _configure(release, source_dir, cmake, progress, environment, lock, tools):
     progress.update("configuring")
     generator = ["-G", "Ninja"] if commands.find("ninja", tools) else ["-G", "Unix Makefiles"]
-    command = [cmake, "-S", source_dir, "-B", release.build_path, *generator, *configure_arguments(release)]
+    os.makedirs(release.build_path, exist_ok=True)
+    quick_targets = os.path.join(release.build_path, QUICK_TARGETS_FILE)
+    write_atomically(quick_targets, QUICK_TARGETS)
+    command = [cmake, "-S", source_dir, "-B", release.build_path, *generator]
+    command += ["-DCMAKE_PROJECT_llama.cpp_INCLUDE=" + quick_targets, *configure_arguments(release)]
     output = commands.check(
         command,
         f"Configuring llama.cpp in {release.build_path}",

@@ -67,6 +67,41 @@ def test_only_the_wanted_targets_and_the_name_in_the_binary(tmp_path, source):
     assert not os.path.exists(os.path.join(release.engine_dir, "build"))
 
 
+LLAMA_CPP = """
+cmake_minimum_required(VERSION 3.14)
+project("llama.cpp" CXX)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+add_subdirectory(common)
+add_executable(llama-server server.cpp)
+target_compile_definitions(llama-server PRIVATE BUILD=${LLAMA_BUILD_NUMBER} COMMIT="${LLAMA_BUILD_COMMIT}")
+target_link_libraries(llama-server PRIVATE llama-common)
+"""
+
+
+@pytest.mark.parametrize(("build_type", "common", "server"), [("Release", "-O1", "-O3"), ("Debug", None, None)])
+def test_what_computes_nothing_is_compiled_quickly(tmp_path, source, build_type, common, server):
+    """The last -O of a compiler's command line is the one that counts."""
+    common_dir = os.path.join(source, "common")
+    os.mkdir(common_dir)
+    for directory, name, text in (
+        (source, "CMakeLists.txt", LLAMA_CPP),
+        (common_dir, "CMakeLists.txt", "add_library(llama-common STATIC common.cpp)\n"),
+        (common_dir, "common.cpp", "int common() { return 1; }\n"),
+    ):
+        with open(os.path.join(directory, name), "w") as stream:
+            stream.write(text)
+    seen = tmp_path / "commands"
+    launcher = tmp_path / "launcher"
+    launcher.write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec "$@"\n')
+    launcher.chmod(0o755)
+    build(tmp_path, source, CMAKE_BUILD_TYPE=build_type, CMAKE_CXX_COMPILER_LAUNCHER=str(launcher))
+    levels = {}
+    for line in seen.read_text().splitlines():
+        words = line.split()
+        levels[os.path.basename(words[-1])] = next((word for word in reversed(words) if word.startswith("-O")), None)
+    assert levels == {"common.cpp": common, "server.cpp": server}
+
+
 def test_progress_is_told(tmp_path, source):
     seen = []
 
