@@ -33,6 +33,8 @@ OWNED_ARGUMENTS = {
     "model-url": "models",
     "hf-repo": "models",
     "hf-file": "models",
+    "hf-token": None,  # a secret that every user of the host could read among the arguments
+    "docker-repo": "models",
     "alias": "models",
     "ctx-size": "models.<name>.context_size",
     "host": "llm_settings.server_host",
@@ -63,6 +65,8 @@ OWNED_ARGUMENTS = {
     "mmproj-url": "models.<name>.mmproj",
     "spec-draft-model": "models.<name>.draft_model",
     "model-draft": "models.<name>.draft_model",
+    "spec-draft-hf": "models.<name>.draft_model",
+    "hf-repo-draft": "models.<name>.draft_model",
     "lora": "models.<name>.lora",
     "lora-scaled": "models.<name>.lora",
 }

@@ -126,6 +126,7 @@ BROKEN = [
         ["server_host"],
     ),
     ("negated option", "server", {"arguments": {"no-ui": True}}, "server.arguments.no-ui", ["engine.web_ui"]),
+    ("token in argv", "server", {"arguments": {"hf-token": "hf_x"}}, "server.arguments.hf-token", ["remove it"]),
     ("option with dashes", "server", {"arguments": {"--threads": 4}}, "server.arguments.--threads", ["without dashes"]),
     ("licence not allowed", "policy", {"allowed_licenses": ["MIT"]}, "models.tinyllama", ["licence", "MIT"]),
     ("checksum wanted", "policy", {"require_checksums": True}, "models.tinyllama.sha256", ["require_checksums"]),
