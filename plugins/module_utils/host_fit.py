@@ -40,6 +40,7 @@ def look(
     fdesetup=mac_power.FDESETUP,
     login_window=mac_power.LOGIN_WINDOW,
     wired_limit_plist=mac_settings.WIRED_LIMIT_PLIST,
+    manifest=None,
 ):
     """What the module ``host_fit`` returns, for its options.
 
@@ -62,7 +63,7 @@ def look(
         ],
         "together": together and {"there": not any(map(_missing, models)), **_told(together)},
         "problem": _problem(models, fits, together, catalog, downloads, host.room),
-        "wired_limit_at_boot": mac and mac_settings.sets_limit_at_boot(wired_limit_plist),
+        "mac_changed": mac and mac_settings.changed_here(wired_limit_plist, manifest),
         "advice": mac_power.advice(power, scope, user, keep_awake) if power else [],
     }
 

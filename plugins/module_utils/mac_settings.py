@@ -3,7 +3,8 @@
 """What is changed of a Mac itself, only when its owner asks: the GPU's share of memory, and a start after a power cut.
 
 macOS forgets the share at every restart, so a job of launchd sets it at boot (man sysctl; /etc/sysctl.conf is not read
-any more). Its plist tells that the limit is ours: only then is it taken back when nobody asks for it any more.
+any more). Its plist tells that the limit is ours, and a note in the manifest that the start after a power cut is: only
+then is it taken back when nobody asks for it any more.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Callable, NamedTuple
 from . import commands, mac_hardware, mac_power, plist
 from .errors import LlamaCppError
 from .host import is_ours
+from .manifest import Manifest
 from .service_definition import Definition
 
 WIRED_LIMIT_PLIST = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
+AUTORESTART = "pmset autorestart"  # in the manifest
 OWNER = (0, 0)  # launchd takes no daemon that belongs to anybody but root:wheel
 
 REMEDY = "Run the play as a user who may become root."
@@ -34,11 +37,17 @@ def sets_limit_at_boot(path):
     return os.path.exists(path) and is_ours(path)
 
 
+def changed_here(plist_path, manifest):
+    """Whether something of this Mac is as this collection has set it, by what a path of a plist and a manifest say."""
+    return sets_limit_at_boot(plist_path) or AUTORESTART in Manifest(manifest).settings()
+
+
 def converge(
     *,
     wired_limit_mb,
     content,
     autorestart,
+    manifest=None,
     path=WIRED_LIMIT_PLIST,
     sysctl=mac_hardware.SYSCTL,
     pmset=mac_power.PMSET,
@@ -48,9 +57,10 @@ def converge(
 
     Raises LlamaCppError for a limit that this Mac cannot have, before anything is changed, and for what goes wrong.
     """
-    changes = [*_limit(wired_limit_mb, content, Definition(path, 0o644, OWNER), sysctl)]
-    if autorestart:
-        changes += _autorestart(pmset)
+    changes = [
+        *_limit(wired_limit_mb, content, Definition(path, 0o644, OWNER), sysctl),
+        *_autorestart(autorestart, Manifest(manifest), pmset),
+    ]
     if not check:
         for change in changes:
             change.make()
@@ -90,21 +100,35 @@ def _set(sysctl, name, value):
         raise LlamaCppError(f"{what} ended well, yet {name} is another. See what this Mac says: sysctl {name}")
 
 
-def _autorestart(pmset):
-    """A Mac that does not know the setting, such as one with a battery, has nothing to set."""
-    if _autorestart_is_off(pmset):
-        yield Change(_diff("autorestart (pmset)", 0, 1), lambda: _turn_autorestart_on(pmset))
+def _autorestart(wanted, manifest, pmset):
+    """A Mac that does not know the setting, such as one with a battery, has nothing to set.
+
+    Noted first and forgotten last, so that a run that was killed is completed by the next.
+    """
+    found, name = _found_autorestart(pmset), "autorestart (pmset)"
+    if wanted and found == 0:
+        yield Change(_diff(name, 0, 1), lambda: _turn_on(manifest, pmset))
+    elif not wanted and AUTORESTART in manifest.settings():
+        if found == 1:
+            yield Change(_diff(name, 1, 0), lambda: _set_autorestart(0, pmset))
+        noted = f"{AUTORESTART} was turned on here"
+        yield Change(_diff(manifest.path, noted, "nothing"), lambda: manifest.forget_setting(AUTORESTART))
 
 
-def _autorestart_is_off(pmset):
-    return mac_power.read_sources(pmset).get(mac_power.AC, {}).get("autorestart") == 0
+def _found_autorestart(pmset):
+    return mac_power.read_sources(pmset).get(mac_power.AC, {}).get("autorestart")
 
 
-def _turn_autorestart_on(pmset):
-    command = [pmset, "-a", "autorestart", "1"]
+def _turn_on(manifest, pmset):
+    manifest.note_setting(AUTORESTART, 0)
+    _set_autorestart(1, pmset)
+
+
+def _set_autorestart(value, pmset):
+    command = [pmset, "-a", "autorestart", str(value)]
     commands.check(command, " ".join(command), REMEDY)
-    if _autorestart_is_off(pmset):
-        raise LlamaCppError(f"{' '.join(command)} ended well, yet the setting is off. See: {pmset} -g custom")
+    if _found_autorestart(pmset) != value:
+        raise LlamaCppError(f"{' '.join(command)} ended well, yet the setting is another. See: {pmset} -g custom")
 
 
 def _diff(what, before, after):

@@ -15,6 +15,8 @@
                wants it
 
 What stood in a place before is not noted: it stays whose it was. Marks and stamps tell that by themselves.
+
+Of a setting of the host itself, which is changed only when its owner asks (mac_settings.py), the value before is noted.
 """
 
 from __future__ import annotations
@@ -43,13 +45,22 @@ class Manifest:
 
     def entries(self):
         """Path -> entry, a dict with ``kind``; empty when nothing is installed."""
+        return self._read().get("made", {})
+
+    def settings(self):
+        """Name -> value of each setting of the host before it was changed."""
+        return self._read().get("before", {})
+
+    def _read(self):
+        if self.path is None:
+            return {}
         found = read_json(self.path)
         if found is None and os.path.lexists(self.path):
             raise LlamaCppError(
                 f"{self.path} is damaged, so it is not known what this collection made here. Nothing was changed. "
                 "Move it away and run the play once more, which notes what bears the collection's mark."
             )
-        return found["made"] if found else {}
+        return found or {}
 
     def note(self, claims):
         """Note what is about to be made: path -> kind, or a dict with ``kind`` and more; parents come by themselves."""
@@ -67,9 +78,30 @@ class Manifest:
         except OSError as error:
             raise LlamaCppError(f"{error.filename or self.path} cannot be made: {error.strerror}.") from error
 
+    def note_setting(self, name, before):
+        """Note what a setting of the host is ``before`` it is changed; an earlier note of it stays."""
+        self._write_settings(lambda settings: {name: before, **settings})
+
+    def forget_setting(self, name):
+        """Take back the note of a setting that is the owner's again."""
+        self._write_settings(lambda settings: {key: value for key, value in settings.items() if key != name})
+
+    def _write_settings(self, changed):
+        if self.path is None:
+            return
+        try:
+            with exclusive(self.lock):
+                self._own(self.lock)
+                self._write(self.entries(), changed(self.settings()))
+        except OSError as error:
+            raise LlamaCppError(f"{error.filename or self.path} cannot be written: {error.strerror}.") from error
+
     def write(self, entries):
-        """Let ``entries`` be all that is noted."""
-        write_json_atomically(self.path, _document(entries))
+        """Let ``entries`` be all that is noted of what was made."""
+        self._write(entries, self.settings())
+
+    def _write(self, entries, settings):
+        write_json_atomically(self.path, _document(entries, settings))
         self._own(self.path)
 
     def _news(self, claims, made):
@@ -116,8 +148,9 @@ def staging_of(directory):
     return os.path.join(parent, STAGING.format(name))
 
 
-def _document(entries):
-    return {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
+def _document(entries, settings=None):
+    document = {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
+    return {**document, "before": settings} if settings else document
 
 
 def parents_of(path):

@@ -169,6 +169,9 @@ options:
     description: Path of the job that sets O(wired_limit_mb) at boot, see M(macos_setup.llm.mac_settings).
     type: path
     default: /Library/LaunchDaemons/com.llama.wired-limit.plist
+  manifest:
+    description: The manifest of the installation, in which that module notes what else it changes.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -237,8 +240,8 @@ problem:
   description: Everything that is known not to fit, with what to do; null when there is nothing.
   type: str
   returned: success
-wired_limit_at_boot:
-  description: Whether this collection's job is there that lets the GPU use more memory from boot on.
+mac_changed:
+  description: Whether M(macos_setup.llm.mac_settings) has changed something of this Mac and not taken it back yet.
   type: bool
   returned: success
 advice:
@@ -312,6 +315,7 @@ def main():
             "fdesetup": {"type": "path", "default": "/usr/bin/fdesetup"},
             "login_window": {"type": "path", "default": "/Library/Preferences/com.apple.loginwindow.plist"},
             "wired_limit_plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
+            "manifest": {"type": "path"},
         },
         required_by={"scope": ("user",)},
         supports_check_mode=True,

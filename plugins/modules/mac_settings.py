@@ -36,10 +36,16 @@ options:
     type: str
   autorestart:
     description:
-      - Whether the Mac is to start again by itself after a power failure. V(false) leaves that as it is.
+      - Whether the Mac is to start again by itself after a power failure.
+      - V(false) takes back what this module has turned on, as O(manifest) tells; anything else is left as it is.
       - A Mac that does not know the setting, such as one with a battery, is left alone.
     type: bool
     default: false
+  manifest:
+    description:
+      - The manifest of the installation, which notes what is turned on, so that it can be taken back. Its directory
+        must be there. Without it nothing is noted.
+    type: path
   plist:
     description: Path of that plist. Its name and its C(Label) must agree.
     type: path
@@ -61,10 +67,12 @@ EXAMPLES = r"""
     wired_limit_mb: 57344
     content: "{{ lookup('ansible.builtin.template', 'com.llama.wired-limit.plist.j2') }}"
 
-- name: Let macOS decide again
+- name: Take back what was changed
   become: true
   macos_setup.llm.mac_settings:
     wired_limit_mb: 0
+    autorestart: false
+    manifest: ~/llm-workspace/manifest.json
 """
 
 RETURN = r"""
@@ -81,6 +89,7 @@ def main():
             "wired_limit_mb": {"type": "int", "default": 0},
             "content": {"type": "str"},
             "autorestart": {"type": "bool", "default": False},
+            "manifest": {"type": "path"},
             "plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
             "sysctl": {"type": "path", "default": "/usr/sbin/sysctl"},
             "pmset": {"type": "path", "default": "/usr/bin/pmset"},
@@ -95,6 +104,7 @@ def main():
             wired_limit_mb=given["wired_limit_mb"],
             content=given["content"],
             autorestart=given["autorestart"],
+            manifest=given["manifest"],
             path=given["plist"],
             sysctl=given["sysctl"],
             pmset=given["pmset"],

@@ -58,6 +58,13 @@ left:
   description: By path, why it was not removed although it lies among what the collection made.
   returned: success
   type: dict
+settings:
+  description: >-
+    Settings of the host that were changed, with their values before; M(macos_setup.llm.mac_settings) takes them back,
+    which is to be done first.
+  returned: success
+  type: dict
+  sample: {"pmset autorestart": 0}
 needs_root:
   description: Whether something of it can only be removed by root.
   returned: success
@@ -83,7 +90,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        uninstall = Uninstall(Manifest(module.params["manifest"]), module.params["purge_models"])
+        manifest = Manifest(module.params["manifest"])
+        settings, uninstall = manifest.settings(), Uninstall(manifest, module.params["purge_models"])
         needed, needs_root = uninstall.is_needed(), uninstall.needs_root()
         if needed and not module.check_mode:
             uninstall.run()
@@ -95,6 +103,7 @@ def main():
         removed=uninstall.doomed,
         kept=uninstall.kept,
         left=uninstall.left,
+        settings=settings,
         needs_root=needs_root,
         msg=summary(uninstall, module),
         diff={

@@ -1,14 +1,21 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """On a host whose facts say macOS, check mode shows the launchd plan and touches nothing; a real run builds nothing
-where Apple's tools are missing.
+where Apple's tools are missing, and an uninstallation gives back what was changed of the Mac itself.
 """
 
 import json
 import os
+from unittest.mock import ANY
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from support.macos import outputs
+from support.macos.settable import SettableMac
 from support.paths import REPOSITORY
+from support.plays import listing, recap
+from support.service_plan import render
 
 PLAYBOOK = REPOSITORY / "tests" / "support" / "macos" / "playbook.yml"
 
@@ -83,3 +90,38 @@ def test_a_mac_whose_python_is_a_stub_is_found_out_before_python_is_used(host):
     assert "/usr/bin/python3 would only open a dialog" in " ".join(output.split())
     assert not (host.directory / "dialog").exists()
     assert not host.install.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the plist of a daemon belongs to root")
+def test_uninstalling_gives_back_what_was_changed_of_the_mac(host):
+    programs = host.directory.parent / "programs"
+    programs.mkdir()
+    mac, plist = SettableMac(programs), host.directory / "daemons" / "com.llama.wired-limit.plist"
+    manifest = Manifest(str(host.install / "manifest.json"))
+    manifest.note({str(plist): "marked"})
+    mac_settings.converge(
+        wired_limit_mb=57344,
+        content=render(plist.name + ".j2", None, "Managed by macos_setup.llm.", wired_limit_mb=57344),
+        autorestart=True,
+        manifest=manifest.path,
+        path=str(plist),
+        sysctl=mac.sysctl,
+        pmset=mac.pmset,
+    )
+    before, told = listing(host.directory), mac.told
+    variables = {
+        "mac_home": str(host.directory),
+        "mac_sysctl": mac.sysctl,
+        "mac_pmset": mac.pmset,
+        "llama_cpp_daemons_dir": str(plist.parent),
+        "llama_cpp_state": "absent",
+        "ansible_become": False,
+    }
+    arguments = ["--diff", "-e", json.dumps(variables)]
+    announced = host.play("--check", *arguments, playbook=PLAYBOOK)
+    assert {**listing(host.directory), "llm_config.json": ANY} == {**before, "llm_config.json": ANY}
+    assert mac.told == told and "+++ after: autorestart (pmset)\n@@ -1 +1 @@\n-1\n+0" in announced
+    host.play(*arguments, playbook=PLAYBOOK)
+    assert (mac.limit.read_text(), mac.power.read_text()) == ("0\n", outputs.CUSTOM_DESKTOP)
+    assert list(listing(host.directory)) == ["llm_config.json"]
+    assert recap(host.play(*arguments, playbook=PLAYBOOK))["changed"] == 0

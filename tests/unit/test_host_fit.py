@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import GIB, MIB
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.stamps import Stamp
 from support import model_shapes
 from support.macos import outputs
@@ -333,11 +334,19 @@ class TestTogether:
 def test_a_job_of_ours_that_sets_the_limit_is_seen(tmp_path):
     arguments = mac(tmp_path)
     plist = tmp_path / "com.llama.wired-limit.plist"
-    assert look(arguments)["wired_limit_at_boot"] is False
+    assert look(arguments)["mac_changed"] is False
     plist.write_text("<plist/>")
-    assert look(arguments)["wired_limit_at_boot"] is False
+    assert look(arguments)["mac_changed"] is False
     plist.write_text(render("com.llama.wired-limit.plist.j2", None, "Managed by macos_setup.llm.", wired_limit_mb=1))
-    assert look(arguments)["wired_limit_at_boot"] is True
+    assert look(arguments)["mac_changed"] is True
+
+
+def test_a_setting_that_was_changed_is_seen(tmp_path):
+    manifest = Manifest(str(tmp_path / "manifest.json"))
+    arguments = mac(tmp_path, manifest=manifest.path)
+    assert look(arguments)["mac_changed"] is False
+    manifest.note_setting("pmset autorestart", 0)
+    assert look(arguments)["mac_changed"] is True
 
 
 def test_an_engine_that_does_not_run_counts_as_absent(tmp_path, model):

@@ -1,62 +1,32 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The module that changes a Mac itself, run as Ansible runs it, against programs that keep one number each."""
+"""The module that changes a Mac itself, run as Ansible runs it, against a Mac that can be changed."""
 
 import os
 from pathlib import Path
 
 import pytest
 from support.macos import outputs
+from support.macos.settable import LIMIT, SettableMac
 from support.modules import run_module
 from support.service_plan import render
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the plist of a daemon belongs to root")
 
 LABEL = "com.llama.wired-limit"
-LIMIT = "iogpu.wired_limit_mb"
 
 
-class Mac:
-    """A Mac with 64 GiB whose sysctl and pmset remember what they are told; ``told`` is what that was."""
+class Mac(SettableMac):
+    """What the module does to one."""
 
     def __init__(self, directory):
-        self.directory = directory
+        super().__init__(directory)
         self.plist = directory / "LaunchDaemons" / f"{LABEL}.plist"
-        self._calls = directory / "calls"
-        self.limit, self.power = directory / "limit", directory / "power"
-        self.limit.write_text("0\n")
-        self.power.write_text(outputs.CUSTOM_DESKTOP)
-        known = {name: value for name, value in outputs.M1_MAX_64.items() if name != LIMIT}
-        cases = [f"{name}) echo '{value}';;" for name, value in known.items()]
-        self.sysctl = self._program(
-            "sysctl",
-            f'if [ "$1" != -n ]; then echo "sysctl $*" >>"{self._calls}"; echo "${{1#*=}}" >"{self.limit}"; exit; fi',
-            'case "$2" in',
-            *cases,
-            f'{LIMIT}) cat "{self.limit}";;',
-            "*) exit 1;;",
-            "esac",
-        )
-        self.pmset = self._program(
-            "pmset",
-            f'if [ "$1" = -g ]; then cat "{self.power}"; exit; fi',
-            f'echo "pmset $*" >>"{self._calls}"',
-            f'sed "s/^ $2 .*/ $2          $3/" "{self.power}" >"{self.power}.new"',
-            f'mv "{self.power}.new" "{self.power}"',
-        )
-
-    def _program(self, name, *lines):
-        path = self.directory / name
-        path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
-        path.chmod(0o755)
-        return str(path)
-
-    @property
-    def told(self):
-        return self._calls.read_text().splitlines() if self._calls.exists() else []
+        self.manifest = directory / "manifest.json"
 
     def run(self, limit=0, check=False, diff=False, **further):
-        arguments = {"plist": str(self.plist), "sysctl": self.sysctl, "pmset": self.pmset, **further}
+        paths = {"plist": self.plist, "manifest": self.manifest, "sysctl": self.sysctl, "pmset": self.pmset}
+        arguments = {**{name: str(path) for name, path in paths.items()}, **further}
         if limit:
             managed_by = "Managed by macos_setup.llm."
             arguments["content"] = render(f"{LABEL}.plist.j2", None, managed_by, wired_limit_mb=limit)
@@ -73,6 +43,7 @@ CASES = {
     "raise it further": {"limit": 57344},
     "start again after a power failure": {"limit": 57344, "autorestart": True},
     "give the limit back": {"autorestart": True},
+    "give everything back": {},
 }
 
 
@@ -86,7 +57,9 @@ def test_each_change_is_announced_made_and_then_over(mac):
         "sysctl iogpu.wired_limit_mb=57344",
         "pmset -a autorestart 1",
         "sysctl iogpu.wired_limit_mb=0",
+        "pmset -a autorestart 0",
     ]
+    assert mac.power.read_text() == outputs.CUSTOM_DESKTOP
     assert not mac.plist.exists() and os.listdir(mac.plist.parent) == []
 
 
@@ -117,6 +90,32 @@ def test_a_limit_of_the_owner_is_left_alone(mac):
             mac.plist.write_text(content)
         assert mac.run()["changed"] is False
     assert mac.limit.read_text() == "40000\n" and mac.plist.exists()
+
+
+def test_a_start_after_a_power_failure_that_the_owner_wanted_before_stays(mac):
+    mac.power.write_text(outputs.CUSTOM_SERVER)
+    assert [mac.run(autorestart=wanted)["changed"] for wanted in (True, False)] == [False, False]
+    assert mac.told == []
+
+
+def test_what_the_owner_has_turned_off_since_is_his_again(mac):
+    mac.run(autorestart=True)
+    mac.power.write_text(outputs.CUSTOM_DESKTOP)
+    mac.run()
+    mac.power.write_text(outputs.CUSTOM_SERVER)  # and on again, later
+    assert mac.run()["changed"] is False and mac.power.read_text() == outputs.CUSTOM_SERVER
+
+
+def test_what_is_turned_on_once_more_is_still_taken_back(mac):
+    mac.run(autorestart=True)
+    mac.power.write_text(outputs.CUSTOM_DESKTOP)
+    assert mac.run(autorestart=True)["changed"] and mac.run()["changed"]
+    assert mac.power.read_text() == outputs.CUSTOM_DESKTOP
+
+
+def test_nothing_is_turned_on_that_cannot_be_noted(mac):
+    result = mac.run(autorestart=True, manifest=str(mac.directory / "nowhere" / "manifest.json"))
+    assert result["failed"] and "nowhere" in result["msg"] and mac.told == []
 
 
 def test_a_limit_that_is_too_high_changes_nothing(mac):
