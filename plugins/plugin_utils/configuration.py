@@ -137,7 +137,7 @@ def without(config, problems):
 
 
 def filled_in(config, schema):
-    """A copy of a valid ``config`` in which every default of the schema stands."""
+    """A copy of a valid ``config`` in which every default of the schema stands, and each digest in its one form."""
     return _filled_in(config, schema, schema)
 
 
@@ -145,6 +145,8 @@ def _filled_in(value, schema, root):
     schema = _resolved(schema, root)
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
         return [_filled_in(item, schema["items"], root) for item in value]
+    if "x-digest" in schema:
+        return value.rpartition(":")[2].lower()
     if not isinstance(value, dict):
         return copy.deepcopy(value)
     known = schema.get("properties", {})
@@ -162,13 +164,13 @@ def _filled_in(value, schema, root):
 
 
 def _resolved(schema, root):
-    """``schema`` with its local reference followed; what stands beside the reference wins."""
+    """``schema`` with its local references followed; what stands beside a reference wins."""
     if "$ref" not in schema:
         return schema
     target = root
     for part in schema["$ref"].lstrip("#/").split("/"):
         target = target[part]
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return _resolved({**target, **{key: value for key, value in schema.items() if key != "$ref"}}, root)
 
 
 def _planned(value, schema, root, path):

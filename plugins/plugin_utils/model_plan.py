@@ -96,7 +96,7 @@ def files_on_disk(files):
                 "part": [number, len(paths)],
                 "kind": file["kind"],
                 "bytes": facts.get("bytes"),
-                "sha256": facts["sha256"].lower() if facts.get("sha256") else None,
+                "sha256": facts.get("sha256"),
                 "download": "source_path" not in file,
             }
             found.setdefault(path, entry)["names"].append(file["name"])

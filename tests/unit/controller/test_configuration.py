@@ -102,6 +102,7 @@ BROKEN = [
     ("no file name", "models/tinyllama", {"url": "https://x.example/m?id=1"}, "models.tinyllama.url", ["filename"]),
     ("file name with directory", "models/tinyllama/filename", "../a.gguf", "models.tinyllama.filename", ["directory"]),
     ("bad sha256", "models/tinyllama/sha256", "abc", "models.tinyllama.sha256", ["64 hexadecimal digits"]),
+    ("other digest", "models/tinyllama/sha256", "sha1:" + "a" * 64, "models.tinyllama.sha256", ["sha256:"]),
     ("bad model name", "models/a b", SECOND, "models.a b", ["letters"]),
     ("not a web address", "models/tinyllama/url", "ftp://x/a.gguf", "models.tinyllama.url", ["https://"]),
     ("misspelt source", "engine", {"source": "pypy"}, "engine.source", ['did you mean "pypi"']),

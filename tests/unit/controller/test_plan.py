@@ -136,6 +136,26 @@ def test_archives():
     assert local["archive"] == {"path": "/home/sam/llama.tar.gz", "sha256": SHA256}
 
 
+FORMS = [SHA256, SHA256.upper(), "sha256:" + SHA256, "sha256:" + SHA256.upper()]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_digest_has_one_form_however_it_is_given(form):
+    file = {"path": "/a.gguf", "sha256": form}
+    parts = {"path": "/m-00001-of-00002.gguf", "parts": [{"sha256": form}, {"sha256": form}]}
+    models = {"main": {**file, "filename": "b.gguf", "mmproj": file, "lora": [{"path": "/c.gguf", "sha256": form}]}}
+    found = resolve(
+        {
+            "engine": {"source": "archive", "path": "/a.tgz", "sha256": form},
+            "models": {**models, "parts": parts},
+            "llm_settings": {"default_model": "main"},
+        }
+    )
+    assert found["engine"]["archive"]["sha256"] == SHA256
+    assert {entry["sha256"] for entry in found["model_files"]} == {SHA256}
+    assert len(found["model_files"]) == 5 and "sha256:" not in json.dumps(found)
+
+
 @pytest.mark.parametrize(("architecture", "kind"), [("arm64", "arm64"), ("x86_64", "x64")])
 def test_official_releases(architecture, kind):
     release = {"engine": {"source": "release", "version": "b10775", "sha256": SHA256}}
