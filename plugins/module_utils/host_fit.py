@@ -165,9 +165,15 @@ class _Host:
             lambda context: model_memory.estimated(info, context, self._parallel, weights=files.weights)
         )
 
+        drafts = [(inspect(draft["path"]), _size(draft)) for draft in _drafts(model) if not _absent(draft)]
+
         def all_at(context):
             need = need_at(context)
-            return need and need._replace(beside=files.beside)
+            need = need and need._replace(beside=files.beside)
+            for header, size in drafts:
+                draft = model_memory.estimated(header, context, self._parallel, weights=size)
+                need = need and draft and need.with_draft(draft)
+            return need
 
         fit = memory_fit.judge(model["name"], all_at, self.room, model.get("context_size"), info.context_length)
         return memory_fit.without(fit, _uncounted(model))
@@ -191,8 +197,17 @@ def _files(model):
 
 
 def _uncounted(model):
-    """The files beside a model whose sizes nobody knows yet."""
-    return [file["path"] for file in model.get("companions") or () if _size(file) is None]
+    """The files beside a model of which nobody knows yet all that they take: their size, or a draft model's context."""
+    drafts = _drafts(model)
+    return [
+        file["path"]
+        for file in model.get("companions") or ()
+        if _size(file) is None or (file in drafts and _absent(file))
+    ]
+
+
+def _drafts(model):
+    return [file for file in model.get("companions") or () if file.get("role") == "draft_model"]
 
 
 def _size(file):

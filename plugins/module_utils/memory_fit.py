@@ -68,10 +68,10 @@ def too_large(name, need, room):
 
 
 def without(fit, missing):
-    """``fit`` of a model beside which ``missing`` (paths) are to be, whose sizes nobody knows yet."""
+    """``fit`` of a model beside which ``missing`` (paths) are to be, of which nobody knows yet all that they take."""
     if not missing or fit.needed is None:
         return fit
-    words = f"{fit.words} Not counted, since not there yet: {', '.join(missing)}."
+    words = f"{fit.words} Not counted in full, since not there yet: {', '.join(missing)}."
     return fit._replace(fits=None if fit.fits else fit.fits, words=words)
 
 

@@ -5,7 +5,7 @@
 What is needed has three parts: the weights, the context (the KV cache), and the working memory of one batch. An
 engine that is installed is asked (:func:`measured`); its answer is that of the server's own ``--fit``. Before that
 they are worked out from the header of the GGUF file (:func:`estimated`). What is loaded beside the model counts with
-the size of its files, which is the least that it takes.
+the size of its files, which is the least that it takes, and a draft model with a context of its own, too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,17 @@ class Need(NamedTuple):
     def least(self):
         """What it takes for certain."""
         return self.total if self.exact else self.total - self.context
+
+    def with_draft(self, draft):
+        """The same with the context and the working memory of a draft model, whose weights are among the files beside.
+
+        llama-server gives it as many tokens and slots as the model that it guesses for (common/speculative.cpp).
+        """
+        return self._replace(
+            context=self.context + draft.context,
+            working=self.working + draft.working,
+            exact=self.exact and draft.exact,
+        )
 
 
 def estimated(info, context_size, parallel=None, weights=None):

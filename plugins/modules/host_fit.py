@@ -52,7 +52,9 @@ options:
         description: Size that the file, or all of them, will have. Counts as long as one is not there yet.
         type: int
       companions:
-        description: What is loaded beside it, a projector, a draft model, adapters. Counts with its size.
+        description:
+          - What is loaded beside it, a projector, a draft model, adapters. Counts with its size.
+          - A draft model's context, of as many tokens, counts too, as far as its header can be read.
         type: list
         elements: dict
         default: []
@@ -64,6 +66,10 @@ options:
           bytes:
             description: Size that it will have. Counts as long as it is not there yet.
             type: int
+          role:
+            description: What it is to the model.
+            type: str
+            choices: [mmproj, draft_model, lora]
       purpose:
         description: What the model is for. One for the same purpose is named when it does not fit.
         type: str
@@ -273,7 +279,11 @@ def main():
                         "type": "list",
                         "elements": "dict",
                         "default": [],
-                        "options": {"path": {"type": "path", "required": True}, "bytes": {"type": "int"}},
+                        "options": {
+                            "path": {"type": "path", "required": True},
+                            "bytes": {"type": "int"},
+                            "role": {"type": "str", "choices": ["mmproj", "draft_model", "lora"]},
+                        },
                     },
                     "purpose": {"type": "str"},
                 },

@@ -88,7 +88,7 @@ def _fit(config, models, model_files, catalog, device):
             {
                 **{key: model.get(key) for key in ("name", "context_size", "purpose")},
                 **_sized(model),
-                "companions": [_sized(companion) for companion in model["companions"]],
+                "companions": [{"role": file["role"], **_sized(file)} for file in model["companions"]],
             }
             for model in models
         ],

@@ -234,6 +234,23 @@ class TestCompanions:
         (found,) = look(mac(tmp_path, models=[{**model, "companions": [companion]}]))["models"]
         assert found["fits"] is True and found["there"] is True
 
+    def test_a_draft_model_has_a_context_of_its_own(self, tmp_path, model):
+        draft = {"path": str(tmp_path / "draft.gguf"), "bytes": GIB, "role": "draft_model"}
+        wanted = {**model, "context_size": 8192, "companions": [draft]}
+        (before,) = look(mac(tmp_path, models=[wanted]))["models"]
+        assert before["fits"] is None and draft["path"] in before["words"]
+        model_shapes.write(tmp_path / "draft.gguf", model_shapes.MODELS["tinyllama-1.1b"])
+        small, large = (
+            look(mac(tmp_path, models=[{**wanted, "context_size": tokens}]))["models"][0] for tokens in (8192, 16384)
+        )
+        alone = [
+            look(mac(tmp_path, models=[{**model, "context_size": tokens}]))["models"][0] for tokens in (8192, 16384)
+        ]
+        grown = [found["needed"] - before["needed"] for found, before in zip((small, large), alone)]
+        context = 22 * 4 * 2 * 64 * 2 * 8192  # layers, KV heads, keys and values, of 64 numbers, of 2 bytes, tokens
+        assert small["fits"] is True and context <= grown[1] - grown[0] <= 1.1 * context
+        assert grown[0] > os.path.getsize(draft["path"]) + context
+
     def test_the_engine_does_not_know_of_them(self, tmp_path, model):
         small = {**outputs.M1_MAX_64, "hw.memsize": str(16 * GIB)}
         devices = outputs.DEVICES_M4_MAX.replace("98304", "12124")
