@@ -56,6 +56,11 @@ _I64 = struct.Struct("<q")
 
 
 KINDS = {"model": "a model", "mmproj": "a multimodal projector", "adapter": "a LoRA adapter"}
+RERANKER = "reranker"  # a model that scores
+
+#: What makes a score of a question and a document; without one llama-server answers with numbers that mean nothing
+#: (llm_graph_context::build_pooling and tensor names in src/llama-arch.cpp).
+HEADS = {"cls.weight", "cls.output.weight"}
 
 
 class GgufError(LlamaCppError):
@@ -85,6 +90,7 @@ class GgufInfo(NamedTuple):
     parameters: int  # elements of all tensors in this file
     file_type: int | None  # llama_ftype: 1 F16, 7 Q8_0, 15 Q4_K_M …
     has_chat_template: bool
+    has_head: bool  # a classification head, in this file
     split: Split | None
     size: int  # bytes the file has
     size_needed: int  # bytes it must have at least; exact unless size_is_lower_bound
@@ -112,15 +118,22 @@ def check(path):
 
 
 def require(path, info, kind, number, count):
-    """Raise GgufError unless ``info`` is of a ``kind`` (model, mmproj, adapter) and of file ``number`` of ``count``.
+    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, or RERANKER) and of file ``number`` of ``count``.
 
     A projector has the architecture clip, an adapter its type in general.type (llama.cpp: tools/mtmd/clip.cpp and
-    src/llama-adapter.cpp).
+    src/llama-adapter.cpp). Of a reranker in several files, which would be unusual, any may hold the head.
     """
+    wanted = "model" if kind == RERANKER else kind
     is_adapter = info.metadata.get("general.type") == "adapter"
     found = "adapter" if is_adapter else "mmproj" if info.architecture == "clip" else "model"
-    if found != kind:
-        raise GgufError(path, "is %s and not %s" % (KINDS[found], KINDS[kind]))
+    if found != wanted:
+        raise GgufError(path, "is %s and not %s" % (KINDS[found], KINDS[wanted]))
+    if kind == RERANKER and count == 1 and not info.has_head:
+        raise GgufError(
+            path,
+            "is no reranker: it has no classification head (tensor cls.weight or cls.output.weight), so its scores "
+            'would mean nothing. Set its purpose to "chat" or "embedding", or take a file that has one',
+        )
     split = info.split or Split(0, 1, None)
     if (split.number, split.count) != (number, count):
         found, wanted = (_place(*place) for place in ((split.number, split.count), (number, count)))
@@ -166,6 +179,7 @@ def _read(reader):
         parameters=sum(tensor.elements for tensor in tensors),
         file_type=value("general.file_type", int),
         has_chat_template="tokenizer.chat_template" in seen,
+        has_head=any(tensor.name in HEADS for tensor in tensors),
         split=_split(reader, value("split.no", int), value("split.count", int), value("split.tensors.count", int)),
         size=reader.size,
         size_needed=data_start + data_bytes,

@@ -35,7 +35,7 @@ class Demands(NamedTuple):
     path: str  # absolute
     sha256: str | None = None  # 64 lower-case hex digits
     size: int | None = None  # bytes
-    kind: str = "model"  # what it must be: "model", "mmproj" or "adapter"
+    kind: str = "model"  # what it must be, see gguf.require
     part: tuple = (0, 1)  # its number, from 0, among how many files of one model
     require_checksum: bool = False  # refuse a file for which no SHA-256 is known beforehand
     deep_verify: bool = False  # read and hash the file even if its stamp vouches for it
@@ -79,6 +79,7 @@ class ModelPlace:
         if stamp.holds() and (stamp["sha256"] or not sha256):
             same_content = stamp["sha256"] == sha256 if sha256 else stamp["origin"] == origin or not ours
             if same_content and size in (None, stamp["size"]):
+                self._require_head()
                 unread = self._demands.deep_verify or (self._demands.renew and not stamp["sha256"])
                 return Found.UNREAD if unread else Found.RIGHT
         if ours:
@@ -136,6 +137,14 @@ class ModelPlace:
         info = gguf.check(path)
         gguf.require(path, info, self._demands.kind, *self._demands.part)
         return info
+
+    def _require_head(self):
+        """The file was proved to be a model, but perhaps before it was to be a reranker."""
+        if self._demands.kind == gguf.RERANKER:
+            try:
+                self.sound(self._path)
+            except gguf.GgufError as error:
+                raise self.error(str(error)) from error
 
     def _hash(self, path):
         return sha256_of(path, byte_counter(self._progress, "verifying", os.path.getsize(path)))

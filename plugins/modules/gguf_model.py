@@ -60,9 +60,11 @@ options:
     description: Absolute path of a file on the host. It is checked and linked to O(dest), not copied.
     type: path
   kind:
-    description: What the file must be by its header. A V(mmproj) sees or hears for a model, an V(adapter) is a LoRA.
+    description:
+      - What the file must be by its header. A V(mmproj) sees or hears for a model, an V(adapter) is a LoRA.
+      - A V(reranker) is a model with a classification head, without which its scores would mean nothing.
     type: str
-    choices: [model, mmproj, adapter]
+    choices: [model, reranker, mmproj, adapter]
     default: model
   sha256:
     description: Expected SHA-256 of the file, 64 hexadecimal digits.
@@ -266,7 +268,7 @@ def main():
                 },
             },
             "path": {"type": "path"},
-            "kind": {"type": "str", "choices": ["model", "mmproj", "adapter"], "default": "model"},
+            "kind": {"type": "str", "choices": ["model", "reranker", "mmproj", "adapter"], "default": "model"},
             "sha256": {"type": "str"},
             "bytes": {"type": "int"},
             "parts": {

@@ -68,7 +68,8 @@ def _companion(companion, paths, host):
 
 def files(model):
     """Pairs of a name for messages and a file to have: the model's own and those beside it."""
-    yield model["name"], {"kind": "model", **{key: model[key] for key in FILE_KEYS if key in model}}
+    kind = "reranker" if model["purpose"] == "rerank" else "model"
+    yield model["name"], {"kind": kind, **{key: model[key] for key in FILE_KEYS if key in model}}
     for companion in model["companions"]:
         name = f"{model['name']} ({companion['role']})"
         kind = KINDS[companion["role"]]

@@ -78,6 +78,7 @@ def ask(server, *content):
 def test_a_rerank_model_scores_documents_and_is_found_healthy(served, tmp_path):
     path = tmp_path / "order.gguf"
     tiny_models.write_reranker(path)
+    gguf.require(str(path), gguf.check(str(path)), gguf.RERANKER, 0, 1)
     with served({"path": str(path), "purpose": "rerank"}) as server:
         found = check_server(server.base_url, model="main", purpose="rerank")
         assert found["answer"] == "scores of 2 documents"
@@ -94,6 +95,14 @@ def test_a_rerank_model_scores_documents_and_is_found_healthy(served, tmp_path):
         tested = commands.run("llm-manager", "test")
         assert (tested.returncode, tested.stdout) == (0, "main answered: scores of 2 documents\n"), tested.stderr
         assert "configured for rerank" in commands.run("llm", "-m", "main", QUESTION).stderr
+
+
+def test_without_a_head_scores_mean_nothing_so_the_file_is_refused(served):
+    with served({"path": str(SELFTEST), "purpose": "rerank"}) as server:
+        scores = server.rerank(QUESTION, [DOCUMENTS[0]] * 2, model="main")
+        assert scores[0] != pytest.approx(scores[1], rel=1e-3)  # of one and the same document
+    with pytest.raises(gguf.GgufError, match="no classification head"):
+        gguf.require(str(SELFTEST), gguf.check(str(SELFTEST)), gguf.RERANKER, 0, 1)
 
 
 def test_a_model_with_a_projector_sees(served, tmp_path):

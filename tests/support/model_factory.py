@@ -127,6 +127,11 @@ def projector_bytes(size=4096):
     return model_bytes(size, keys=(("general.architecture", STRING, "clip"), ("general.type", STRING, "mmproj")))
 
 
+def reranker_bytes():
+    """A model with a head that makes scores, as far as its header goes."""
+    return header(KEYS, [tensor("cls.output.weight", [8])]) + bytes(8)
+
+
 def hostile_files():
     """Files that must be refused, by what is wrong with them."""
     huge, negative = 2**62, -1

@@ -19,7 +19,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LE
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.web import Web
 from support.fault_server import Fault, FaultServer
-from support.model_factory import adapter_bytes, model_bytes, projector_bytes, split_model
+from support.model_factory import adapter_bytes, model_bytes, projector_bytes, reranker_bytes, split_model
 from support.modules import RUNNER, run_module
 from support.paths import COLLECTIONS
 
@@ -367,3 +367,24 @@ def test_a_file_has_to_be_of_its_kind(server, directory, kind):
         assert os.path.exists(dest) == (found == kind)
         if found != kind:
             assert "is a" in result["msg"] and "and not a" in result["msg"]
+
+
+def test_a_reranker_needs_what_makes_its_scores(server, directory):
+    dest = str(directory / "it.gguf")
+    arguments = {"name": "it", "dest": dest, "url": server.url("/it.gguf"), "kind": "reranker"}
+    for content, why in [(projector_bytes(), "not a model"), (model_bytes(), "no classification head")]:
+        server.serve("/it.gguf", content)
+        result = run_module("gguf_model", arguments)
+        assert result["failed"] and why in result["msg"] and not os.path.exists(dest)
+    server.serve("/it.gguf", reranker_bytes())
+    assert [run_module("gguf_model", arguments).get("changed") for _ in range(2)] == [True, False]
+
+
+def test_a_chat_model_in_place_is_no_reranker_from_now_on(server, directory):
+    server.serve("/it.gguf", model_bytes())
+    arguments = {"name": "it", "dest": str(directory / "it.gguf"), "url": server.url("/it.gguf")}
+    run_module("gguf_model", arguments)
+    for check in (True, False):
+        result = run_module("gguf_model", {**arguments, "kind": "reranker"}, check=check)
+        assert result["failed"] and 'purpose to "chat"' in result["msg"]
+    assert run_module("gguf_model", arguments)["changed"] is False

@@ -137,6 +137,7 @@ def test_the_purpose_is_told(purpose, wanted):
     plan = resolve({"models": {"tiny": {**MODEL, "purpose": purpose}}})
     assert {"--embeddings", "--rerank"} & set(plan["server"]["arguments"]) == ({wanted} if wanted else set())
     assert plan["model"]["purpose"] == purpose
+    assert [file["kind"] for file in plan["files"]] == ["reranker" if purpose == "rerank" else "model"]
 
 
 def test_the_catalog_knows_what_its_models_are_for():
