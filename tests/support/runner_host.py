@@ -148,3 +148,8 @@ class RunnerHost:
             runner.communicate()
         ours = processes.find(lambda process: process.mentions(str(self.directory)))
         assert not processes.end([process.pid for process in ours], 0)
+
+
+def said(count, word="line"):
+    """What a talking server prints when it is told to ``say`` so many lines."""
+    return [f"{word} {number}." for number in range(count)]
