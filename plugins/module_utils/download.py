@@ -35,7 +35,11 @@ _CONTENT_RANGE = re.compile(r"^bytes ([0-9]{1,19})-[0-9]+/([0-9]+|\*)$")
 
 
 class DownloadFailed(LlamaCppError):
-    """No source could give the file; the text says what each of them did and what is kept."""
+    """No source could give the file: ``reasons`` says what each of them did, the whole text also what is kept."""
+
+    def __init__(self, reasons, kept):
+        super().__init__("the download failed.\n%s\n%s" % (reasons, kept))
+        self.reasons = reasons
 
 
 class WrongContent(WebError):
@@ -115,7 +119,7 @@ class Download:
         kept = "No bytes are kept. Run the play again."
         if self._have:
             kept = "%d bytes are kept in %s. Run the play again to continue there." % (self._have, self._part)
-        raise DownloadFailed("the download failed.\n%s\n%s" % ("\n".join(failures), kept))
+        raise DownloadFailed("\n".join(failures), kept)
 
     def discard(self):
         """Remove the part and its note."""

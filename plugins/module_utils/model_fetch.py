@@ -69,7 +69,7 @@ class ModelFetch:
 
     def _from_seed(self, source, truth):
         """The complete part, from the host that has the file already; None when that did not work."""
-        sha256 = source.seed and source.seed.sha256_for(truth, source.origin)
+        sha256 = source.sha256_at_seed(truth)
         if not sha256:
             return None
         try:
@@ -77,8 +77,8 @@ class ModelFetch:
             return self._download(source, urls, truth._replace(sha256=sha256), others_left=True)
         except DownloadFailed as error:
             self.warnings.append(
-                "Model %s: %s could not give it, so it is fetched from its origin: %s"
-                % (self._name, host_of(source.seed.url), error)
+                "Model %s: %s could not give it, so it is fetched from its origin.\n%s"
+                % (self._name, host_of(source.seed.url), error.reasons)
             )
             return None
 

@@ -13,9 +13,10 @@ from .errors import LlamaCppError
 from .huggingface import ENDPOINT, Location
 from .manifest import Manifest
 from .model_set import ModelSet, SharedProgress, part_name, part_names
-from .model_source import Seed, WebSource
+from .model_source import WebSource
 from .models import ModelFile
 from .progress import Progress
+from .seed import Seed
 from .stamps import Stamp
 from .web import Web
 

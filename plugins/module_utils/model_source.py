@@ -24,29 +24,6 @@ class Truth(NamedTuple):
     revision: str | None
 
 
-class Seed(NamedTuple):
-    """Another host that offers what it verified.
-
-    ``url``    base address; a file lies there under its SHA-256
-    ``token``  what has to be shown; it travels as the query, which is never printed
-    ``files``  ``sha256`` and ``origin`` of each
-    """
-
-    url: str
-    token: str
-    files: tuple
-
-    def url_of(self, sha256):
-        return "%s%s?%s" % (self.url, sha256, self.token)
-
-    def sha256_for(self, truth, origin):
-        """The SHA-256 of the file here that is the wanted one; None when it is not here."""
-        for file in self.files:
-            if truth.sha256 == file["sha256"] or (not truth.sha256 and file["origin"] == origin):
-                return file["sha256"]
-        return None
-
-
 class WebSource:
     """A file on the web.
 
@@ -54,7 +31,7 @@ class WebSource:
     :param web: a :class:`~.web.Web`.
     :param endpoint: base URL of Hugging Face, or of the server that stands in for it.
     :param mirrors: addresses to try first; one that ends in "/" is a directory with the file under its own name.
-    :param seed: a :class:`Seed` to ask before all of them.
+    :param seed: a :class:`~.seed.Seed` to ask before all of them.
     """
 
     def __init__(self, url, web, *, endpoint=ENDPOINT, mirrors=(), seed=None, stall_seconds=STALL_SECONDS):
@@ -86,6 +63,13 @@ class WebSource:
             raise LlamaCppError(UNPROVED_MIRRORS)
         mirrors = (mirror + filename if mirror.endswith("/") else mirror for mirror in self._mirrors)
         return Truth((*mirrors, url), sha256, size, revision)
+
+    def sha256_at_seed(self, truth):
+        """The SHA-256 of the file at the seed that is the wanted one; None when it is not there."""
+        for file in self.seed.files if self.seed else ():
+            if truth.sha256 == file["sha256"] or (not truth.sha256 and file["origin"] == self.origin):
+                return file["sha256"]
+        return None
 
     def _ask(self, progress):
         patience = Patience(progress=progress)

@@ -25,9 +25,9 @@ def directory_of(engine_dir, name):
     return os.path.join(engine_dir, "releases", name)
 
 
-def server_of(engine_dir, name):
-    """The path of a release's llama-server."""
-    return os.path.join(directory_of(engine_dir, name), "bin", SERVER)
+def program_of(engine_dir, name, program=SERVER):
+    """The path of a program of the release ``name``."""
+    return os.path.join(directory_of(engine_dir, name), "bin", program)
 
 
 def stamp_of(engine_dir, name):

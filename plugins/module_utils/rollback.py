@@ -26,7 +26,7 @@ def roll_back(service, settings, wanted=None, check=False, report=lambda stage: 
     engine_dir = gate["engine_dir"]
     before = releases.current_release(engine_dir)
     name = releases.choose(engine_dir, wanted, (read_json(gate["record"]) or {}).get("previous"))
-    server = releases.server_of(engine_dir, name)
+    server = releases.program_of(engine_dir, name)
     if name != before and not check:
         report("asking the self-test's questions")
         selftest.check_engine(server, test["model"], test["answers"], device=test["device"])

@@ -1,8 +1,8 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Lets other hosts fetch this host's model files for as long as they do.
+"""Lets other hosts fetch files of this host for as long as they do.
 
-A program of its own without imports from its neighbours: ``model_seed.py`` gives its text to a fresh interpreter,
+A program of its own without imports from its neighbours: ``seed.py`` gives its text to a fresh interpreter,
 because the module that starts it is gone a moment later. It gets a listening socket as the descriptor that its
 argument names, and on standard input a JSON object:
 

@@ -136,7 +136,7 @@ class HealthGate(OpenGate):
 
     def go_back(self):
         release, files = _what_serves(self._record())
-        if not release or not os.path.exists(releases.server_of(self._engine_dir, release)):
+        if not release or not os.path.exists(releases.program_of(self._engine_dir, release)):
             return False
         changed = (release, files) != self._in_place()
         with self._as_owner():

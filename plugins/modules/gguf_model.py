@@ -97,7 +97,7 @@ options:
     default: []
   seed:
     description:
-      - Another host that offers what it verified, as M(macos_setup.llm.model_seed) returned it. It is asked before
+      - Another host that offers what it verified, as M(macos_setup.llm.seed) returned it. It is asked before
         mirrors and source; if it cannot give the file, they are.
       - Without O(sha256), and without a word from Hugging Face, what it offers from the same address counts as right.
     type: dict
@@ -244,6 +244,7 @@ msg:
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils import seed
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place, may_be_refused
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_request import fulfil
@@ -277,14 +278,7 @@ def main():
                 "options": {"sha256": {"type": "str"}, "bytes": {"type": "int"}},
             },
             "mirrors": {"type": "list", "elements": "str", "default": []},
-            "seed": {
-                "type": "dict",
-                "options": {
-                    "url": {"type": "str", "required": True},
-                    "token": {"type": "str", "required": True, "no_log": True},
-                    "files": {"type": "list", "elements": "dict", "required": True},
-                },
-            },
+            "seed": seed.OPTION,
             "allow_plain_http": {"type": "bool", "default": False},
             "require_checksum": {"type": "bool", "default": False},
             "token_file": {"type": "path", "no_log": False},

@@ -9,7 +9,7 @@ import os
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.fault_server import FaultServer
-from support.fleet import Fleet
+from support.fleet import Fleet, changes
 from support.model_factory import model_bytes
 
 SIZE = 3 * 1024 * 1024
@@ -31,10 +31,6 @@ def fleet(tmp_path, origin):
     assert wait_until(lambda: not fleet.seed_servers(), 20)
 
 
-def changes(output):
-    return [int(line.partition("changed=")[2].split()[0]) for line in output.splitlines() if " changed=" in line]
-
-
 def test_four_hosts_with_a_seed_cost_the_origin_one_model(fleet, origin):
     output = fleet.play({"llama_cpp_model_seed": "mac-2"})
     assert fleet.have(MODEL) == fleet.names
@@ -45,7 +41,7 @@ def test_four_hosts_with_a_seed_cost_the_origin_one_model(fleet, origin):
 
 
 def test_a_seed_that_cannot_serve_costs_only_downloads(fleet, origin):
-    output = fleet.play({"llama_cpp_model_seed": "mac-1", "llama_cpp_model_seed_address": "192.0.2.7"})
+    output = fleet.play({"llama_cpp_model_seed": "mac-1", "llama_cpp_seed_address": "192.0.2.7"})
     assert "cannot listen on 192.0.2.7" in output
     assert fleet.have(MODEL) == fleet.names
     assert origin.sent == 4 * SIZE

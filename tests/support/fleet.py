@@ -12,6 +12,11 @@ from support.plays import BIN, Play
 MARK = "MACOS_SETUP_LLM_FLEET"  # in the environment of all that its plays start
 
 
+def changes(output):
+    """What a play changed on each of its hosts."""
+    return [int(line.partition("changed=")[2].split()[0]) for line in output.splitlines() if " changed=" in line]
+
+
 class Fleet:
     """Hosts mac-1 to mac-4, directories of this machine that get one model and nothing else."""
 

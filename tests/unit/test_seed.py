@@ -9,8 +9,9 @@ import urllib.request
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import Seed, WebSource
+from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.models import ModelFile
+from ansible_collections.macos_setup.llm.plugins.module_utils.seed import Seed
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.web import AddressRefused, Web
 from support.fault_server import Fault, FaultServer
@@ -64,12 +65,12 @@ class Started:
             return answer.status, answer.read()
 
     def stop(self):
-        return run_module("model_seed", {"state": "stopped", "process": self.process})
+        return run_module("seed", {"state": "stopped", "process": self.process})
 
 
 @pytest.fixture
 def started(model):
-    running = Started(run_module("model_seed", {"state": "started", "paths": [str(model)]}))
+    running = Started(run_module("seed", {"state": "started", "models": [str(model)]}))
     yield running
     running.stop()
 
@@ -78,7 +79,7 @@ def test_it_offers_what_was_verified_and_nothing_else(model, origin, tmp_path):
     foreign = tmp_path / "seed" / "foreign.gguf"
     foreign.write_bytes(OTHER)
     paths = [str(model), str(foreign), str(tmp_path / "none.gguf")]
-    running = Started(run_module("model_seed", {"state": "started", "paths": paths}))
+    running = Started(run_module("seed", {"state": "started", "models": paths}))
     assert running.offer["files"] == [{"sha256": SHA256, "origin": origin.url("/m.gguf")}]
     assert running.stop()["changed"] is False
     assert wait_until(lambda: not running.runs, 10)
@@ -86,13 +87,13 @@ def test_it_offers_what_was_verified_and_nothing_else(model, origin, tmp_path):
 
 
 def test_with_nothing_to_offer_and_in_check_mode_no_server_runs(model):
-    assert run_module("model_seed", {"state": "started"})["process"] is None
-    assert run_module("model_seed", {"state": "started", "paths": [str(model)]}, check=True)["process"] is None
+    assert run_module("seed", {"state": "started"})["process"] is None
+    assert run_module("seed", {"state": "started", "models": [str(model)]}, check=True)["process"] is None
 
 
 def test_it_listens_on_the_address_at_which_the_controller_came(model):
-    wanted = {"state": "started", "paths": [str(model)]}
-    running = Started(run_module("model_seed", wanted, environment={"SSH_CONNECTION": "192.0.2.1 50000 127.0.0.2 22"}))
+    wanted = {"state": "started", "models": [str(model)]}
+    running = Started(run_module("seed", wanted, environment={"SSH_CONNECTION": "192.0.2.1 50000 127.0.0.2 22"}))
     try:
         assert running.offer["url"].startswith("http://127.0.0.2:")
         assert running.ask() == (200, MODEL)
@@ -101,9 +102,9 @@ def test_it_listens_on_the_address_at_which_the_controller_came(model):
 
 
 def test_an_address_of_another_machine_is_refused_and_the_variable_named(model):
-    result = run_module("model_seed", {"state": "started", "paths": [str(model)], "address": "192.0.2.7"})
+    result = run_module("seed", {"state": "started", "models": [str(model)], "address": "192.0.2.7"})
     assert "192.0.2.7" in result["msg"]
-    assert "llama_cpp_model_seed_address" in result["msg"]
+    assert "llama_cpp_seed_address" in result["msg"]
 
 
 def test_its_token_is_in_no_command_line(started):
@@ -135,7 +136,7 @@ def test_a_file_that_changed_is_served_no_more(started, model):
 
 
 def test_it_ends_by_itself_when_nobody_fetches(model):
-    running = Started(run_module("model_seed", {"state": "started", "paths": [str(model)], "idle_seconds": 1}))
+    running = Started(run_module("seed", {"state": "started", "models": [str(model)], "idle_seconds": 1}))
     assert running.ask() == (200, MODEL)
     assert wait_until(lambda: not running.runs, 20)
 

@@ -1,19 +1,20 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Lets other hosts fetch the verified models of this one for a while."""
+"""Lets other hosts fetch the verified models of this one, or a release of the engine, for a while."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: model_seed
-short_description: Let other hosts fetch the verified models of this one for a while
+module: seed
+short_description: Let other hosts fetch models and a release of this one for a while
 version_added: 0.1.0
 description:
   - Starts a small HTTP server on this host that offers exactly the files that M(macos_setup.llm.gguf_model) verified,
-    under their SHA-256, to whoever knows a random token.
-  - A file is served only while it still is the one that was verified.
+    and the programs of a release that M(macos_setup.llm.engine_release) made, each under its SHA-256, to whoever knows
+    a random token.
+  - A file is served only while it still is the one that was offered.
   - The server ends when it is told to, or by itself when nobody fetches anything for a while.
 options:
   state:
@@ -21,11 +22,17 @@ options:
     type: str
     choices: [started, stopped]
     required: true
-  paths:
-    description: The files to offer; those that were not verified are left out. For O(state=started).
+  models:
+    description: The model files to offer; those that were not verified are left out. For O(state=started).
     type: list
     elements: path
     default: []
+  engine_dir:
+    description: Directory that holds all releases. For O(state=started).
+    type: path
+  release:
+    description: Name of the release to offer; without effect when it is not there.
+    type: str
   address:
     description:
       - The address of this host that the other hosts reach, to listen on that one alone.
@@ -55,9 +62,9 @@ author:
 
 EXAMPLES = r"""
 - name: Offer the models of the first Mac
-  macos_setup.llm.model_seed:
+  macos_setup.llm.seed:
     state: started
-    paths: [/Users/sam/llm-workspace/models/tiny.gguf]
+    models: [/Users/sam/llm-workspace/models/tiny.gguf]
   delegate_to: mac-01
   run_once: true
   register: seed
@@ -70,7 +77,7 @@ EXAMPLES = r"""
     seed: "{{ seed.offer }}"
 
 - name: Offer them no longer
-  macos_setup.llm.model_seed:
+  macos_setup.llm.seed:
     state: stopped
     process: "{{ seed.process }}"
   delegate_to: mac-01
@@ -79,7 +86,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 offer:
-  description: C(url), C(token) and C(files), for the option C(seed) of M(macos_setup.llm.gguf_model).
+  description:
+    - C(url), C(token) and C(files), for the option C(seed) of M(macos_setup.llm.gguf_model) and
+      M(macos_setup.llm.engine_release).
   type: dict
   returned: for O(state=started), null when there is nothing to offer and in check mode
 process:
@@ -89,7 +98,7 @@ process:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import model_seed
+from ansible_collections.macos_setup.llm.plugins.module_utils import seed
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 
 
@@ -97,12 +106,15 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
-            "paths": {"type": "list", "elements": "path", "default": []},
+            "models": {"type": "list", "elements": "path", "default": []},
+            "engine_dir": {"type": "path"},
+            "release": {"type": "str"},
             "address": {"type": "str", "default": ""},
             "idle_seconds": {"type": "int", "default": 300},
             "process": {"type": "dict"},
         },
         required_if=[("state", "stopped", ["process"])],
+        required_by={"release": ["engine_dir"]},
         supports_check_mode=True,
     )
     try:
@@ -113,18 +125,24 @@ def main():
 
 
 def start(wanted, check_only):
-    files = {} if check_only else model_seed.verified_files(wanted["paths"])
+    files = [] if check_only else offered(wanted)
     if not files:
         return {"offer": None, "process": None}
-    address = wanted["address"] or model_seed.own_address()
-    url, token, process = model_seed.start(files, address, wanted["idle_seconds"])
-    known = [{"sha256": sha256, "origin": facts["origin"]} for sha256, facts in files.items()]
-    return {"offer": {"url": url, "token": token, "files": known}, "process": process}
+    address = wanted["address"] or seed.own_address()
+    served = {file.sha256: file.served for file in files}
+    url, token, process = seed.start(served, address, wanted["idle_seconds"])
+    told = [{"sha256": file.sha256, **file.told} for file in files]
+    return {"offer": {"url": url, "token": token, "files": told}, "process": process}
+
+
+def offered(wanted):
+    programs = seed.programs(wanted["engine_dir"], wanted["release"]) if wanted["release"] else []
+    return seed.verified_models(wanted["models"]) + programs
 
 
 def stop(wanted, check_only):
     if not check_only:
-        model_seed.stop(wanted["process"])
+        seed.stop(wanted["process"])
     return {}
 
 
