@@ -31,11 +31,13 @@ options:
     description:
       - V(probed) only looks.
       - V(present) compiles the release from O(source_dir), or links the programs of an existing engine.
+      - V(fetched) takes the programs that O(seed) compiled for the same release. When it does not have them, or what
+        it sends is not what it offered or does not run here, a warning says so and the release is as absent as before.
       - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
       - V(current) makes it the current one in any case. Where it is served, the gate of the service does that.
     type: str
     default: probed
-    choices: [probed, present, ready, current]
+    choices: [probed, present, fetched, ready, current]
   source_dir:
     description: Sources to compile, or unpacked programs. Needed for O(state=present) unless the engine exists already.
     type: path
@@ -60,6 +62,23 @@ options:
   bundle:
     description: Bundle that an engine with the source C(bundle) is taken from; see M(macos_setup.llm.bundle).
     type: path
+  seed:
+    description: Another host that offers what it has, as M(macos_setup.llm.seed) returned it. For O(state=fetched).
+    type: dict
+    suboptions:
+      url:
+        description: Base address; a file lies there under its SHA-256.
+        type: str
+        required: true
+      token:
+        description: What has to be shown there.
+        type: str
+        required: true
+      files:
+        description: C(sha256) and C(name) of each program.
+        type: list
+        elements: dict
+        required: true
   progress_file:
     description: Where progress is written; set by the action plugin.
     type: path
@@ -92,6 +111,14 @@ EXAMPLES = r"""
     engine_dir: /opt/llm/engine
     system: Linux
     source_dir: /opt/llm/engine/src
+
+- name: Or fetch it from a host that has compiled it
+  macos_setup.llm.engine_release:
+    state: fetched
+    engine: "{{ plan.engine }}"
+    engine_dir: /opt/llm/engine
+    system: Linux
+    seed: "{{ seed.offer }}"
 """
 
 RETURN = r"""
@@ -112,15 +139,24 @@ release:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine, engine_build, releases, server_options
+from ansible_collections.macos_setup.llm.plugins.module_utils import (
+    engine,
+    engine_build,
+    engine_fetch,
+    releases,
+    seed,
+    server_options,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
+STATES = ["probed", "present", "fetched", "ready", "current"]
 
-def ensure(release, params, check_mode):
-    """Bring the release into the asked-for state; returns whether that is a change."""
+
+def ensure(release, params, check_mode, warn):
+    """Bring the release into the asked-for state; returns whether that is a change. ``warn`` takes what failed."""
     before = release.state()
     if params["arguments"] and before["usable"]:
         server_options.check(release.program(), params["arguments"])
@@ -132,6 +168,9 @@ def ensure(release, params, check_mode):
         return False
     if not check_mode:
         Manifest(params["manifest"]).note({release.path: "tree"})
+        progress = Progress(params["progress_file"], subject=f"llama.cpp {engine.label(release.engine)}")
+        if params["state"] == "fetched":
+            return _fetched(release, params["seed"], progress, warn)
         if release.engine["source"] == engine.BUNDLE:
             release.unpack(Bundle(params["bundle"]))
         elif release.engine["source"] in engine.ADOPTED:
@@ -139,8 +178,16 @@ def ensure(release, params, check_mode):
         elif release.engine["source"] == "release":
             release.install(engine.prebuilt_programs(params["source_dir"]))
         else:
-            progress = Progress(params["progress_file"], subject=f"llama.cpp {engine.label(release.engine)}")
             engine_build.build(release, params["source_dir"], progress, params["tool_dirs"])
+    return True
+
+
+def _fetched(release, offer, progress, warn):
+    try:
+        engine_fetch.fetch(release, seed.Seed(**offer), progress)
+    except LlamaCppError as error:
+        warn(f"The release {release.name} could not be had from the seed. {error}")
+        return False
     return True
 
 
@@ -166,21 +213,23 @@ def main():
             "engine": {"type": "dict", "required": True},
             "engine_dir": {"type": "path", "required": True},
             "system": {"type": "str", "required": True, "choices": ["Darwin", "Linux"]},
-            "state": {"type": "str", "default": "probed", "choices": ["probed", "present", "ready", "current"]},
+            "state": {"type": "str", "default": "probed", "choices": STATES},
             "source_dir": {"type": "path"},
             "tool_dirs": {"type": "list", "elements": "path", "default": []},
             "arguments": {"type": "list", "elements": "str", "default": []},
             "selftest": {"type": "dict"},
             "manifest": {"type": "path"},
             "bundle": {"type": "path"},
+            "seed": seed.OPTION,
             "progress_file": {"type": "path"},
         },
+        required_if=[("state", "fetched", ["seed"])],
         supports_check_mode=True,
     )
     try:
         release = engine.Release(module.params["engine"], module.params["engine_dir"], module.params["system"])
         before = _look(release)
-        changed = ensure(release, module.params, module.check_mode)
+        changed = ensure(release, module.params, module.check_mode, module.warn)
         after = _look(release)
     except LlamaCppError as error:
         module.fail_json(msg=str(error))

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Engines from git: by commit and tag, verified, put in service only when they compute."""
 
-import hashlib
 import json
 import os
-import tarfile
 
+from support.engine_source import packed
 from support.fault_server import FaultServer
 from support.plays import processes_below, recap
 
@@ -79,13 +78,6 @@ def test_an_existing_engine_that_was_replaced_is_adopted_anew(host, engine):
     host.play()
     assert host.release() != before
     assert host.answers()
-
-
-def packed(path, directory, top):
-    """A tarball of ``directory`` under the name ``top``; its SHA-256."""
-    with tarfile.open(path, "w:gz") as archive:
-        archive.add(directory, top)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_an_archive_of_sources_without_any_network(host, source):

@@ -6,7 +6,9 @@ What it compiles to is a program that becomes the real llama-server: cloned, con
 source in seconds, and computing like it.
 """
 
+import hashlib
 import subprocess
+import tarfile
 
 CMAKE_LISTS = """
 cmake_minimum_required(VERSION 3.14)
@@ -87,3 +89,10 @@ class EngineSource:
     def _git(self, *words):
         command = ["git", "-C", self._directory, *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def packed(path, directory, top):
+    """A tarball of ``directory`` under the name ``top``; its SHA-256."""
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(directory, top)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
