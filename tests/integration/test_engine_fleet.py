@@ -93,6 +93,17 @@ def test_who_cannot_have_it_from_the_seed_compiles(fleet):
     assert fleet.origin.sent == 3 * fleet.size
     assert other.release() == seed.release() != different.release()
 
+    # One of a later batch, and what the seed has is not all that is needed.
+    stamp = seed.install / "engine" / "current" / "stamp.json"
+    facts = json.loads(stamp.read_text())
+    facts["programs"].remove("llama-cli")
+    stamp.write_text(json.dumps(facts))
+    late = fleet.add("mac-4", feature_flags=NOT_SERVING)
+    output = fleet.play("--tags", "llm_engine", llama_cpp_serial=1)
+    assert "does not offer llama-cli" in " ".join(output.split())
+    assert fleet.origin.sent == 4 * fleet.size
+    assert late.release() == seed.release()
+
 
 def test_a_seed_that_is_no_host_of_the_play_is_refused(fleet):
     other = fleet.add("mac-1", feature_flags=NOT_SERVING)
