@@ -17,7 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
-PARALLEL = ["--numprocesses", "auto"]
+PARALLEL = ["--numprocesses", "auto", "--dist", "worksteal"]  # some tests take minutes, most take none
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
@@ -38,7 +38,9 @@ def all_parts():
     yield "unit tests", [*PYTEST, *PARALLEL, "tests/unit"]
     old = python39()
     if old:
-        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
+        # What hosts run. The controller and the doubles have the Python of the tests.
+        others = ["--ignore=tests/unit/controller", "--ignore=tests/unit/support"]
+        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", *others]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
     yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
     for scenario in ("default", "launchd", "upgrade"):
