@@ -16,7 +16,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Pr
 from support.planning import LINUX, resolve
 
 TITLE = "cold build: our time on the processors / the plain recipe's"
-BOUND = "at most 0.6; on disk at most 0.33"
+BOUND = "at most 0.6; the build tree at most 0.33"
 
 # The web page would be downloaded, and a compiler cache would compare nothing.
 PLAIN = ["-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DGGML_CCACHE=OFF"]
@@ -37,7 +37,7 @@ def measure():
         left, plain_left = _mebibytes(engine_dir), _mebibytes(source) + _mebibytes(plain_dir)
     note = (
         f"{seconds:.0f} of {plain_seconds:.0f} CPU-seconds; left on disk {left:.0f} of {plain_left:.0f} MiB, "
-        f"{left / plain_left:.2f}; build tree at most {size:.0f} and {plain_size:.0f} MiB"
+        f"{left / plain_left:.2f}; build tree at most {size:.0f} of {plain_size:.0f} MiB, {size / plain_size:.2f}"
     )
     return seconds / plain_seconds, note
 

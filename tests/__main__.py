@@ -38,9 +38,7 @@ def all_parts():
     yield "unit tests", [*PYTEST, *PARALLEL, "tests/unit"]
     old = python39()
     if old:
-        # What hosts run. The controller and the doubles have the Python of the tests.
-        others = ["--ignore=tests/unit/controller", "--ignore=tests/unit/support"]
-        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", *others]
+        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
     yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
     for scenario in ("default", "launchd", "upgrade"):
