@@ -23,8 +23,8 @@ NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
 
 #: What CMake includes for the project llama.cpp, and obeys once it has read all of it. These targets parse texts and
-#: serve HTTP and compute nothing, and -O3 is a third to a half of their compilation. A target that is no longer there is
-#: skipped, and CMake before 3.19, which knows no DEFER, compiles them like all others (docs/decisions/0057).
+#: serve HTTP and compute nothing, and -O3 makes up a third to a half of their compilation. A target that is no longer
+#: there is skipped, and CMake before 3.19, which knows no DEFER, compiles them like all others (docs/decisions/0057).
 QUICK_TARGETS_FILE = "quick-targets.cmake"
 QUICK_TARGETS = """\
 function(compile_quickly)
