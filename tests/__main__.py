@@ -17,7 +17,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
-PARALLEL = ["--numprocesses", "auto", "--dist", "worksteal"]  # some tests take minutes, most take none
+# One more than there are processors, since plays and servers wait as well; some tests take minutes, most take none.
+PARALLEL = ["--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
@@ -35,18 +36,23 @@ def check_parts():
 
 def all_parts():
     yield from lint_parts()
-    yield "unit tests", [*PYTEST, *PARALLEL, "tests/unit"]
+    unit = [*PARALLEL, "tests/unit"]
+    elsewhere = "--ignore=tests/unit/controller"
     old = python39()
     if old:
-        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *PARALLEL, "tests/unit", "--ignore=tests/unit/controller"]
+        # What starts processes by the dozen does so with the Python of a bare Mac; the rest runs with both.
+        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *unit, elsewhere]
+        yield "quick unit tests", [*PYTEST, *unit, elsewhere, "-m", "not processes"]
+        yield "controller tests", [*PYTEST, *PARALLEL, "tests/unit/controller"]
+    else:
+        yield "unit tests", [*PYTEST, *unit]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
     yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
-    for scenario in ("default", "launchd", "upgrade"):
-        yield "molecule " + scenario, [BIN / "molecule", "test", "--scenario-name", scenario]
     yield "contract tests", [*PYTEST, "tests/contract"]
+    longest_first = ["tests/integration/test_molecule.py", "tests/integration"]
     yield (
-        "integration tests",
-        [*PYTEST, *PARALLEL, "-v", "tests/integration", "--ignore=tests/integration/test_demo.py"],
+        "integration tests and scenarios",
+        [*PYTEST, *PARALLEL, "-v", *longest_first, "--ignore=tests/integration/test_demo.py"],
     )
 
 
@@ -101,7 +107,7 @@ def main(arguments):
         results.append((name, code, time.monotonic() - began))
     print("\n=== summary")
     for name, code, seconds in results:
-        print("%-28s %-7s %6.0f s" % (name, "passed" if code == 0 else "FAILED", seconds))
+        print("%-32s %-7s %6.0f s" % (name, "passed" if code == 0 else "FAILED", seconds))
     failed = sum(code != 0 for _name, code, _seconds in results)
     print("%d passed, %d failed" % (len(results) - failed, failed))
     return 1 if failed else 0

@@ -56,15 +56,17 @@ class LongTaskAction(ActionBase):
         directory = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
         progress_file = f"{directory}/llama_cpp-{secrets.token_hex(8)}.json"
         lease, python = progress_file + LEASE_SUFFIX, progress_file + PYTHON_SUFFIX
+        leftovers = [progress_file, lease, python]
         self._low_level_execute_command(f"umask 077; mkdir -p {shlex.quote(directory)} && touch {shlex.quote(lease)}")
         try:
             started = self._start(progress_file, self._with_plain_interpreter(python, task_vars))
             if "ansible_job_id" not in started:
                 return started
             self._watch(started["results_file"], progress_file, lease, task_vars)
+            leftovers.append(started["results_file"])
             return self._collect(started["ansible_job_id"], task_vars)
         finally:
-            self._low_level_execute_command("rm -f {} {} {}".format(*map(shlex.quote, (progress_file, lease, python))))
+            self._low_level_execute_command("rm -f " + " ".join(map(shlex.quote, leftovers)))
 
     def _with_plain_interpreter(self, python, task_vars):
         """``task_vars`` in which no Python stands in a path with a blank; where it does, a script ``python`` runs it.
@@ -109,23 +111,19 @@ class LongTaskAction(ActionBase):
             wait = min(LONGEST_POLL_SECONDS, wait * 1.5)
 
     def _collect(self, job_id, task_vars):
-        # Through the action plugin of async_status, which knows where the job files are.
-        def ask(mode):
-            task = self._task.copy()
-            task.args = {"jid": job_id, "mode": mode}
-            action = self._shared_loader_obj.action_loader.get(
-                "ansible.legacy.async_status",
-                task=task,
-                connection=self._connection,
-                play_context=self._play_context,
-                loader=self._loader,
-                templar=self._templar,
-                shared_loader_obj=self._shared_loader_obj,
-            )
-            return action.run(task_vars=task_vars)
-
-        outcome = ask("status")
-        ask("cleanup")
+        # Through the action plugin of async_status, which knows how a module's result is to be read.
+        task = self._task.copy()
+        task.args = {"jid": job_id}
+        action = self._shared_loader_obj.action_loader.get(
+            "ansible.legacy.async_status",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        outcome = action.run(task_vars=task_vars)
         for bookkeeping in ("ansible_job_id", "results_file", "started", "finished"):
             outcome.pop(bookkeeping, None)
         return outcome

@@ -130,12 +130,15 @@ def test_a_python_in_a_path_with_a_blank_shows_progress_too(host, slow_server):
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     host.config["models"] = {"selftest": {"url": slow_server.url}}
-    play = Play(host.command("-e", json.dumps({"ansible_python_interpreter": str(python)})), REPOSITORY)
+    jobs = host.directory / "jobs"
+    command = host.command("-e", json.dumps({"ansible_python_interpreter": str(python)}))
+    play = Play(command, REPOSITORY, {"ANSIBLE_ASYNC_DIR": str(jobs)})
     # The other half is held back: the line can only come from a look at work in progress.
     assert play.until(lambda line: slow_server.halfway.is_set() and "| " in line and "%" in line), play.output
     slow_server.release.set()
     assert play.wait() == 0, play.output
     assert host.answers()
+    assert not list(jobs.iterdir()), "what Ansible and the progress wrote goes with the play"
 
 
 STARTING = "Service | Run the server under supervisor"

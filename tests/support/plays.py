@@ -140,8 +140,9 @@ class Host:
         ]
 
     def play(self, *arguments, playbook=None, directory=REPOSITORY, environment=None, expect=0):
-        """Run the playbook to its end; returns its output."""
-        play = Play(self.command(*arguments, playbook=playbook), directory, environment)
+        """Run the playbook to its end; returns its output. Only the first play gathers facts."""
+        caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": f"{self.directory}.facts"}
+        play = Play(self.command(*arguments, playbook=playbook), directory, {**caching, **(environment or {})})
         code = play.wait()
         assert code == expect, play.output
         return play.output

@@ -4,6 +4,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +17,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wai
 from support.fake_server_process import FAKE
 from support.service_plan import render, service_plan, write_launcher
 
-SUPERVISORD = Path(sys.executable).parent / "supervisord"
+#: Beside this Python or in the PATH; None where it is not installed.
+SUPERVISORD = shutil.which("supervisord", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
 
 
 def free_port():
@@ -44,7 +46,7 @@ class SupervisedServer:
             "definition": str(self.definition),
             "log": str(self.log),
             "program": "llama-server",
-            "supervisord": str(SUPERVISORD),
+            "supervisord": SUPERVISORD,
         }
         self.set_mode("ready")
 

@@ -48,11 +48,11 @@ stdout_logfile={root}/runner.log
 
 @contextlib.contextmanager
 def under_supervisord(host):
-    if not SUPERVISORD.exists():
+    if SUPERVISORD is None:
         pytest.skip("supervisor is not installed here")
     definition = host.directory / "supervisord.conf"
     definition.write_text(SUPERVISOR_CONF.format(root=host.directory, command=shlex.join(host.command())))
-    description = {"manager": "supervisor", "program": "llama-server", "supervisord": str(SUPERVISORD)}
+    description = {"manager": "supervisor", "program": "llama-server", "supervisord": SUPERVISORD}
     yield {**description, "definition": str(definition), "log": str(host.log)}
 
 

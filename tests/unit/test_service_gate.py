@@ -15,7 +15,7 @@ from support.supervised_server import SUPERVISORD, SupervisedServer
 
 pytestmark = [
     pytest.mark.processes,
-    pytest.mark.skipif(not SUPERVISORD.exists(), reason="supervisor is not installed here"),
+    pytest.mark.skipif(SUPERVISORD is None, reason="supervisor is not installed here"),
 ]
 
 

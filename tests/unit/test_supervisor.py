@@ -3,9 +3,7 @@
 """supervisord as a service manager, tried with a real supervisord."""
 
 import os
-import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.service_state impo
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor import Supervisor
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.service_plan import render, service_plan, write_launcher
+from support.supervised_server import SUPERVISORD
 
-SUPERVISORD = shutil.which("supervisord", path=str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
 FOREVER = 'echo "started as $$"; exec sleep 600'
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(SUPERVISORD is None, reason="supervisor is not installed here")]

@@ -3,19 +3,15 @@
 """The module supervisor_service, run as Ansible runs it, against a real supervisord."""
 
 import os
-import shutil
 import signal
-import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.modules import run_module
 from support.service_plan import render, service_plan, write_launcher
-
-SUPERVISORD = shutil.which("supervisord", path=str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+from support.supervised_server import SUPERVISORD
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(SUPERVISORD is None, reason="supervisor is not installed here")]
 

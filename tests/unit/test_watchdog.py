@@ -66,7 +66,7 @@ def running(pid):
 
 @pytest.fixture
 def supervised():
-    if not SUPERVISORD.exists():
+    if SUPERVISORD is None:
         pytest.skip("supervisor is not installed here")
     with tempfile.TemporaryDirectory(prefix="sv") as root:
         server = SupervisedServer(os.path.realpath(root))
