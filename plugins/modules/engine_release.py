@@ -64,24 +64,11 @@ options:
     type: path
   seed:
     description: Another host that offers what it has, as M(macos_setup.llm.seed) returned it. For O(state=fetched).
-    type: dict
-    suboptions:
-      url:
-        description: Base address; a file lies there under its SHA-256.
-        type: str
-        required: true
-      token:
-        description: What has to be shown there.
-        type: str
-        required: true
-      files:
-        description: C(sha256) and C(name) of each program.
-        type: list
-        elements: dict
-        required: true
   progress_file:
     description: Where progress is written; set by the action plugin.
     type: path
+extends_documentation_fragment:
+  - macos_setup.llm.seed
 attributes:
   check_mode:
     description: Predicts the change, also on a host without the release.

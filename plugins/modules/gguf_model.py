@@ -100,21 +100,6 @@ options:
       - Another host that offers what it verified, as M(macos_setup.llm.seed) returned it. It is asked before
         mirrors and source; if it cannot give the file, they are.
       - Without O(sha256), and without a word from Hugging Face, what it offers from the same address counts as right.
-    type: dict
-    suboptions:
-      url:
-        description: Base address; a file lies there under its SHA-256.
-        type: str
-        required: true
-      token:
-        description: What has to be shown there.
-        type: str
-        required: true
-      files:
-        description: C(sha256) and C(origin) of each file.
-        type: list
-        elements: dict
-        required: true
   allow_plain_http:
     description: Allow C(http://) to other hosts than the host itself.
     type: bool
@@ -154,6 +139,8 @@ options:
   progress_file:
     description: File on the host to which the progress is written while the module runs.
     type: path
+extends_documentation_fragment:
+  - macos_setup.llm.seed
 attributes:
   check_mode:
     support: full

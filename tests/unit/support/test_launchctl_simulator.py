@@ -18,13 +18,6 @@ from support.simulated_mac import AGENT, GUI, TARGET, UID, USER, SimulatedMac
 pytestmark = pytest.mark.processes
 
 
-@pytest.fixture
-def mac():
-    with tempfile.TemporaryDirectory() as directory, SimulatedMac(directory) as mac:
-        mac.login(UID)
-        yield mac
-
-
 # -- transcripts ---------------------------------------------------------------------------------------------------
 
 

@@ -4,21 +4,13 @@
 
 import os
 import signal
-import tempfile
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.processes import alive
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import stays, wait_until
-from support.simulated_mac import GUI, TARGET, UID, SimulatedMac
+from support.simulated_mac import GUI, TARGET
 
 pytestmark = pytest.mark.processes
-
-
-@pytest.fixture
-def mac():
-    with tempfile.TemporaryDirectory() as directory, SimulatedMac(directory) as mac:
-        mac.login(UID)
-        yield mac
 
 
 def test_bootout_returns_before_the_label_is_free(mac):
