@@ -19,9 +19,7 @@ import tempfile
 from . import toolchain
 from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
-from .releases import SERVER, STAMP, build_info_of, current_release
-
-FINGERPRINT_DIGITS = 12
+from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
 
 #: Sources whose programs stay where they are and are linked to.
 ADOPTED = ("existing", "homebrew")

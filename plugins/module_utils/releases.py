@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 
 from . import commands
 from .errors import LlamaCppError
@@ -18,6 +19,11 @@ from .files import read_json
 
 SERVER = "llama-server"
 STAMP = "stamp.json"
+FINGERPRINT_DIGITS = 12  # at the end of a release's name
+
+#: A release that is on its way in or out: its name, maybe with a dot before it and something random behind it.
+UNFINISHED = re.compile(r"\.?[^.].*-[0-9a-f]{%d}(\.|$)|\.discarded\." % FINGERPRINT_DIGITS)
+ABANDONED_SECONDS = 24 * 3600  # without being touched; no installation takes so long
 
 
 def directory_of(engine_dir, name):
@@ -71,11 +77,8 @@ def switch(engine_dir, name):
 
 def installed(engine_dir):
     """The names of all releases that are complete, the one that was installed or tested last first."""
-    try:
-        names = os.listdir(os.path.join(engine_dir, "releases"))
-    except OSError:
-        return []
-    stamps = {name: os.path.join(directory_of(engine_dir, name), STAMP) for name in names if not name.startswith(".")}
+    names = [name for name in _directories(engine_dir) if not name.startswith(".")]
+    stamps = {name: os.path.join(directory_of(engine_dir, name), STAMP) for name in names}
     times = {name: os.stat(path).st_mtime_ns for name, path in stamps.items() if os.path.exists(path)}
     return sorted(times, key=lambda name: (-times[name], name))
 
@@ -84,6 +87,7 @@ def prune(engine_dir, keep, protected):
     """Remove the oldest releases until ``keep`` are left; never the current one nor one in ``protected``.
 
     A release loses its stamp first, so that what an interruption leaves of it counts as absent. Returns the names.
+    What interruptions have left goes too, here and in installations.
     """
     names = installed(engine_dir)
     protected = {current_release(engine_dir), *protected}
@@ -92,7 +96,24 @@ def prune(engine_dir, keep, protected):
     for name in surplus:
         os.unlink(os.path.join(directory_of(engine_dir, name), STAMP))
         shutil.rmtree(directory_of(engine_dir, name), ignore_errors=True)
+    for name in _directories(engine_dir):
+        if name not in [*names, *protected] and UNFINISHED.match(name) and _is_old(directory_of(engine_dir, name)):
+            shutil.rmtree(directory_of(engine_dir, name), ignore_errors=True)
     return surplus
+
+
+def _directories(engine_dir):
+    try:
+        return os.listdir(os.path.join(engine_dir, "releases"))
+    except OSError:
+        return []
+
+
+def _is_old(directory):
+    try:
+        return time.time() - os.stat(directory).st_mtime > ABANDONED_SECONDS
+    except FileNotFoundError:  # gone meanwhile
+        return False
 
 
 def choose(engine_dir, wanted, previous):

@@ -4,6 +4,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import releases
@@ -61,6 +62,28 @@ def test_the_oldest_go(engine_dir, keep, protected, left):
 def test_what_an_interrupted_removal_leaves_counts_as_absent(engine_dir):
     os.unlink(os.path.join(engine_dir, "releases", "b1-aaaa", "stamp.json"))
     assert "b1-aaaa" not in releases.installed(engine_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "stays"),
+    [
+        (".b5-0123456789ab.x1", 2, False),
+        (".b5-0123456789ab.x1", 0, True),
+        ("b5-0123456789ab", 2, False),
+        ("b5-0123456789ab", 0, True),
+        (".discarded.x1", 2, False),
+        ("of somebody else", 2, True),
+    ],
+)
+def test_what_interruptions_left_goes_when_nobody_can_be_at_work_on_it(engine_dir, name, days, stays):
+    left = os.path.join(engine_dir, "releases", name)
+    os.makedirs(os.path.join(left, "bin"))
+    then = time.time() - days * 24 * 3600 - 60
+    os.utime(left, (then, then))
+    before = releases.installed(engine_dir)
+    assert releases.prune(engine_dir, len(before), set()) == []
+    assert releases.installed(engine_dir) == before
+    assert os.path.exists(left) == stays
 
 
 def test_the_choice(engine_dir):
