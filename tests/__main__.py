@@ -49,10 +49,10 @@ def all_parts():
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
     yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
     yield "contract tests", [*PYTEST, "tests/contract"]
-    longest_first = ["tests/integration/test_molecule.py", "tests/integration"]
+    # The longest first.
     yield (
-        "integration tests and scenarios",
-        [*PYTEST, *PARALLEL, "-v", *longest_first, "--ignore=tests/integration/test_demo.py"],
+        "scenarios and integration tests",
+        [*PYTEST, *PARALLEL, "-v", "tests/scenarios", "tests/integration", "--ignore=tests/integration/test_demo.py"],
     )
 
 

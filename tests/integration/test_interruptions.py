@@ -15,7 +15,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wai
 from support.fault_server import SLICE, FaultServer
 from support.model_factory import model_bytes
 from support.paths import REPOSITORY
-from support.plays import Play, processes_below, recap
+from support.plays import BIN, Play, processes_below, recap
 
 MODEL = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
 
@@ -83,25 +83,23 @@ def test_in_a_download(host, slow_server, how):
     assert host.answers()
 
 
-def test_at_twenty_moments_of_one_download(host):
+def test_at_twenty_moments_of_one_download(tmp_path):
+    """Only the task that downloads: the others would only take time."""
     seed = random.SystemRandom().randrange(2**32)
     print("seed", seed)
     chance = random.Random(seed)
     content = model_bytes(16 * 2**20)
-    final = host.install / "models" / "large.gguf"
-    jobs = host.directory / "jobs"
-    # The other stages, and facts gathered anew each time, would only take time.
-    host.config["feature_flags"] = {"install_llama_cpp": False, "setup_service": False, "install_client_tools": False}
-    caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(host.directory / "facts")}
+    final, jobs = tmp_path / "models" / "large.gguf", tmp_path / "jobs"
     with FaultServer() as server:
         server.serve("/large.gguf", content)
         server.pace = 0.1
-        host.config["models"] = {"large": {"url": server.url("/large.gguf")}}
-        host.config["llm_settings"]["default_model"] = "large"
+        task = {"macos_setup.llm.gguf_model": {"name": "large", "dest": str(final), "url": server.url("/large.gguf")}}
+        playbook = tmp_path / "playbook.yml"
+        playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
 
         def play_into_the_download():
             known = len(server.requests)
-            play = Play(host.command("--tags", "llm_models"), REPOSITORY, {"ANSIBLE_ASYNC_DIR": str(jobs), **caching})
+            play = Play([BIN / "ansible-playbook", playbook], REPOSITORY, {"ANSIBLE_ASYNC_DIR": str(jobs)})
             assert wait_until(lambda: len(server.requests) > known, 120), play.output
             return play
 
