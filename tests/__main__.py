@@ -17,8 +17,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
-# One more than there are processors, since plays and servers wait as well; some tests take minutes, most take none.
-PARALLEL = ["--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]
+CORES = os.cpu_count() or 1
+# Most unit tests take no time, and those that take long mostly wait.
+UNIT = ["--numprocesses", str(2 * CORES + 1), "--dist", "worksteal"]
+# Plays compute, take minutes, and are given out one by one, so that no worker ends long before the last.
+PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "load", "--maxschedchunk", "1"]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
@@ -31,19 +34,19 @@ def lint_parts():
 
 def check_parts():
     yield from lint_parts()
-    yield "quick unit tests", [*PYTEST, *PARALLEL, "-m", "not processes", "tests/unit"]
+    yield "quick unit tests", [*PYTEST, *UNIT, "-m", "not processes", "tests/unit"]
 
 
 def all_parts():
     yield from lint_parts()
-    unit = [*PARALLEL, "tests/unit"]
+    unit = [*UNIT, "tests/unit"]
     elsewhere = "--ignore=tests/unit/controller"
     old = python39()
     if old:
         # What starts processes by the dozen does so with the Python of a bare Mac; the rest runs with both.
         yield "unit tests, Python 3.9", [old, *PYTEST[1:], *unit, elsewhere]
         yield "quick unit tests", [*PYTEST, *unit, elsewhere, "-m", "not processes"]
-        yield "controller tests", [*PYTEST, *PARALLEL, "tests/unit/controller"]
+        yield "controller tests", [*PYTEST, *UNIT, "tests/unit/controller"]
     else:
         yield "unit tests", [*PYTEST, *unit]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
@@ -52,7 +55,7 @@ def all_parts():
     # The longest first.
     yield (
         "scenarios and integration tests",
-        [*PYTEST, *PARALLEL, "-v", "tests/scenarios", "tests/integration", "--ignore=tests/integration/test_demo.py"],
+        [*PYTEST, *PLAYS, "-v", "tests/scenarios", "tests/integration", "--ignore=tests/integration/test_demo.py"],
     )
 
 
