@@ -17,7 +17,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
-CORES = os.cpu_count() or 1
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Most unit tests take no time, and those that take long mostly wait.
 UNIT = ["--numprocesses", str(2 * CORES + 1), "--dist", "worksteal"]
 # Plays compute, take minutes, and are given out one by one, so that no worker ends long before the last.
