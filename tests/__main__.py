@@ -40,12 +40,12 @@ def check_parts():
 def all_parts():
     yield from lint_parts()
     unit = [*UNIT, "tests/unit"]
-    elsewhere = "--ignore=tests/unit/controller"
+    without_controller = "--ignore=tests/unit/controller"
     old = python39()
     if old:
         # What starts processes by the dozen does so with the Python of a bare Mac; the rest runs with both.
-        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *unit, elsewhere]
-        yield "quick unit tests", [*PYTEST, *unit, elsewhere, "-m", "not processes"]
+        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *unit, without_controller]
+        yield "quick unit tests", [*PYTEST, *unit, without_controller, "-m", "not processes"]
         yield "controller tests", [*PYTEST, *UNIT, "tests/unit/controller"]
     else:
         yield "unit tests", [*PYTEST, *unit]
