@@ -47,11 +47,12 @@ class Release:
             self.name = engine["version"]  # as it was named where it was made
         else:
             self.identity = self._identity()
-            digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
-            self.fingerprint = digest[:FINGERPRINT_DIGITS]
+            self.fingerprint = digest(self.identity)
             self.name = f"{label(engine)}-{self.fingerprint}"
         self.path = os.path.join(engine_dir, "releases", self.name)
         self.build_path = os.path.join(engine_dir, "build", self.name)
+        #: Where its sources or programs are unpacked. The same for all options: a compiler cache knows them again.
+        self.source_path = os.path.join(engine_dir, "src", f"{label(engine)}-{digest(_origin(engine))}")
 
     def _identity(self):
         """Everything that changes the binaries, as a JSON-compatible dict."""
@@ -61,14 +62,14 @@ class Release:
             return {**identity, **_existing_identity(engine)}
         if engine["source"] == "release":
             return {**identity, "origin": engine["archive"]["sha256"]}
-        native = engine["options"].get("GGML_NATIVE") == "ON"
+        #: What compiles it, and for which processor.
+        self.toolchain = toolchain.identity(self.system, native=engine["options"].get("GGML_NATIVE") == "ON")
         return {
             **identity,
-            # An archive is what its hash says, wherever it came from.
-            "origin": engine.get("pypi") or engine.get("archive", {}).get("sha256") or engine.get("url"),
+            "origin": _origin(engine),
             "targets": engine["targets"],
             "options": engine["options"],
-            **toolchain.identity(self.system, native),
+            **self.toolchain,
         }
 
     def program(self, name=SERVER):
@@ -178,6 +179,16 @@ def label(engine):
         return engine["source"]
     version = engine["version"]
     return version[:7] if re.fullmatch(r"[0-9a-f]{40}", version) else version
+
+
+def _origin(engine):
+    """What tells the source of ``engine`` from others of the same version. An archive is what its hash says."""
+    return engine.get("pypi") or engine.get("archive", {}).get("sha256") or engine.get("url")
+
+
+def digest(facts):
+    """The digits that stand for JSON-compatible ``facts`` in names."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def existing_programs(engine):

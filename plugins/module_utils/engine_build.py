@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Compiles llama.cpp from a source tree that is already on the host. Never touches the network.
 
-The build tree is kept until the release stands, so an interrupted build goes on where it stopped.
+The build tree is kept until the release stands, so an interrupted build goes on where it stopped. Where the host has
+ccache, llama.cpp's CMake files run the compiler through it (GGML_CCACHE), and what was compiled for one release is not
+compiled again for the next one that needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import re
 import shutil
 
 from . import commands, toolchain
-from .engine import label
+from .engine import digest, label
 from .errors import LlamaCppError
 from .files import exclusive, write_atomically
 
@@ -22,11 +24,15 @@ LOCK = "lock"
 NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
 
-#: What CMake includes for the project llama.cpp, and obeys once it has read all of it. These targets parse texts and
-#: serve HTTP and compute nothing, and -O3 makes up a third to a half of their compilation. A target that is no longer
-#: there is skipped, and CMake before 3.19, which knows no DEFER, compiles them like all others (docs/decisions/0057).
-QUICK_TARGETS_FILE = "quick-targets.cmake"
-QUICK_TARGETS = """\
+#: What CMake includes for the project llama.cpp, and obeys once it has read all of it. A target that is no longer there
+#: is skipped, and CMake before 3.19, which knows no DEFER, compiles all of them as llama.cpp says.
+#:
+#: These targets parse texts and serve HTTP and compute nothing, and -O3 makes up a third to a half of their compilation
+#: (docs/decisions/0057). GCC drops the stores of a tile configuration that its own _tile_loadconfig reads, so that
+#: llama.cpp's AMX kernels end in an illegal instruction (docs/decisions/0070).
+OUR_OPTIONS_FILE = "our-options.cmake"
+OUR_OPTIONS = """\
+include(CheckCXXCompilerFlag)
 function(compile_quickly)
   set(applies $<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>)
   foreach(target IN ITEMS llama-common server-context llama-server-impl llama-cli-impl llama-bench-impl cpp-httplib)
@@ -35,10 +41,23 @@ function(compile_quickly)
     endif()
   endforeach()
 endfunction()
+function(compile_without_amx)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu)
+    check_cxx_compiler_flag(-mno-amx-tile COMPILER_KNOWS_AMX)
+    if(COMPILER_KNOWS_AMX)
+      target_compile_options(ggml-cpu PRIVATE -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
+    endif()
+  endif()
+endfunction()
 if(NOT CMAKE_VERSION VERSION_LESS 3.19)
   cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL compile_quickly)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL compile_without_amx)
 endif()
 """
+
+#: The compiler cache below the directory of the releases. One build takes about 20 MiB of it.
+CACHE = "ccache"
+CACHE_SIZE = "200M"
 
 
 def build(release, source_dir, progress, tools=()):
@@ -61,7 +80,7 @@ def build(release, source_dir, progress, tools=()):
     with exclusive(os.path.join(builds, LOCK), on_wait=waiting) as lock:
         if release.state()["usable"]:
             return  # the other process has built it
-        environment = {**os.environ, "PATH": commands.search_path(tools)}
+        environment = _environment(release, tools)
         _configure(release, source_dir, cmake, progress, environment, lock, tools)
         _compile(release, cmake, progress, environment, lock)
         binaries = os.path.join(release.build_path, "bin")
@@ -83,6 +102,22 @@ def configure_arguments(release):
     return ["-D{}={}".format(*item) for item in options.items()]
 
 
+def _environment(release, tools):
+    """What the build is started with. What the environment already says about ccache wins; see ccache(1)."""
+    cache = {
+        "CCACHE_DIR": os.path.join(release.engine_dir, CACHE),
+        "CCACHE_MAXSIZE": CACHE_SIZE,
+        # The sources are below this directory and so is the build tree, which has another name for other options.
+        "CCACHE_BASEDIR": release.engine_dir,
+        "CCACHE_NOHASHDIR": "true",
+        # Nothing that was compiled for another processor (-march=native), or with another SDK, is ever found.
+        "CCACHE_NAMESPACE": digest(release.toolchain),
+        # The language of the warnings is that of whoever compiled first.
+        "CCACHE_SLOPPINESS": "locale",
+    }
+    return {**cache, **os.environ, "PATH": commands.search_path(tools)}
+
+
 def _require_cmake(tools):
     cmake = commands.find("cmake", tools)
     if cmake is None:
@@ -97,10 +132,10 @@ def _configure(release, source_dir, cmake, progress, environment, lock, tools):
     progress.update("configuring")
     generator = ["-G", "Ninja"] if commands.find("ninja", tools) else ["-G", "Unix Makefiles"]
     os.makedirs(release.build_path, exist_ok=True)
-    quick_targets = os.path.join(release.build_path, QUICK_TARGETS_FILE)
-    write_atomically(quick_targets, QUICK_TARGETS)
+    our_options = os.path.join(release.build_path, OUR_OPTIONS_FILE)
+    write_atomically(our_options, OUR_OPTIONS)
     command = [cmake, "-S", source_dir, "-B", release.build_path, *generator]
-    command += ["-DCMAKE_PROJECT_llama.cpp_INCLUDE=" + quick_targets, *configure_arguments(release)]
+    command += ["-DCMAKE_PROJECT_llama.cpp_INCLUDE=" + our_options, *configure_arguments(release)]
     output = commands.check(
         command,
         f"Configuring llama.cpp in {release.build_path}",

@@ -117,6 +117,7 @@ release:
     name: {description: Version and fingerprint., type: str, sample: 0c1e570-3f1a9b2c4d5e}
     path: {description: Its directory., type: str}
     server: {description: Its llama-server., type: str}
+    source_dir: {description: Where its sources or unpacked programs belong., type: path}
     usable: {description: Whether it is complete and runs., type: bool}
     why_not: {description: Why it is not usable., type: str}
     build_info: {description: What its server says it is., type: str, sample: b0-0c1e570-3f1a9b2c4d5e}
@@ -229,7 +230,13 @@ def main():
         told = {**told, "selftested": after["selftested"]}
     module.exit_json(
         changed=changed,
-        release={"name": release.name, "path": release.path, "server": release.program(), **told},
+        release={
+            "name": release.name,
+            "path": release.path,
+            "server": release.program(),
+            "source_dir": release.source_path,
+            **told,
+        },
         diff={side: _picture(release, look) for side, look in (("before", before), ("after", after))},
     )
 

@@ -4,12 +4,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine, engine_build, progress
+from ansible_collections.macos_setup.llm.plugins.module_utils import commands, engine, engine_build, progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from support.modules import run_module
 from support.paths import REPOSITORY
@@ -71,35 +72,82 @@ LLAMA_CPP = """
 cmake_minimum_required(VERSION 3.14)
 project("llama.cpp" CXX)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-add_subdirectory(common)
+add_subdirectory(part)
 add_executable(llama-server server.cpp)
 target_compile_definitions(llama-server PRIVATE BUILD=${LLAMA_BUILD_NUMBER} COMMIT="${LLAMA_BUILD_COMMIT}")
-target_link_libraries(llama-server PRIVATE llama-common)
+target_link_libraries(llama-server PRIVATE %s)
 """
 
 
-@pytest.mark.parametrize(("build_type", "common", "server"), [("Release", "-O1", "-O3"), ("Debug", None, None)])
-def test_what_computes_nothing_is_compiled_quickly(tmp_path, source, build_type, common, server):
-    """The last -O of a compiler's command line is the one that counts."""
-    common_dir = os.path.join(source, "common")
-    os.mkdir(common_dir)
+def like_llama_cpp(source, library, options=""):
+    """Make of ``source`` a project with the name of the real one, and with a ``library`` that is called so there."""
+    part = os.path.join(source, "part")
+    os.mkdir(part)
     for directory, name, text in (
-        (source, "CMakeLists.txt", LLAMA_CPP),
-        (common_dir, "CMakeLists.txt", "add_library(llama-common STATIC common.cpp)\n"),
-        (common_dir, "common.cpp", "int common() { return 1; }\n"),
+        (source, "CMakeLists.txt", LLAMA_CPP % library),
+        (part, "CMakeLists.txt", f"add_library({library} STATIC part.cpp)\n{options}\n"),
+        (part, "part.cpp", "int part() { return 1; }\n"),
     ):
         with open(os.path.join(directory, name), "w") as stream:
             stream.write(text)
-    seen = tmp_path / "commands"
-    launcher = tmp_path / "launcher"
+
+
+@pytest.fixture
+def compiled(tmp_path, source):
+    """``compiled(**options)`` builds; the words of each command of the compiler, by the name of the file."""
+    seen, launcher = tmp_path / "commands", tmp_path / "launcher"
     launcher.write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec "$@"\n')
     launcher.chmod(0o755)
-    build(tmp_path, source, CMAKE_BUILD_TYPE=build_type, CMAKE_CXX_COMPILER_LAUNCHER=str(launcher))
-    levels = {}
-    for line in seen.read_text().splitlines():
-        words = line.split()
-        levels[os.path.basename(words[-1])] = next((word for word in reversed(words) if word.startswith("-O")), None)
-    assert levels == {"common.cpp": common, "server.cpp": server}
+
+    def compiled(**options):
+        build(tmp_path, source, CMAKE_CXX_COMPILER_LAUNCHER=str(launcher), **options)
+        commands_run = [line.split() for line in seen.read_text().splitlines()]
+        return {os.path.basename(words[-1]): words for words in commands_run}
+
+    return compiled
+
+
+@pytest.mark.parametrize(("build_type", "common", "server"), [("Release", "-O1", "-O3"), ("Debug", None, None)])
+def test_what_computes_nothing_is_compiled_quickly(source, compiled, build_type, common, server):
+    """The last -O of a compiler's command line is the one that counts."""
+    like_llama_cpp(source, "llama-common")
+    levels = {
+        name: next((word for word in reversed(words) if word.startswith("-O")), None)
+        for name, words in compiled(CMAKE_BUILD_TYPE=build_type).items()
+    }
+    assert levels == {"part.cpp": common, "server.cpp": server}
+
+
+def knows_amx_and_is_gcc():
+    words = ["c++", "-mno-amx-tile", "-dM", "-E", "-x", "c++", os.devnull]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0 and b"__clang__" not in done.stdout
+
+
+@pytest.mark.skipif(not knows_amx_and_is_gcc(), reason="only GCC for x86 compiles these kernels, and wrongly")
+def test_kernels_that_gcc_compiles_wrongly_are_left_out(source, compiled):
+    like_llama_cpp(source, "ggml-cpu", "target_compile_options(ggml-cpu PRIVATE -march=native)")
+    words = compiled()["part.cpp"]
+    assert words.index("-mno-amx-tile") > words.index("-march=native")
+
+
+@pytest.mark.skipif(commands.find("ccache", TOOLS) is None, reason="there is no ccache on this machine")
+def test_what_was_compiled_is_there_for_the_next_release(tmp_path, source, monkeypatch):
+    for variable in [name for name in os.environ if name.startswith("CCACHE_")]:
+        monkeypatch.delenv(variable)
+    like_llama_cpp(source, "llama-common")
+    kept = str(tmp_path / "the engine" / "src" / "llama.cpp")
+    shutil.copytree(source, kept)
+    ccache = commands.find("ccache", TOOLS)
+    hits = []
+    for number in "12":  # an option that no compiler hears of, but in whose name the releases differ
+        release = build(tmp_path, kept, CMAKE_CXX_COMPILER_LAUNCHER=ccache, NUMBER=number)
+        environment = {"CCACHE_DIR": os.path.join(release.engine_dir, engine_build.CACHE)}
+        stats = subprocess.run(
+            [ccache, "--print-stats"], stdout=subprocess.PIPE, text=True, env=environment, check=True
+        )
+        hits.append(dict(line.split("\t") for line in stats.stdout.splitlines())["direct_cache_hit"])
+    assert hits == ["0", "1"]
 
 
 def test_progress_is_told(tmp_path, source):
