@@ -8,4 +8,8 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import L
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`."""
+    """See :class:`LongTaskAction`. The role has looked already (``probed``) when it asks for what takes long."""
+
+    def _look(self, task_vars):
+        takes_long = self._task.args.get("state") in ("present", "fetched")
+        return None if takes_long else self._execute_module(task_vars=task_vars)

@@ -28,6 +28,7 @@ class OpenGate:
     """No conditions: what a service manager keeps running is good enough."""
 
     gap = None
+    health = None
 
     def deviations(self):
         """What would be put in place: [(what, before, after)], ready for a diff."""
@@ -77,11 +78,13 @@ class HealthGate(OpenGate):
         self._files = settings["files"]
         self._record_path = settings["record"]
         self._keep = settings["keep_releases"]
-        self._health = settings["health"]
+        self._question = settings["health"]
         self._report = report
         self._stopped_at = None
         #: When nothing was served: {"began", "ended"} (seconds since 1970) and "seconds"; None when that never was.
         self.gap = None
+        #: What the server told of itself when it passed; None when it was not asked.
+        self.health = None
 
     # -- what is ------------------------------------------------------------------------------------------------
 
@@ -122,13 +125,13 @@ class HealthGate(OpenGate):
                 self._report("loading the model" if state == "loading" else "waiting for the server")
 
         stamp = releases.stamp_of(self._engine_dir, releases.current_release(self._engine_dir))
-        check_server(**self._health, expected_build=stamp.get("build_info"), on_look=look)
+        self.health = check_server(**self._question, expected_build=stamp.get("build_info"), on_look=look)
 
     def accept(self):
         record, (release, files) = self._record(), self._in_place()
         if record.get("release") != release:
             record["previous"] = record.get("release")
-        record.update(release=release, files=files, health=self._health)
+        record.update(release=release, files=files, health=self._question)
         with self._as_owner():
             write_json_atomically(self._record_path, record)
             if releases.stamp_of(self._engine_dir, release):
@@ -141,7 +144,7 @@ class HealthGate(OpenGate):
         changed = (release, files) != self._in_place()
         with self._as_owner():
             self._put(release, files)
-        self._health = self._record()["health"]
+        self._question = self._record()["health"]
         return changed
 
     @contextlib.contextmanager

@@ -46,8 +46,9 @@ def converge(service, state, content=None, *, check=False, log_file=None, gate=N
     :param check: only tell what would be done.
     :param log_file: the log of the llama-server that the service runs, from which a failed start tells its cause.
     :param gate: what the service must pass to stay as it is after a change; None: it must keep running.
-    :returns: {"changed", "step", "state": {"before", "after"}, "pid", "gap", "verified", "diff": [...]}; a state is
-        "running", "stopped" or "absent"; ``verified`` is false when only a run that is no check can tell.
+    :returns: {"changed", "step", "state": {"before", "after"}, "pid", "gap", "health", "verified", "diff": [...]}; a
+        state is "running", "stopped" or "absent"; ``health`` is what the server told the gate, None when it was not
+        asked; ``verified`` is false when only a run that is no check can tell.
     :raises LlamaCppError: the service is not in the state; the text says what it was left in.
     """
     gate = gate or OpenGate()
@@ -87,6 +88,7 @@ def _converge(service, state, content, check, gate, log_file):
         "state": {"before": _name(before), "after": _AFTER.get(step, _name(before)) if check else _name(after)},
         "pid": after["pid"] if untouched or not check else None,
         "gap": gate.gap,
+        "health": gate.health,
         "verified": not (check and step == "prove"),
         "diff": diff,
     }

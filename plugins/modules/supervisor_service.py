@@ -98,6 +98,13 @@ gap:
   returned: success
   type: dict
   sample: {began: 1790000000.1, ended: 1790000003.2, seconds: 3.1}
+health:
+  description:
+    - What the server told when the O(gate) asked it, as M(macos_setup.llm.llama_server_health) returns it. V(null) when
+      it was not asked.
+  returned: success
+  type: dict
+  sample: {build: b0-0c1e570-3f1a9b2c4d5e, model: tiny}
 verified:
   description: Whether all that can be told was told; false when only a run that is not in check mode can.
   returned: success

@@ -83,8 +83,10 @@ def switching():
 def test_from_one_release_to_the_next(switching):
     first = switching.change("first")
     assert (first["changed"], first["gap"], switching.serving) == (True, None, "first")
+    assert first["health"]["model"] == "tiny"
     unchanged = switching.change("first")
     assert (unchanged["changed"], unchanged["step"], unchanged["verified"]) == (False, None, True)
+    assert unchanged["health"] is None, "it was not asked, and Verify has to"
     second = switching.change("second")
     assert second["gap"]["seconds"] == pytest.approx(second["gap"]["ended"] - second["gap"]["began"], abs=0.01)
     assert second["pid"] != first["pid"]
