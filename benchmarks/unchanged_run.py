@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """What a run costs that has nothing to do, against gathering the facts of the same machine."""
 
-import os
 import statistics
 import subprocess
 import tempfile
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from support.built_engine import find_or_build_server
 from support.plays import BIN, REPOSITORY, Host, processes_below, recap
 
 TITLE = "unchanged run: time of the play / time of ansible.builtin.setup"
@@ -19,7 +19,7 @@ ROUNDS = 5
 
 def measure():
     with tempfile.TemporaryDirectory() as scratch:
-        host = Host(Path(scratch), Path(os.environ["LLAMA_SERVER"]).parent)
+        host = Host(Path(scratch), find_or_build_server().parent)
         host.play()
         ratios = []
         for _ in range(ROUNDS):

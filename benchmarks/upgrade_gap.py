@@ -3,12 +3,12 @@
 """How long nothing is served while a play replaces one release by the next, with the self-test model."""
 
 import contextlib
-import os
 import re
 import tempfile
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from support.built_engine import find_or_build_server
 from support.engine_source import EngineSource
 from support.plays import Host, processes_below
 
@@ -20,7 +20,7 @@ BOUND = "less than 5"
 def two_releases():
     """A host that was upgraded from one release to another, and what the play of the upgrade said."""
     with tempfile.TemporaryDirectory() as scratch:
-        engine = Path(os.environ["LLAMA_SERVER"]).parent
+        engine = find_or_build_server().parent
         host = Host(Path(scratch), engine)
         source = EngineSource(host.directory / "llama.cpp", engine)
         try:

@@ -1,70 +1,84 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Runs the tests, cheapest first, and says at the end what each part took.
+"""Runs the tests, cheapest first, and says at the end what each part took and which tests took longest.
 
 python -m tests check    lint, schema, and the unit tests that start no processes
 python -m tests all      everything, with a real compile and a real server
+
+Every part leaves its results as JUnit XML in .cache/test-results.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from xml.etree import ElementTree
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+CACHE = REPOSITORY / ".cache"
+RESULTS = CACHE / "test-results"
+METERED = REPOSITORY / "tests" / "support" / "metered.py"
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SLOWEST = 20
+
 # Most unit tests take no time, and those that take long mostly wait.
 UNIT = ["--numprocesses", str(2 * CORES + 1), "--dist", "worksteal"]
-# Plays compute, take minutes, and are given out one by one, so that no worker ends long before the last.
-PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "load", "--maxschedchunk", "1"]
-PYTEST = [sys.executable, "-m", "pytest", "-q"]
+# Plays compute, and are given out by files, whose tests may share a host; integration/conftest.py has the order.
+PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-v"]
+WITHOUT_CONTROLLER = "--ignore=tests/unit/controller"
 
 
-def lint_parts():
-    yield "ruff check", [BIN / "ruff", "check"]
-    yield "ruff format", [BIN / "ruff", "format", "--check"]
-    yield "ansible-lint", [BIN / "ansible-lint", "--offline"]
-    yield "changelog", [BIN / "antsibull-changelog", "lint"]
+class Part:
+    """A run of pytest: its name, its arguments, and the Python that runs it. :meth:`run` sets ``cost`` and ``code``."""
+
+    def __init__(self, name, *arguments, python=sys.executable):
+        self.name = name
+        slug = name.replace(" ", "-").replace(".", "")
+        self.results, self._report = RESULTS / f"{slug}.xml", RESULTS / f"{slug}.cost.json"
+        self._command = [sys.executable, METERED, self._report, python, "-m", "pytest", "-q", *arguments]
+        self._command.append(f"--junitxml={self.results}")
+
+    def run(self, environment, quietly):
+        """Run it; ``quietly`` keeps its output until its end, for parts that run side by side."""
+        collected = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if quietly else {}
+        print(f"\n=== {self.name}{' (its output follows at its end)' if quietly else ''}", flush=True)
+        command = [str(word) for word in self._command]
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, **collected)
+        if quietly:
+            print(f"\n=== {self.name}\n{done.stdout.decode(errors='replace')}", flush=True)
+        self.code = done.returncode
+        self.cost = json.loads(self._report.read_text())
+
+    def slowest(self):
+        """(seconds, name) of every test case."""
+        for case in ElementTree.parse(self.results).iter("testcase") if self.results.exists() else ():
+            yield float(case.get("time")), "{}::{}".format(case.get("classname").replace(".", "/"), case.get("name"))
 
 
-def check_parts():
-    yield from lint_parts()
-    yield "quick unit tests", [*PYTEST, *UNIT, "-m", "not processes", "tests/unit"]
+def check_stages():
+    yield [Part("lint and quick unit tests", *UNIT, "tests/lint", "tests/unit", "-m", "not processes")]
 
 
-def all_parts():
-    yield from lint_parts()
-    unit = [*UNIT, "tests/unit"]
-    without_controller = "--ignore=tests/unit/controller"
+def all_stages():
+    """The parts of each list run side by side."""
     old = python39()
     if old:
-        # What starts processes by the dozen does so with the Python of a bare Mac; the rest runs with both.
-        yield "unit tests, Python 3.9", [old, *PYTEST[1:], *unit, without_controller]
-        yield "quick unit tests", [*PYTEST, *unit, without_controller, "-m", "not processes"]
-        yield "controller tests", [*PYTEST, *UNIT, "tests/unit/controller"]
+        # With the Python of a bare Mac; `check` runs the quick ones with this Python, and so do plays their modules.
+        controller = Part("lint and controller tests", *UNIT, "tests/lint", "tests/unit/controller")
+        yield [controller, Part("unit tests, Python 3.9", *UNIT, "tests/unit", WITHOUT_CONTROLLER, python=old)]
     else:
-        yield "unit tests", [*PYTEST, *unit]
+        yield [Part("lint and unit tests", *UNIT, "tests/lint", "tests/unit")]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
-    yield "demo", [*PYTEST, "-v", "tests/integration/test_demo.py"]
-    yield "contract tests", [*PYTEST, "tests/contract"]
-    # The longest first.
-    yield (
-        "scenarios and integration tests",
-        [*PYTEST, *PLAYS, "-v", "tests/scenarios", "tests/integration", "--ignore=tests/integration/test_demo.py"],
-    )
-
-
-def built_server():
-    """The llama-server that the scenario compiled, or an empty text."""
-    servers = sorted(
-        REPOSITORY.glob(".cache/engine/releases/*/bin/llama-server"), key=lambda path: path.stat().st_mtime
-    )
-    return str(servers[-1]) if servers else ""
+    yield [Part("demo", "-v", "tests/integration/test_demo.py")]
+    plays = ["tests/scenarios", "tests/integration", "tests/contract"]
+    yield [Part("plays and contract tests", *PLAYS, *plays, "--ignore=tests/integration/test_demo.py")]
 
 
 def oldest_python():
@@ -94,26 +108,42 @@ def python39():
     return python
 
 
+def environment():
+    """What all parts are run with. One compiler cache serves all builds."""
+    path = "{}{}{}".format(BIN, os.pathsep, os.environ["PATH"])
+    found = {"CCACHE_DIR": str(CACHE / "ccache"), **os.environ}
+    return {**found, "PATH": path, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+
+
+def summarize(parts):
+    print(f"\n=== the {SLOWEST} slowest tests")
+    for seconds, name in sorted((case for part in parts for case in part.slowest()), reverse=True)[:SLOWEST]:
+        print("%7.1f s  %s" % (seconds, name))
+    print("\n=== summary")
+    for part in parts:
+        state = "passed" if part.code == 0 else "FAILED"
+        print("%-28s %-7s %6.0f s %7.0f CPU-seconds" % (part.name, state, part.cost["wall"], part.cost["cpu"]))
+    print("%-36s %17.0f CPU-seconds" % ("together", sum(part.cost["cpu"] for part in parts)))
+    failed = sum(part.code != 0 for part in parts)
+    print("%d passed, %d failed" % (len(parts) - failed, failed))
+    return 1 if failed else 0
+
+
 def main(arguments):
-    parts = {"check": check_parts, "all": all_parts}.get(arguments[0] if len(arguments) == 1 else "")
-    if parts is None:
+    stages = {"check": check_stages, "all": all_stages}.get(arguments[0] if len(arguments) == 1 else "")
+    if stages is None:
         print(__doc__, file=sys.stderr)
         return 2
-    environment = {**os.environ, "PATH": "{}{}{}".format(BIN, os.pathsep, os.environ["PATH"])}
-    environment["LANG"] = environment["LC_ALL"] = "C.UTF-8"
-    results = []
-    for name, command in parts():
-        print(f"\n=== {name}", flush=True)
-        began = time.monotonic()
-        environment.setdefault("LLAMA_SERVER", built_server()) or environment.pop("LLAMA_SERVER")
-        code = subprocess.run([str(word) for word in command], cwd=REPOSITORY, env=environment, check=False).returncode
-        results.append((name, code, time.monotonic() - began))
-    print("\n=== summary")
-    for name, code, seconds in results:
-        print("%-32s %-7s %6.0f s" % (name, "passed" if code == 0 else "FAILED", seconds))
-    failed = sum(code != 0 for _name, code, _seconds in results)
-    print("%d passed, %d failed" % (len(results) - failed, failed))
-    return 1 if failed else 0
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    RESULTS.mkdir(parents=True)
+    ended, given = [], environment()
+    for parts in stages():
+        with ThreadPoolExecutor() as side_by_side:
+            running = [side_by_side.submit(part.run, given, quietly=len(parts) > 1) for part in parts]
+        for part in running:
+            part.result()
+        ended += parts
+    return summarize(ended)
 
 
 if __name__ == "__main__":

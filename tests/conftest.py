@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
 for directory in (TESTS.parent / ".collections", TESTS):
     if str(directory) not in sys.path:
@@ -14,3 +16,11 @@ for directory in (TESTS.parent / ".collections", TESTS):
 # A shell starts what it runs in the background with SIGINT ignored, and whatever is started from here would inherit
 # that; a handler is not inherited, so what the tests start can be interrupted again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The directory of the compiled programs."""
+    from support.built_engine import require_server
+
+    return require_server().parent

@@ -3,7 +3,6 @@
 """The pinned source tree and the binary that was built from it."""
 
 import json
-import os
 import subprocess
 import tarfile
 
@@ -38,9 +37,6 @@ def cmake_files(pin):
 
 
 @pytest.fixture(scope="session")
-def help_text():
-    """What the llama-server that the earlier parts of the test run built prints for --help."""
-    server = os.environ.get("LLAMA_SERVER")
-    if not server:
-        pytest.fail("LLAMA_SERVER is not set: run these tests with `make test`, or point it at a built llama-server")
-    return subprocess.run([server, "--help"], capture_output=True, text=True, check=True).stdout
+def help_text(engine):
+    """What the compiled llama-server prints for --help."""
+    return subprocess.run([engine / "llama-server", "--help"], capture_output=True, text=True, check=True).stdout

@@ -3,7 +3,6 @@
 """The real llama-server does with a draft model, adapters and a model in several files what the plan means."""
 
 import json
-import os
 import struct
 import urllib.request
 
@@ -42,8 +41,8 @@ def adapter(path, weight):
 
 
 @pytest.fixture
-def binary(help_text):
-    return os.environ["LLAMA_SERVER"]
+def binary(engine):
+    return str(engine / "llama-server")
 
 
 def started(binary, *beside):

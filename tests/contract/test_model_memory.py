@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """The engine that was built says of a model's memory what our own estimate says."""
 
-import os
-
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import gguf, model_memory
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import MIB
@@ -11,11 +9,8 @@ from support import model_shapes
 
 
 @pytest.fixture(scope="module")
-def program():
-    found = model_memory.fit_params_beside(os.environ.get("LLAMA_SERVER"))
-    if not found:
-        pytest.fail("There is no llama-fit-params beside LLAMA_SERVER: run these tests with `make test`")
-    return found
+def program(engine):
+    return model_memory.fit_params_beside(str(engine / "llama-server"))
 
 
 @pytest.mark.parametrize("slots", [1, 3])

@@ -3,7 +3,6 @@
 """The real llama-server loads a rerank model and a projector as the plan means them, alone and behind its router."""
 
 import base64
-import os
 import re
 import shutil
 import struct
@@ -118,12 +117,12 @@ def test_a_model_with_a_projector_sees(served, tmp_path):
         assert all(answer and tokens == length + tiny_models.IMAGE_TOKENS for answer, tokens in seen)
 
 
-def test_a_projector_for_another_model_is_called_that(tmp_path):
+def test_a_projector_for_another_model_is_called_that(tmp_path, engine):
     eye = tmp_path / "eye.gguf"
     tiny_models.write_projector(eye, WIDTH // 2)
     options = [*companions.options({"companions": [{"role": "mmproj", "path": str(eye)}]}), ("threads", 1)]
     with (
         pytest.raises(LlamaCppError, match=f"Cause: the projector .* another model than {re.escape(str(SELFTEST))}"),
-        TemporaryServer(os.environ["LLAMA_SERVER"], str(SELFTEST), command_line(options)),
+        TemporaryServer(str(engine / "llama-server"), str(SELFTEST), command_line(options)),
     ):
         pass

@@ -1,18 +1,35 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""A clean copy of the checkout, tried as a newcomer would, and the engine that the earlier parts compiled."""
+"""Directories that stand for hosts, a clean copy of the checkout, and which tests come first."""
 
+import contextlib
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
-from support.engine_source import EngineSource
 from support.paths import REPOSITORY
 from support.plays import Host, processes_below
+
+FAILED = pytest.StashKey()
+
+
+#: The files that take longest, the longest first; with --dist loadfile each has one worker.
+LONGEST = ("test_scenarios", "test_upgrade", "test_changes", "test_model_fleet", "test_interruptions", "test_bundle")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed:
+        item.getparent(pytest.Module).stash[FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -30,27 +47,65 @@ def clone(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def engine():
-    """The directory of the compiled programs."""
-    server = os.environ.get("LLAMA_SERVER")
-    if not server:
-        pytest.fail("LLAMA_SERVER is not set: run these tests with `make test`, or point it at a built llama-server")
-    return Path(server).parent
+def facts(tmp_path_factory):
+    """Where what is known of this machine is kept for all hosts, which are directories of it."""
+    return tmp_path_factory.getbasetemp() / "facts"
+
+
+@contextlib.contextmanager
+def lent(host):
+    """``host`` in its own new directory; its processes end with the block."""
+    host.directory.mkdir()
+    yield host
+    processes.end(processes_below(host.directory), patience=20)
+    assert wait_until(lambda: not processes_below(host.directory), 10)
 
 
 @pytest.fixture
-def host(tmp_path, engine):
-    """A directory that stands for a host, with the compiled engine to adopt; its processes end with the test."""
-    directory = tmp_path / "host"
-    directory.mkdir()
-    yield Host(directory, engine)
-    processes.end(processes_below(directory), patience=20)
-    assert wait_until(lambda: not processes_below(directory), 10)
+def host(tmp_path, engine, facts):
+    """A directory that stands for a host, with the compiled engine to adopt."""
+    with lent(Host(tmp_path / "host", engine, facts)) as host:
+        yield host
 
 
 @pytest.fixture
-def source(host, engine):
-    """A repository of many versions; the host builds them from git."""
-    made = EngineSource(host.directory / "llama.cpp", engine)
-    host.config["engine"] = {"source": "git", "url": f"file://{made.url}"}
-    return made
+def mac_host(tmp_path, engine):
+    """The same for a host whose facts say macOS."""
+    with lent(Host(tmp_path / "host", engine)) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def prepare():
+    """``prepare(host)`` changes the configuration of the host that the tests of a file share. Files override it."""
+    return lambda host: None
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, engine, facts, prepare):
+    """``shared.renew()`` makes ``shared.host`` a new one, installed as the file wants it; the one before has ended."""
+    with contextlib.ExitStack() as opened:
+
+        class Shared:
+            host = None
+
+            def renew(self):
+                opened.close()
+                self.host = opened.enter_context(lent(Host(tmp_path_factory.mktemp("shared") / "host", engine, facts)))
+                prepare(self.host)
+                self.host.play()
+
+        yield Shared()
+
+
+@pytest.fixture
+def installed(request, shared):
+    """The host of this file: installed once, then changed by its tests, and made anew after one that failed.
+
+    Each test takes it as any other test may have left it.
+    """
+    stash = request.node.getparent(pytest.Module).stash
+    if shared.host is None or stash.get(FAILED, False):
+        stash[FAILED] = False
+        shared.renew()
+    return shared.host

@@ -11,11 +11,11 @@ import subprocess
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.built_engine import RELEASES
 from support.paths import REPOSITORY
-from support.plays import Play, free_port, processes_below, recap
+from support.plays import ANSWER, BIN, QUESTION, Play, free_port, processes_below, recap
 
 STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
-ANSWER = "The capital of France is Paris."
 
 
 def make_demo(clone, port):
@@ -52,11 +52,10 @@ def demo(clone, port):
 
 
 def keep(releases):
-    """Leave what was compiled where the scenarios look for it (molecule/shared/prepare.yml): one compile serves all."""
-    kept = REPOSITORY / ".cache" / "engine" / "releases"
+    """Leave what was compiled where all that follow look for it (support/built_engine.py): one compile serves all."""
     for stamp in releases.glob("*/stamp.json"):
-        if not (kept / stamp.parent.name).exists():
-            shutil.copytree(stamp.parent, kept / stamp.parent.name)
+        if not (RELEASES / stamp.parent.name).exists():
+            shutil.copytree(stamp.parent, RELEASES / stamp.parent.name)
 
 
 def test_an_interrupted_compile_goes_on_where_it_stopped(demo):
@@ -76,8 +75,16 @@ def test_it_ends_with_an_answer_and_what_to_type_next(demo, clone, port):
 
 
 def test_the_installed_command_answers(demo, clone):
-    result = llm(clone, "What is the capital of France?")
+    result = llm(clone, QUESTION)
     assert (result.returncode, result.stdout) == (0, ANSWER + "\n")
+
+
+def test_scenario_default_finds_all_as_it_should_be(demo, clone):
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", REPOSITORY / "molecule" / "default" / "tests"]
+    environment = {**os.environ, "SCENARIO_HOST": str(clone / ".demo")}
+    command = [BIN / "python", *words]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_second_run_changes_nothing_and_restarts_nothing(demo, clone, port):
@@ -101,7 +108,7 @@ def test_a_killed_server_comes_back(demo, clone):
 
     assert wait_until(healthy, 10)
     assert codes <= {0, 3, 4}
-    assert llm(clone, "What is the capital of France?").stdout == ANSWER + "\n"
+    assert llm(clone, QUESTION).stdout == ANSWER + "\n"
 
 
 def test_health_is_not_green_while_the_server_is_gone(demo, clone):

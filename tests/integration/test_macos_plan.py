@@ -6,7 +6,6 @@ where Apple's tools are missing, and an uninstallation gives back what was chang
 
 import json
 import os
-from unittest.mock import ANY
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
@@ -14,43 +13,61 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Ma
 from support.macos import outputs
 from support.macos.settable import SettableMac
 from support.paths import REPOSITORY
-from support.plays import listing, recap
+from support.plays import listing
+from support.recorded_programs import recorded_program, recorded_sysctl
 from support.service_plan import render
 
 PLAYBOOK = REPOSITORY / "tests" / "support" / "macos" / "playbook.yml"
 
-#: scope -> what the plan must show for it, and what it must not
+AWAKE = '+    "/usr/bin/caffeinate",\n+    "-i",'
+LIMIT = "--- before: iogpu.wired_limit_mb\n+++ after: iogpu.wired_limit_mb\n@@ -1 +1 @@\n-0\n+57344"
+#: scope -> what else its owner asks of the Mac, what the plan must show for it, and what it must not
 SHOWN = {
     "user": (
+        {},
         ["Users/sam/Library/LaunchAgents/com.llama.server.plist", "<string>Background</string>"],
-        ["<key>UserName</key>", "Have newsyslog rotate that file"],
+        ["<key>UserName</key>", "Have newsyslog rotate that file", "Mac | Set", "com.llama.wired-limit<", AWAKE],
     ),
     "system": (
-        ["daemons/com.llama.server.plist", "<key>UserName</key>", "Have newsyslog rotate that file", "5 9765 * N"],
+        {"wired_limit_mb": 57344, "keep_awake": True},
+        [
+            "daemons/com.llama.server.plist",
+            "<key>UserName</key>",
+            "Have newsyslog rotate that file",
+            "5 9765 * N",
+            "+    <string>iogpu.wired_limit_mb=57344</string>",
+            LIMIT,
+            AWAKE,
+        ],
         ["<key>LimitLoadToSessionType</key>", "Users/sam/Library/LaunchAgents"],
     ),
 }
 
 
 @pytest.mark.parametrize("scope", SHOWN)
-def test_check_mode_shows_the_launchd_plan(host, scope):
+def test_check_mode_shows_the_launchd_plan(mac_host, scope):
     if scope == "system" and os.getuid() != 0:
         pytest.skip("would ask for root's rights")
-    home = host.directory / "Users" / "sam"
+    host, home = mac_host, mac_host.directory / "Users" / "sam"
     home.mkdir(parents=True)
-    host.config["service"] = {"scope": scope}
+    settings, shown, hidden = SHOWN[scope]
+    host.config["service"] = {"scope": scope, **settings}
+    host.config["llm_settings"]["logs_dir"] = str(host.directory / "logs")  # newsyslog takes no blank
     del host.config["engine"]
     calls = host.directory / "launchctl-calls"
     launchctl = host.directory / "launchctl"
     launchctl.write_text(f'#!/bin/sh\necho "$1" >> {calls}\nexit 113\n')
     launchctl.chmod(0o755)
-    before = sorted(path for path in host.directory.rglob("*"))
+    power = {"-g custom": outputs.CUSTOM_DESKTOP, "-g": outputs.PMSET_MINI}
     variables = {
         "mac_home": str(home),
+        "mac_pmset": recorded_program(host.directory / "pmset", power),
+        "mac_sysctl": recorded_sysctl(host.directory / "sysctl", outputs.M1_MAX_64),
         "llama_cpp_launchctl": str(launchctl),
         "llama_cpp_daemons_dir": str(host.directory / "daemons"),
         "llama_cpp_newsyslog_dir": str(host.directory / "newsyslog"),
     }
+    before = sorted(path for path in host.directory.rglob("*"))
     output = host.play("--check", "--diff", "-e", json.dumps(variables), playbook=PLAYBOOK)
     after = [path for path in host.directory.rglob("*") if path.name not in ("llm_config.json", calls.name)]
     assert sorted(after) == before
@@ -61,13 +78,15 @@ def test_check_mode_shows_the_launchd_plan(host, scope):
     assert "service/llama-server</string>" in output
     assert "Run the server under launchd" in output
     assert "Run the server under supervisor" not in output
-    shown, hidden = SHOWN[scope]
     assert [words for words in shown if words not in output] == []
     assert [words for words in hidden if words in output] == []
-    assert "Command Line Tools are missing" in " ".join(output.split())
+    one_line = " ".join(output.split())
+    assert "Command Line Tools are missing" in one_line
+    assert "To have it start again: sudo pmset -a autorestart 1" in one_line
 
 
-def test_without_the_command_line_tools_nothing_is_begun(host):
+def test_without_the_command_line_tools_nothing_is_begun(mac_host):
+    host = mac_host
     host.config["engine"] = {}
     output = host.play("-e", f"mac_home={host.directory}", playbook=PLAYBOOK, expect=2)
     assert "llama.cpp cannot be built here; nothing was changed" in output
@@ -75,7 +94,8 @@ def test_without_the_command_line_tools_nothing_is_begun(host):
     assert not host.install.exists()
 
 
-def test_a_mac_whose_python_is_a_stub_is_found_out_before_python_is_used(host):
+def test_a_mac_whose_python_is_a_stub_is_found_out_before_python_is_used(mac_host):
+    host = mac_host
     uname = host.directory / "uname"
     uname.write_text("#!/bin/sh\necho Darwin\n")
     uname.chmod(0o755)
@@ -93,7 +113,8 @@ def test_a_mac_whose_python_is_a_stub_is_found_out_before_python_is_used(host):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the plist of a daemon belongs to root")
-def test_uninstalling_gives_back_what_was_changed_of_the_mac(host):
+def test_uninstalling_gives_back_what_was_changed_of_the_mac(mac_host):
+    host = mac_host
     programs = host.directory.parent / "programs"
     programs.mkdir()
     mac, plist = SettableMac(programs), host.directory / "daemons" / "com.llama.wired-limit.plist"
@@ -108,7 +129,6 @@ def test_uninstalling_gives_back_what_was_changed_of_the_mac(host):
         sysctl=mac.sysctl,
         pmset=mac.pmset,
     )
-    before, told = listing(host.directory), mac.told
     variables = {
         "mac_home": str(host.directory),
         "mac_sysctl": mac.sysctl,
@@ -117,11 +137,6 @@ def test_uninstalling_gives_back_what_was_changed_of_the_mac(host):
         "llama_cpp_state": "absent",
         "ansible_become": False,
     }
-    arguments = ["--diff", "-e", json.dumps(variables)]
-    announced = host.play("--check", *arguments, playbook=PLAYBOOK)
-    assert {**listing(host.directory), "llm_config.json": ANY} == {**before, "llm_config.json": ANY}
-    assert mac.told == told and "+++ after: autorestart (pmset)\n@@ -1 +1 @@\n-1\n+0" in announced
-    host.play(*arguments, playbook=PLAYBOOK)
+    host.play("-e", json.dumps(variables), playbook=PLAYBOOK)
     assert (mac.limit.read_text(), mac.power.read_text()) == ("0\n", outputs.CUSTOM_DESKTOP)
     assert list(listing(host.directory)) == ["llm_config.json"]
-    assert recap(host.play(*arguments, playbook=PLAYBOOK))["changed"] == 0

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.paths import REPOSITORY
-from support.plays import Play, listing, processes_below, recap
+from support.plays import WITHOUT_TOOLS, listing, processes_below, recap
 
 UNINSTALL = REPOSITORY / "playbooks" / "uninstall.yml"
 PURGE = ("-e", '{"llama_cpp_purge_models": true}')
@@ -31,15 +31,10 @@ def lived_in(host):
     return host
 
 
-def test_all_goes_but_what_was_there_before(lived_in):
+def test_all_goes_but_what_is_somebody_elses(lived_in):
     before = listing(lived_in.directory)
     lived_in.play()
     installed = listing(lived_in.directory)
-    manifest = lived_in.install / "manifest.json"
-    noted = manifest.read_bytes(), manifest.stat().st_mtime_ns
-    output = lived_in.play()
-    assert recap(output)["changed"] == 0, output
-    assert (manifest.read_bytes(), manifest.stat().st_mtime_ns) == noted
 
     # The manifest alone tells, whatever became of the configuration.
     lived_in.config["llm_settings"].update(models_dir=str(lived_in.directory / "elsewhere"), server_port=1)
@@ -49,66 +44,49 @@ def test_all_goes_but_what_was_there_before(lived_in):
     assert not set(installed) - set(listing(lived_in.directory))
     assert lived_in.answers()
 
+    # Killed halfway: the supervisor has begun to end, or has, and nothing else is gone for sure.
+    launcher, note = lived_in.bin / "llm", lived_in.install / "service" / "note.txt"
+    launcher.write_text("#!/bin/sh\necho mine\n")
+    note.write_text("of the owner\n")
+    play = lived_in.begin(playbook=UNINSTALL)
+    assert play.until(lambda line: "Take the services out" in line), play.output
+    assert wait_until(lambda: not (lived_in.install / "service" / "run" / "supervisord.pid").exists(), 60)
+    play.kill()
+
+    # The next one completes it. Models stay, and so does what somebody else has made meanwhile.
+    output = lived_in.play(playbook=UNINSTALL)
+    assert f"Left alone: {note} " in output, output
+    assert launcher.read_text() == "#!/bin/sh\necho mine\n"
+    assert not processes_below(lived_in.directory)
+    assert sorted(set(listing(lived_in.directory)) - set(before)) == [
+        "bin/llm",
+        "llm & co's workspace",
+        "llm & co's workspace/manifest.json",
+        "llm & co's workspace/manifest.json.lock",
+        "llm & co's workspace/service",
+        "llm & co's workspace/service/note.txt",
+        "my models/.llama_cpp",
+        "my models/.llama_cpp/selftest.gguf.json",
+        "my models/.llama_cpp/selftest.gguf.lock",
+        "my models/selftest.gguf",
+    ]
+    assert os.readlink(lived_in.models / "selftest.gguf")
+
+    launcher.unlink()
+    note.unlink()
     output = lived_in.play(*PURGE, playbook=UNINSTALL)
     assert recap(output)["changed"] == 1, output
     assert listing(lived_in.directory) == before
-    assert not processes_below(lived_in.directory)
-    output = lived_in.play("--check", *PURGE, playbook=UNINSTALL)
-    assert recap(output)["changed"] == 0, output
     output = lived_in.play(*PURGE, playbook=UNINSTALL)
     assert recap(output)["changed"] == 0, output
-    assert listing(lived_in.directory) == before
 
 
-def test_models_and_what_somebody_else_made_stay(host):
-    host.play()
-    launcher, note = host.bin / "llm", host.install / "service" / "note.txt"
-    launcher.write_text("#!/bin/sh\necho mine\n")
-    note.write_text("of the owner\n")
-    output = host.play(playbook=UNINSTALL)
-    for left in (launcher, note):
-        assert f"Left alone: {left} " in output, output
-    model = host.install / "models" / "selftest.gguf"
-    assert sorted(set(listing(host.directory)) - {"llm_config.json"}) == [
-        "bin",
-        "bin/llm",
-        "workspace",
-        "workspace/manifest.json",
-        "workspace/manifest.json.lock",
-        "workspace/models",
-        "workspace/models/.llama_cpp",
-        "workspace/models/.llama_cpp/selftest.gguf.json",
-        "workspace/models/.llama_cpp/selftest.gguf.lock",
-        "workspace/models/selftest.gguf",
-        "workspace/service",
-        "workspace/service/note.txt",
-    ]
-    assert os.readlink(model)
-    assert recap(host.play(playbook=UNINSTALL))["changed"] == 0
-    launcher.unlink()
-    note.unlink()
-    host.play(*PURGE, playbook=UNINSTALL)
-    assert list(listing(host.directory)) == ["llm_config.json"]
-
-
-@pytest.mark.parametrize("moment", ["Service | Run the server", "Engine | Build or adopt"])
-def test_a_killed_installation_is_removed_too(host, moment):
-    play = Play(host.command(), REPOSITORY)
+def test_a_killed_installation_is_removed_too(host):
+    host.config["feature_flags"] = WITHOUT_TOOLS
+    play = host.begin()
     before = listing(host.directory)
-    assert play.until(lambda line: moment in line), play.output
+    assert play.until(lambda line: "Service | Run the server" in line), play.output
     play.kill()
     host.play(*PURGE, playbook=UNINSTALL)
     assert wait_until(lambda: not processes_below(host.directory), 10)
     assert listing(host.directory) == before
-
-
-def test_a_killed_uninstall_is_completed_by_the_next(host):
-    host.play()
-    play = Play(host.command(*PURGE, playbook=UNINSTALL), REPOSITORY)
-    assert play.until(lambda line: "Take the services out" in line), play.output
-    # Halfway: the supervisor has begun to end, or has, and nothing else is gone for sure.
-    assert wait_until(lambda: not (host.install / "service" / "run" / "supervisord.pid").exists(), 60)
-    play.kill()
-    host.play(*PURGE, playbook=UNINSTALL)
-    assert list(listing(host.directory)) == ["llm_config.json"]
-    assert not processes_below(host.directory)

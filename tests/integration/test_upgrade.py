@@ -7,122 +7,111 @@ import random
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.engine_source import EngineSource
 from support.load import Load
 from support.paths import REPOSITORY
-from support.plays import Play, announced_gap, recap
+from support.plays import announced_gap, recap
 
 ROLLBACK = REPOSITORY / "playbooks" / "rollback.yml"
+#: The stages that an upgrade concerns.
+UPGRADE = ["--tags", "llm_engine,llm_service,llm_verify"]
 
 
-@pytest.fixture
-def serving(host, source):
-    """The host serves a first version; its release."""
-    host.config["engine"]["version"] = source.commit("first")
-    host.play()
-    return host.release()
+@pytest.fixture(scope="module")
+def prepare(engine):
+    def prepare(host):
+        host.source = EngineSource(host.directory / "llama.cpp", engine)
+        host.config["engine"] = host.source.engine(host.source.commit("first"))
+
+    return prepare
 
 
-def test_a_good_upgrade_and_the_way_back(host, source, serving):
-    host.config["engine"]["version"] = source.commit("second")
-    with Load(host) as load:
-        output = host.play()
-    assert host.release() != serving
+def upgrade(host, comment, kind="works", **arguments):
+    """Commit a version and play it; returns what the play said."""
+    host.config["engine"]["version"] = host.source.commit(comment, kind)
+    return host.play(*UPGRADE, **arguments)
+
+
+def test_a_good_upgrade_and_every_way_back(installed):
+    first = installed.release()
+    with Load(installed) as load:
+        output = upgrade(installed, "second")
+    second = installed.release()
+    assert second != first
     assert load.answered
     assert load.outage <= announced_gap(output)
-    assert host.answers()
+    assert installed.answers()
 
-    second, log = host.release(), json.loads(host.run("llm-manager", "releases", "--json").stdout)
-    assert {(entry["name"], entry["current"], entry["previous"]) for entry in log} == {
-        (second, True, False),
-        (serving, False, True),
-    }
-    with Load(host) as load:
-        done = host.run("llm-manager", "rollback", "--json")
+    log = json.loads(installed.run("llm-manager", "releases", "--json").stdout)
+    marks = {entry["name"]: (entry["current"], entry["previous"]) for entry in log}
+    assert (marks[second], marks[first]) == ((True, False), (False, True))
+    with Load(installed) as load:
+        done = installed.run("llm-manager", "rollback", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["before"], told["release"], told["changed"]) == (second, serving, True)
+    assert (told["before"], told["release"], told["changed"]) == (second, first, True)
     assert load.outage <= told["gap"]["seconds"]
-    assert host.release() == serving
-    assert host.answers()
+    assert installed.release() == first
+    assert installed.answers()
 
-    with Load(host) as load:
-        output = host.play("-e", f"llama_cpp_release={second[:9]}", playbook=ROLLBACK)
-    assert host.release() == second
+    installed.play(*UPGRADE)  # an ordinary play goes to the configured version
+    assert installed.release() == second
+    named = ("-e", f"llama_cpp_release={first[:9]}")
+    assert recap(installed.play("--check", *named, playbook=ROLLBACK))["changed"] == 1
+    assert installed.release() == second
+    with Load(installed) as load:
+        output = installed.play(*named, playbook=ROLLBACK)
+    assert installed.release() == first
     assert load.outage <= announced_gap(output)
-    assert recap(host.play("-e", f"llama_cpp_release={second}", playbook=ROLLBACK))["changed"] == 0
-    assert host.answers()
-    output = host.play()
-    assert recap(output)["changed"] == 0, output
+    assert recap(installed.play(*named, playbook=ROLLBACK))["changed"] == 0
+    assert installed.answers()
 
 
-def test_an_ordinary_play_after_a_rollback_goes_to_the_configured_version(host, source, serving):
-    host.config["engine"]["version"] = source.commit("second")
-    host.play()
-    second = host.release()
-    assert recap(host.play("--check", playbook=ROLLBACK))["changed"] == 1
-    assert host.release() == second
-    host.play(playbook=ROLLBACK)
-    assert host.release() == serving
-    host.play()
-    assert host.release() == second
-    assert host.answers()
+def test_a_bad_build_is_found_before_the_switch(installed):
+    """(One that lacks an option: unit/test_engine_build.py.)"""
+    serving, starts = installed.release(), installed.starts()
+    with Load(installed) as load:
+        output = upgrade(installed, "bad", "prints nonsense", expect=2)
+    assert "self-test" in output
+    assert (load.failed_at, installed.release(), installed.starts()) == ([], serving, starts)
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [("prints nonsense", "self-test"), ("has lost an option", "does not know 1 of the configured options")],
-)
-def test_a_bad_build_is_found_before_the_switch(host, source, serving, kind, says):
-    host.config["engine"]["version"] = source.commit("bad", kind)
-    with Load(host) as load:
-        output = host.play(expect=2)
-    assert says in output
-    assert (load.failed_at, host.release(), host.starts()) == ([], serving, 1)
-
-
-def test_a_release_that_dies_in_service_gives_way_to_the_one_before(host, source, serving):
-    host.config["engine"]["version"] = source.commit("bad", "dies with the real configuration")
-    host.config["server"]["parallel"] = 3
-    with Load(host) as load:
-        output = host.play(expect=2)
+def test_a_release_that_dies_in_service_gives_way_to_the_one_before_and_a_good_one_may_follow(installed):
+    serving = installed.release()
+    installed.config["server"]["parallel"] = 3
+    with Load(installed) as load:
+        output = upgrade(installed, "bad", "dies with the real configuration", expect=2)
     assert "I do not like this configuration" in output
     assert f"It answers, with the release {serving}" in output
     assert load.outage <= announced_gap(output)
-    assert host.release() == serving
-    assert host.answers()
-    assert "--parallel" not in json.loads((host.install / "service" / "runner.json").read_text())["argv"]
+    assert installed.release() == serving
+    assert installed.answers()
+    runner = json.loads((installed.install / "service" / "runner.json").read_text())
+    assert "--parallel" not in runner["argv"]
 
-    host.config["engine"]["version"] = source.commit("good again")
-    host.play()
-    assert host.release() != serving
-    assert host.option("--parallel") == "3"
-    assert host.answers()
-
-
-def test_old_releases_go_but_never_the_one_before(host, source, serving):
-    host.config["engine"]["keep_releases"] = 1
-    releases = [serving]
-    for name in ("second", "third"):
-        host.config["engine"]["version"] = source.commit(name)
-        host.play()
-        releases.append(host.release())
-        assert {path.name for path in (host.install / "engine" / "releases").iterdir()} == set(releases[-2:])
-    assert host.answers()
+    installed.config["engine"]["keep_releases"] = 1
+    upgrade(installed, "good again")
+    assert installed.release() != serving
+    assert installed.option("--parallel") == "3"
+    assert installed.answers()
+    left = {path.name for path in (installed.install / "engine" / "releases").iterdir()}
+    assert left == {serving, installed.release()}, "old releases go, but never the one before"
+    del installed.config["server"]["parallel"], installed.config["engine"]["keep_releases"]
 
 
-@pytest.mark.parametrize("half", range(2))  # of ten points, side by side
-def test_interrupted_at_random_points(host, source, serving, half):
-    chance = random.Random(0)
-    host.config["engine"]["version"] = source.commit("undisturbed")
-    tasks = [line for line in host.play().splitlines() if line.startswith("TASK [")]
-    for number, task in enumerate(chance.sample(tasks, 10)[half::2]):
-        host.config["engine"]["version"] = source.commit(f"version {number}")
-        play = Play(host.command(), REPOSITORY)
+def test_interrupted_at_random_points(installed):
+    seed = random.SystemRandom().randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    tasks = [line for line in upgrade(installed, "undisturbed").splitlines() if line.startswith("TASK [")]
+    for number, task in enumerate(chance.sample(tasks, 5)):
+        installed.config["engine"]["version"] = installed.source.commit(f"version {number}")
+        play = installed.begin(*UPGRADE)
         assert play.until(lambda line, task=task: line == task), play.output
         (play.kill if chance.random() < 0.5 else play.interrupt)()
-        assert wait_until(host.answers, 60, poll=1), task
-    host.play()
-    assert host.release().startswith(host.config["engine"]["version"][:7])
-    assert host.answers()
-    output = host.play()
+        assert wait_until(installed.answers, 60, poll=1), task
+    installed.play(*UPGRADE)
+    assert installed.release().startswith(installed.config["engine"]["version"][:7])
+    assert installed.answers()
+    output = installed.play(*UPGRADE)
     assert recap(output)["changed"] == 0, output

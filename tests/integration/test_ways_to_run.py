@@ -1,13 +1,14 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""By path from the checkout, by name, and from the built and installed artifact."""
+"""From the built and installed artifact, by name. (By path from the checkout: test_demo.py.)"""
 
+import json
 import subprocess
 import tarfile
 
 import pytest
 from support.paths import REPOSITORY
-from support.plays import BIN
+from support.plays import ANSWER, BIN, QUESTION, free_port, recap
 
 PLAYBOOK = """
 - name: Use the role as others do
@@ -31,7 +32,7 @@ def artifact(tmp_path_factory, clone):
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory, artifact):
+def elsewhere(tmp_path_factory, artifact):
     """A directory with nothing but the installed collection."""
     directory = tmp_path_factory.mktemp("elsewhere")
     install = [BIN / "ansible-galaxy", "collection", "install", "--offline", "--no-deps", artifact]
@@ -39,26 +40,41 @@ def installed(tmp_path_factory, artifact):
     return directory
 
 
-def test_by_path_from_the_checkout(host):
-    host.play("--tags", "llm")
-    assert host.answers()
+def test_a_playbook_of_ones_own_with_the_artifact(host, elsewhere):
+    """The host's variables win over the file, its command is left alone, its settings do not reach the server."""
+    playbook = elsewhere / "site.yml"
+    playbook.write_text(PLAYBOOK)
+    host.bin.mkdir()
+    theirs = host.bin / "llm"
+    theirs.write_text("#!/bin/sh\necho theirs\n")
+    theirs.chmod(0o755)
+    settings = host.directory / "home" / ".config" / "llama.cpp" / "config.ini"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[*]\nport = 1\n")
+    environment = {
+        "ANSIBLE_COLLECTIONS_PATH": str(elsewhere / "collections"),
+        "XDG_CONFIG_HOME": str(settings.parents[1]),
+        "LLAMA_ARG_PORT": "2",
+    }
+    port = str(free_port())
+    variables = {"llama_cpp_server_port": port, "llama_cpp_overrides": {"client": {"system_prompt": "Be brief."}}}
 
-
-def test_by_name_from_the_checkout(host):
-    host.play(playbook="macos_setup.llm.macos_setup")
-    assert host.answers()
-
-
-@pytest.mark.parametrize("by", ["playbook of the collection", "playbook of one's own"])
-def test_from_the_artifact(host, installed, by):
-    playbook = "macos_setup.llm.macos_setup"
-    if by == "playbook of one's own":
-        playbook = installed / "site.yml"
-        playbook.write_text(PLAYBOOK)
-    environment = {"ANSIBLE_COLLECTIONS_PATH": str(installed / "collections")}
-    output = host.play(playbook=playbook, directory=installed, environment=environment)
+    given = ["-e", json.dumps(variables)]
+    output = host.play(*given, playbook=playbook, directory=elsewhere, environment=environment)
     assert str(REPOSITORY) not in output
-    assert host.answers()
+    assert host.option("--port") == port
+    assert "Be brief." in (host.install / "tools" / "client.json").read_text()
+    assert theirs.read_text() == "#!/bin/sh\necho theirs\n"
+    assert "llm-client" in output and str(theirs) in output
+    assert host.run("llm-client", QUESTION).stdout == ANSWER + "\n"
+
+
+def test_the_artifacts_playbook_by_its_name(host, elsewhere):
+    environment = {"ANSIBLE_COLLECTIONS_PATH": str(elsewhere / "collections")}
+    name = "macos_setup.llm.macos_setup"
+    output = host.play("--tags", "llm_config", playbook=name, directory=elsewhere, environment=environment)
+    assert recap(output)["failed"] == 0
+    assert str(REPOSITORY) not in output
 
 
 def test_the_artifact_holds_what_is_used_and_nothing_else(artifact):

@@ -46,14 +46,6 @@ int main(int argc, char ** argv) {
     return become(argv);
 }
 """,
-    "has lost an option": """
-int main(int argc, char ** argv) {
-    if (argc > 1 && !std::strcmp(argv[1], "--help")) {
-        return execl("/bin/sh", "sh", "-c", "'%s/" PROGRAM "' --help | grep -v -e --threads", (char *) nullptr);
-    }
-    return become(argv);
-}
-""",
 }
 BEGINNING = """
 #include <cstdio>
@@ -73,10 +65,14 @@ class EngineSource:
         self._git("init", "--quiet", "--initial-branch", "main")
         # As on the hosting sites, any commit may be asked for by its name.
         self._git("config", "uploadpack.allowAnySHA1InWant", "true")
-        (directory / "CMakeLists.txt").write_text(CMAKE_LISTS)
 
-    def commit(self, comment="", kind="works", tag=None):
-        """Commit a version of one of the KINDS; returns the full commit."""
+    def engine(self, version):
+        """What a configuration says to have ``version``, a commit or a tag, built from here."""
+        return {"source": "git", "url": f"file://{self.url}", "version": version}
+
+    def commit(self, comment="", kind="works", tag=None, cmake=CMAKE_LISTS):
+        """Commit a version of one of the KINDS, with ``cmake`` as its CMakeLists.txt; returns the full commit."""
+        (self._directory / "CMakeLists.txt").write_text(cmake)
         code = (BEGINNING + KINDS[kind]).replace("%s", str(self._engine))
         (self._directory / "main.cpp").write_text(f"// {comment}\n{code}")
         self._git("add", ".")

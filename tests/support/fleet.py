@@ -18,11 +18,11 @@ def changes(output):
 
 
 class Fleet:
-    """Hosts mac-1 to mac-4, directories of this machine that get one model and nothing else."""
+    """Hosts mac-1 to mac-3, directories of this machine that get one model and nothing else."""
 
     def __init__(self, directory, url):
         self.directory = directory
-        self.names = ["mac-%d" % number for number in range(1, 5)]
+        self.names = ["mac-%d" % number for number in range(1, 4)]
         self.config = {
             "models": {"tiny": {"url": url}},
             "feature_flags": {"install_llama_cpp": False, "setup_service": False, "install_client_tools": False},

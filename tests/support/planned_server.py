@@ -10,6 +10,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import L
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import LISTENING
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 
+from support.built_engine import require_server
 from support.planning import resolve
 from support.service_plan import render
 
@@ -40,7 +41,7 @@ def command(plan, directory):
         presets = directory / "models.ini"
         presets.write_text(render("models.ini.j2", plan, "Managed by [x] = ; # 'y'\nA second line."), encoding="utf-8")
         words[words.index("--models-preset") + 1] = str(presets)
-    return [os.environ["LLAMA_SERVER"], *words]
+    return [str(require_server()), *words]
 
 
 @contextlib.contextmanager

@@ -15,10 +15,18 @@ import threading
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import read_api_key
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
 
 from support.paths import REPOSITORY
 
 BIN = Path(sys.executable).parent
+QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
+
+#: Feature flags for a test that is about something else: what is left out costs no time.
+WITHOUT_TOOLS = {"install_client_tools": False}
+ENGINE_ALONE = {**WITHOUT_TOOLS, "download_models": False, "setup_service": False}
 
 PATIENCE_SECONDS = 20  # of somebody who has pressed Ctrl-C
 
@@ -108,11 +116,16 @@ def announced_gap(output):
 
 
 class Host:
-    """Runs the playbook against one directory and looks at what it left there."""
+    """Runs the playbook against one directory and looks at what it left there.
 
-    def __init__(self, directory, engine):
+    :param engine: the directory of the compiled programs, which it adopts.
+    :param facts: a directory for the facts of this machine, which only the first play gathers; hosts may share it.
+    """
+
+    def __init__(self, directory, engine, facts=None):
         self.directory = directory
-        self.install = directory / "workspace"
+        self.facts = facts or f"{directory}.facts"
+        self.install = directory / "llm & co's workspace"  # every path must survive these
         self.bin = directory / "bin"
         self.port = free_port()
         self.config = {
@@ -140,12 +153,16 @@ class Host:
         ]
 
     def play(self, *arguments, playbook=None, directory=REPOSITORY, environment=None, expect=0):
-        """Run the playbook to its end; returns its output. Only the first play gathers facts."""
-        caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": f"{self.directory}.facts"}
-        play = Play(self.command(*arguments, playbook=playbook), directory, {**caching, **(environment or {})})
+        """Run the playbook to its end; returns its output."""
+        play = self.begin(*arguments, playbook=playbook, directory=directory, environment=environment)
         code = play.wait()
         assert code == expect, play.output
         return play.output
+
+    def begin(self, *arguments, playbook=None, directory=REPOSITORY, environment=None):
+        """Start the playbook; returns the :class:`Play`."""
+        caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.facts)}
+        return Play(self.command(*arguments, playbook=playbook), directory, {**caching, **(environment or {})})
 
     def run(self, command, *arguments, timeout=60):
         return subprocess.run(
@@ -166,5 +183,12 @@ class Host:
         return (self.install / "logs" / "llama-server.log").read_text().count("listening on http")
 
     def answers(self):
-        result = self.run("llm", "What is the capital of France?")
-        return result.returncode == 0 and result.stdout == "The capital of France is Paris.\n"
+        """Whether the server gives the right answer to who knows its key."""
+        try:
+            key = read_api_key(str(self.install / "service" / "api-key"))
+            server = LlamaServer("http://127.0.0.1:%d" % self.port, key, 20)
+            question = [{"role": "user", "content": QUESTION}]
+            reply = server.chat(question, model="selftest", max_tokens=60, temperature=0)
+        except LlamaCppError:
+            return False
+        return reply["choices"][0]["message"]["content"] == ANSWER

@@ -67,6 +67,7 @@ def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, enviro
     assert run(tmp_path, environment, requirements(wheel))["changed"] is True
 
 
+@pytest.mark.parametrize("environment", ["with uv"], indirect=True)  # whatever installs: it is noticed before
 def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path, environment):
     wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
     made = run(tmp_path, environment, requirements(wheel))

@@ -6,12 +6,12 @@ import os
 import plistlib
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.plist import problems
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SupervisorConfig
+from supervisor import options
 from support.service_plan import TEMPLATES, render, service_plan
 
 HOSTILE = [
@@ -49,7 +49,6 @@ def with_ansible(template, plan, managed_by):
 
 def parsed_by_supervisor(text, directory, program="llama-server"):
     """What supervisor's own parser makes of the configuration: (its [supervisord] section, program, socket)."""
-    options = pytest.importorskip("supervisor.options")
     file = Path(directory) / "supervisord.conf"
     file.write_text(text, encoding="utf-8")
     server = options.ServerOptions()
@@ -70,7 +69,6 @@ def plan(request, tmp_path):
     return plan
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="supervisor is installed beside the newer Python only")
 def test_supervisor_reads_what_the_plan_says(plan, tmp_path):
     section, program, socket = parsed_by_supervisor(render("supervisord.conf.j2", plan), tmp_path)
     service = plan["service"]

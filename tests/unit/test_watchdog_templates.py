@@ -6,13 +6,13 @@ import os
 import plistlib
 import shlex
 import subprocess
-import sys
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.plist import problems
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SupervisorConfig
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from supervisor import datatypes, options
 from support.service_plan import render, service_plan
 
 HOSTILE = ["plain", "a & b <c> 'd' \"e\"", "50 % off %(here)s ;x #y", "ünïcödé 模型", "back\\slash $X `id` *"]
@@ -95,10 +95,7 @@ def test_the_launcher_waits_for_the_commands_and_starts_them_with_their_configur
     assert printed.splitlines() == [str(launcher.pid), config, "-I", lib, "llm-manager", "watchdog"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="supervisor is installed beside the newer Python only")
 def test_supervisor_runs_it_beside_the_server(plan, tmp_path):
-    options = pytest.importorskip("supervisor.options")
-    datatypes = pytest.importorskip("supervisor.datatypes")
     file = tmp_path / "supervisord.conf"
     file.write_text(render("supervisord.conf.j2", plan), encoding="utf-8")
     server = options.ServerOptions()

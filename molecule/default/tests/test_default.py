@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The host after the role: seen from outside, by other means than the role's own."""
+"""The host after the role: seen from outside, by other means than the role's own. (test_demo.py runs this, too.)"""
 
 import json
 import os
@@ -11,9 +11,10 @@ import pytest
 import requests
 
 HOST_DIRECTORY = Path(os.environ["SCENARIO_HOST"])
-INSTALL = HOST_DIRECTORY / "llm & co's workspace"
-BIN = HOST_DIRECTORY / "bin"
-URL = "http://127.0.0.1:18765"
+(CLIENT,) = HOST_DIRECTORY.glob("*/tools/client.json")
+INSTALL, BIN = CLIENT.parents[1], HOST_DIRECTORY / "bin"
+URL = json.loads(CLIENT.read_text())["server"]["url"]
+ADDRESS = URL.removeprefix("http://")
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
 
@@ -62,10 +63,9 @@ def test_the_server_runs_the_current_release_with_a_private_home(host):
 
 
 def test_it_listens_on_loopback_only(host):
-    assert host.socket("tcp://127.0.0.1:18765").is_listening
-    assert not [
-        name for name in host.socket.get_listening_sockets() if name in ("tcp://0.0.0.0:18765", "tcp://:::18765")
-    ]
+    assert host.socket("tcp://" + ADDRESS).is_listening
+    port = ADDRESS.partition(":")[2]
+    assert not {f"tcp://0.0.0.0:{port}", f"tcp://:::{port}"} & set(host.socket.get_listening_sockets())
 
 
 def test_it_answers_those_who_know_the_key(key):

@@ -23,6 +23,7 @@ class ScenarioHost(Host):
 
     def __init__(self, directory):
         self.directory, self.install, self.bin = directory, directory / "workspace", directory / "bin"
+        self.facts = f"{directory}.facts"
 
     def command(self, *arguments, playbook=None):
         playbook = playbook or REPOSITORY / "playbooks" / "macos_setup.yml"

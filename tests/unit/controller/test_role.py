@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Defaults, argument specification, schema and README of the role agree."""
+"""Defaults, argument specification, schema, tags and README of the role agree."""
 
 import runpy
 
@@ -26,3 +26,28 @@ def test_every_setting_has_a_variable_and_no_default_of_its_own():
 def test_the_readme_is_up_to_date():
     render = runpy.run_path(str(REPOSITORY / "docs" / "render_role.py"))["render"]
     assert (ROLE / "README.md").read_text() == render()
+
+
+def tasks_with_tags(file, inherited=()):
+    """(file, task, all tags of the task) of every task below ``file``; blocks and imports hand theirs down."""
+    for task in yaml.safe_load(file.read_text()):
+        yield from _with_tags(file, task, inherited)
+
+
+def _with_tags(file, task, inherited):
+    tags = [*inherited, *task.get("tags", ())]
+    yield file, task, tags
+    for inner in (*task.get("block", ()), *task.get("rescue", ())):
+        yield from _with_tags(file, inner, tags)
+    if "ansible.builtin.import_tasks" in task:
+        yield from tasks_with_tags((file.parent / task["ansible.builtin.import_tasks"]).resolve(), tags)
+
+
+def test_included_tasks_have_the_tags_of_what_includes_them():
+    """An import hands its tags down, an include does not: a part that is asked for by its tag would come to nothing."""
+    found = 0
+    for file, task, tags in tasks_with_tags(ROLE / "tasks" / "main.yml"):
+        if "ansible.builtin.include_tasks" in task:
+            found += 1
+            assert set(task["ansible.builtin.include_tasks"]["apply"]["tags"]) == set(tags), (file.name, task["name"])
+    assert found

@@ -195,7 +195,6 @@ def test_reasoning_goes_to_stderr(commands, how):
 
 
 def test_answer_on_a_terminal_is_rendered(commands, served):
-    pytest.importorskip("rich")
     status, shown = commands.on_terminal("llm", MARKDOWN)
     assert status == 0
     assert "Title" in shown
@@ -210,7 +209,6 @@ def test_raw_answer_on_a_terminal(commands, served, words, environ):
 
 
 def test_no_color_is_honoured(commands, served):
-    pytest.importorskip("rich")
     coloured, plain = (commands.on_terminal("llm", MARKDOWN, environ=environ)[1] for environ in ({}, {"NO_COLOR": "1"}))
     colour = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;5|48;5)[0-9;]*m")
     assert colour.search(coloured)

@@ -10,6 +10,7 @@ from support.provisioned_mac import SERVER, WATCHDOG
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the domain system belongs to root")
 LABELS = [SERVER, WATCHDOG]
+AGENTS = "gui/%d" % (os.getuid() or 501)
 NO_SERVICE, NO_DOMAIN = 113, 112
 
 
@@ -18,6 +19,20 @@ def daemon(mac):
     mac.be_a_daemon()
     assert mac.is_well()
     return mac
+
+
+def test_what_served_had_ended_before_its_successor_began(daemon):
+    changes = [call[:2] for call in daemon.simulator.calls() if call[0] in ("bootout", "bootstrap")]
+    agents = ["bootout", daemon.target(WATCHDOG, AGENTS)], ["bootout", daemon.target(SERVER, AGENTS)]
+    first = len(changes) - changes[::-1].index(agents[0]) - 1
+    assert changes[first : first + 3] == [*agents, ["bootstrap", "system"]]
+
+
+def test_newsyslog_hears_of_what_launchd_writes(daemon):
+    """newsyslog takes no path with a blank, and says so in its file (what it takes: integration/test_macos_plan.py)."""
+    path = daemon.directory / "etc" / "newsyslog.d" / "com.llama.server.conf"
+    assert path.read_text().splitlines()[-1].endswith(str(daemon.install / "logs" / "service.log"))
+    assert (path.stat().st_uid, path.stat().st_mode & 0o7777) == (0, 0o644)
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -19,8 +19,8 @@ def test_the_definition_is_the_good_one_and_nothing_lies_beside_it(serving):
     assert output == str(serving.install / "logs" / "service.log")
 
 
-def test_the_label_is_allowed(serving):
-    assert not serving.launchctl.is_disabled(serving.domain, SERVER)
+def test_nothing_is_rotated_for_an_agent(serving):
+    assert list((serving.directory / "etc" / "newsyslog.d").iterdir()) == []
 
 
 def test_the_server_runs_with_the_command_line_of_before(serving):

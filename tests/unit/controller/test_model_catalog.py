@@ -5,12 +5,11 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import Location, location_of
 
-jsonschema = pytest.importorskip("jsonschema")
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = REPOSITORY / "config"
 SCHEMA = json.loads((CONFIG / "model_catalog.schema.json").read_text())
 CATALOG = json.loads((CONFIG / "model_catalog.json").read_text())

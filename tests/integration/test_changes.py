@@ -1,0 +1,88 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Plays on a host that serves: what they change, what they leave, and what a killed one leaves to the next."""
+
+import os
+import socket
+
+import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from support.plays import processes_below, recap
+
+#: All parts but the first; that one belongs to each of them.
+TAGS = ["llm_engine", "llm_models", "llm_service", "llm_tools", "llm_verify"]
+TRAP = "{{{{ lookup('ansible.builtin.pipe', 'touch {}') }}}}"
+
+
+@pytest.fixture(scope="module")
+def prepare():
+    def prepare(host):
+        prompt = TRAP.format(host.directory / "evaluated")
+        host.config["client"] = {"system_prompt": prompt}
+        host.config["models"]["selftest"]["description"] = prompt
+
+    return prepare
+
+
+def test_braces_in_the_configuration_are_never_evaluated(installed):
+    assert not (installed.directory / "evaluated").exists()
+    assert "lookup('ansible.builtin.pipe'" in (installed.install / "tools" / "client.json").read_text()
+
+
+def test_a_changed_configuration_restarts_once_as_check_mode_said(installed):
+    before, starts = processes_below(installed.directory), installed.starts()
+    installed.config["server"]["parallel"] = 2
+    output = installed.play("--check", "--diff", "--tags", "llm_service")
+    assert any(line.startswith("+") and '"--parallel"' in line for line in output.splitlines()), output
+    assert (processes_below(installed.directory), installed.starts()) == (before, starts)
+    assert recap(installed.play())["changed"] > 0
+    assert not set(before) & set(processes_below(installed.directory))
+    assert installed.starts() == starts + 1
+    assert installed.answers()
+
+
+def test_every_tag_runs_alone_and_changes_nothing(installed):
+    before = processes_below(installed.directory)
+    for tag in TAGS:
+        output = installed.play("--tags", tag)
+        assert recap(output)["changed"] == 0, output
+    assert processes_below(installed.directory) == before
+    assert installed.answers()
+
+
+def test_without_the_engine_flag_the_installed_engine_stays_in_use(installed):
+    release, engine = os.readlink(installed.install / "engine" / "current"), installed.config["engine"]
+    installed.config["feature_flags"] = {"install_llama_cpp": False}
+    installed.config["engine"] = {"source": "git", "version": "b1"}
+    installed.play("--tags", "llm_engine,llm_service")
+    assert os.readlink(installed.install / "engine" / "current") == release
+    assert installed.answers()
+    installed.config.update(feature_flags={}, engine=engine)
+
+
+def test_what_is_killed_between_a_change_and_its_restart_is_completed(installed):
+    before, starts = processes_below(installed.directory), installed.starts()
+    installed.config["server"]["parallel"] = 3
+    play = installed.begin()
+    assert play.until(lambda line: "Service | Make the Python environment" in line), play.output
+    play.kill()
+    assert wait_until(lambda: processes_below(installed.directory) == before, 60), "only what served goes on"
+    installed.play("--tags", "llm_service")
+    assert installed.option("--parallel") == "3"
+    assert not set(before) & set(processes_below(installed.directory))
+    assert installed.starts() == starts + 1
+    assert installed.answers()
+
+
+def test_a_port_that_is_taken_is_named_and_what_served_serves_on(installed):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        installed.config["llm_settings"]["server_port"] = port
+        output = installed.play("--tags", "llm_service", expect=2)
+    assert str(port) in output
+    assert "couldn't bind" in output
+    assert installed.option("--port") == str(installed.port)
+    assert installed.answers()
+    installed.config["llm_settings"]["server_port"] = installed.port

@@ -1,0 +1,30 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The checkout is as its linters want it."""
+
+import subprocess
+
+import pytest
+from support.paths import REPOSITORY
+from support.plays import BIN
+
+# ansible-lint takes longest.
+LINTERS = [
+    ["ansible-lint", "--offline"],
+    ["ruff", "check"],
+    ["ruff", "format", "--check"],
+    ["antsibull-changelog", "lint"],
+]
+
+
+@pytest.mark.parametrize("command", LINTERS, ids=" ".join)
+def test_it_has_nothing_to_say(command):
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
