@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 
-from . import toolchain
+from . import build_options, toolchain
 from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
 from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
@@ -69,6 +69,7 @@ class Release:
             "origin": _origin(engine),
             "targets": engine["targets"],
             "options": engine["options"],
+            "our_options": digest(build_options.TEXT),
             **self.toolchain,
         }
 

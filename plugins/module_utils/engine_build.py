@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 
-from . import commands, toolchain
+from . import build_options, commands, toolchain
 from .engine import digest, label
 from .errors import LlamaCppError
 from .files import exclusive, write_atomically
@@ -23,37 +23,6 @@ LOCK = "lock"
 #: "[98/228] Building …" of Ninja, "[ 43%] Building …" of make.
 NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
-
-#: What CMake includes for the project llama.cpp, and obeys once it has read all of it. A target that is no longer there
-#: is skipped, and CMake before 3.19, which knows no DEFER, compiles all of them as llama.cpp says.
-#:
-#: These targets parse texts and serve HTTP and compute nothing, and -O3 makes up a third to a half of their compilation
-#: (docs/decisions/0057). GCC drops the stores of a tile configuration that its own _tile_loadconfig reads, so that
-#: llama.cpp's AMX kernels end in an illegal instruction (docs/decisions/0070).
-OUR_OPTIONS_FILE = "our-options.cmake"
-OUR_OPTIONS = """\
-include(CheckCXXCompilerFlag)
-function(compile_quickly)
-  set(applies $<AND:$<CONFIG:Release>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>>)
-  foreach(target IN ITEMS llama-common server-context llama-server-impl llama-cli-impl llama-bench-impl cpp-httplib)
-    if(TARGET ${target})
-      target_compile_options(${target} PRIVATE $<${applies}:-O1>)
-    endif()
-  endforeach()
-endfunction()
-function(compile_without_amx)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND TARGET ggml-cpu)
-    check_cxx_compiler_flag(-mno-amx-tile COMPILER_KNOWS_AMX)
-    if(COMPILER_KNOWS_AMX)
-      target_compile_options(ggml-cpu PRIVATE -mno-amx-tile -mno-amx-int8 -mno-amx-bf16)
-    endif()
-  endif()
-endfunction()
-if(NOT CMAKE_VERSION VERSION_LESS 3.19)
-  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL compile_quickly)
-  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL compile_without_amx)
-endif()
-"""
 
 #: The compiler cache below the directory of the releases. One build takes about 20 MiB of it.
 CACHE = "ccache"
@@ -132,8 +101,8 @@ def _configure(release, source_dir, cmake, progress, environment, lock, tools):
     progress.update("configuring")
     generator = ["-G", "Ninja"] if commands.find("ninja", tools) else ["-G", "Unix Makefiles"]
     os.makedirs(release.build_path, exist_ok=True)
-    our_options = os.path.join(release.build_path, OUR_OPTIONS_FILE)
-    write_atomically(our_options, OUR_OPTIONS)
+    our_options = os.path.join(release.build_path, build_options.FILE)
+    write_atomically(our_options, build_options.TEXT)
     command = [cmake, "-S", source_dir, "-B", release.build_path, *generator]
     command += ["-DCMAKE_PROJECT_llama.cpp_INCLUDE=" + our_options, *configure_arguments(release)]
     output = commands.check(

@@ -153,3 +153,4 @@ def test_in_the_first_start_of_the_service(host):
     play.kill()
     host.play("--tags", "llm_service")
     assert host.answers()
+    assert not (host.install / "tools").exists()

@@ -20,7 +20,7 @@ def parts(host):
 
 
 def test_each_flag_adds_its_part_and_nothing_else(host):
-    """(The service alone, without the tools: test_upgrade.py.)"""
+    """(The service, without the tools: test_interruptions.py.)"""
     host.config["feature_flags"] = dict(ALL_OFF)
     wanted = set()
     for flag in ("download_models", "install_llama_cpp", "install_client_tools"):

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine, releases, toolchain
+from ansible_collections.macos_setup.llm.plugins.module_utils import build_options, engine, releases, toolchain
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 
 BUILD = "b7-abc1234"
@@ -194,6 +194,12 @@ def test_unpacked_programs_are_installed_with_their_libraries(tmp_path):
     assert sorted(os.listdir(os.path.join(wanted.path, "bin"))) == ["libllama.dylib", "llama-server"]
     with pytest.raises(LlamaCppError, match="no llama-server"):
         engine.prebuilt_programs(str(tmp_path / "engine" / "build"))
+
+
+def test_how_it_is_compiled_makes_another_release(tmp_path, monkeypatch):
+    before = release(tmp_path).name
+    monkeypatch.setattr(build_options, "TEXT", "")
+    assert release(tmp_path).name != before
 
 
 def test_an_archive_is_known_by_its_hash_and_not_by_its_address(tmp_path):
