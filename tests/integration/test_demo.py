@@ -12,8 +12,9 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 from support.built_engine import RELEASES
+from support.known_answer import ANSWER, QUESTION
 from support.paths import REPOSITORY
-from support.plays import ANSWER, BIN, QUESTION, Play, free_port, processes_below, recap
+from support.plays import BIN, Play, free_port, processes_below, recap
 
 STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
 

@@ -7,8 +7,6 @@ server is replaced: test_changes.py, test_upgrade.py.)
 import json
 import os
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX
@@ -17,69 +15,6 @@ from support.fault_server import SLICE, FaultServer
 from support.model_factory import model_bytes
 from support.paths import REPOSITORY
 from support.plays import BIN, WITHOUT_TOOLS, Play
-
-MODEL = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
-
-
-class SlowServer:
-    """Serves the self-test model, and holds back its second half until ``release`` is set."""
-
-    def __init__(self):
-        self.release, self.halfway = threading.Event(), threading.Event()
-        outer, data = self, MODEL.read_bytes()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                half = len(data) // 2
-                self.wfile.write(data[:half])
-                self.wfile.flush()
-                outer.halfway.set()
-                outer.release.wait(60)
-                self.wfile.write(data[half:])
-
-            def do_HEAD(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-
-            def log_message(self, *_arguments):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = "http://127.0.0.1:%d/selftest.gguf" % self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.release.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def slow_server():
-    server = SlowServer()
-    yield server
-    server.close()
-
-
-def test_in_a_download(host, slow_server):
-    host.config["models"] = {"selftest": {"url": slow_server.url}}
-    play = host.begin("--tags", "llm_models")
-    thread = threading.Thread(target=play.wait)
-    thread.start()
-    assert slow_server.halfway.wait(120), play.output
-    play.kill()
-    thread.join(30)
-    final = host.install / "models" / "selftest.gguf"
-    assert not final.exists()
-    slow_server.release.set()
-    host.play("--tags", "llm_models")
-    assert final.read_bytes() == MODEL.read_bytes()
-    assert not list(final.parent.glob("*.part*"))
 
 
 def download(directory, server, **variables):
@@ -100,8 +35,8 @@ def origin():
         yield server
 
 
-def test_ctrl_c_ends_a_download_that_the_next_play_goes_on_with(tmp_path, origin):
-    """(At twenty moments, killed as well: unit/test_gguf_model.py. Here: that Ctrl-C gets there at all.)"""
+def test_an_ended_play_ends_its_download_and_the_next_one_goes_on_with_it(tmp_path, origin):
+    """By Ctrl-C and by a kill. (At twenty moments: unit/test_gguf_model.py. Here: that the end gets there at all.)"""
     begin, final = download(tmp_path, origin)
     content = model_bytes(16 * 2**20)
 
@@ -119,11 +54,13 @@ def test_ctrl_c_ends_a_download_that_the_next_play_goes_on_with(tmp_path, origin
         assert not final.exists()
         for lease in (tmp_path / "jobs").glob("*" + LEASE_SUFFIX):  # as if its time without a watcher were over
             os.utime(lease, (0, 0))
-    play = play_into_the_download()
+    # Killed, a play may leave a worker that sees the download through: the next one waits for it.
+    play_into_the_download().kill()
     origin.pace = 0
+    play = begin()
     assert play.wait() == 0, play.output
     begins = [int(request.headers.get("range", "bytes=0-")[len("bytes=") : -1]) for request in origin.requests]
-    assert len(begins) == 4
+    assert len(begins) in (4, 5)
     assert begins == sorted(begins), "no play begins before what an earlier one fetched"
     assert final.read_bytes() == content
     assert not list(final.parent.glob("*.part*"))

@@ -1,6 +1,8 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Several hosts and one download: the seed, the lock file, and what is removed on request."""
+"""Several hosts and one download: the seed, the lock file, and what is removed on request. (A seed that cannot serve:
+test_engine_fleet.py.)
+"""
 
 import hashlib
 import json
@@ -38,14 +40,6 @@ def test_hosts_with_a_seed_cost_the_origin_one_model(fleet, origin):
     assert "token" not in output
     assert set(changes(fleet.play({"llama_cpp_model_seed": "mac-2"}))) == {0}
     assert origin.sent == SIZE
-
-
-def test_a_seed_that_cannot_serve_costs_only_downloads(fleet, origin):
-    fleet.names = ["mac-1", "mac-2"]
-    output = fleet.play({"llama_cpp_model_seed": "mac-1", "llama_cpp_seed_address": "192.0.2.7"})
-    assert "cannot listen on 192.0.2.7" in output
-    assert fleet.have(MODEL) == fleet.names
-    assert origin.sent == 2 * SIZE
 
 
 @pytest.mark.parametrize("variable", ["llama_cpp_model_seed", "llama_cpp_engine_seed"])

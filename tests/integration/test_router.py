@@ -58,7 +58,7 @@ def test_models_are_switched_guarded_stopped_and_changed(several):
     assert states(host) == {"selftest": "loaded", "second": "unloaded", "vectors": "unloaded"}
     verified = host.run("llm-manager", "verify")
     assert verified.returncode == 0 and [f"{name}: " in verified.stdout for name in states(host)] == [True] * 3
-    again = host.play()
+    again = host.play("--tags", "llm_models,llm_service")
     assert recap(again)["changed"] == 0, again
 
     for name in ("second", "zwei"):

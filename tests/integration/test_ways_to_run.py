@@ -7,8 +7,9 @@ import subprocess
 import tarfile
 
 import pytest
+from support.known_answer import ANSWER, QUESTION
 from support.paths import REPOSITORY
-from support.plays import ANSWER, BIN, QUESTION, free_port, recap
+from support.plays import BIN, free_port, recap
 
 PLAYBOOK = """
 - name: Use the role as others do

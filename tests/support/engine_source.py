@@ -46,6 +46,14 @@ int main(int argc, char ** argv) {
     return become(argv);
 }
 """,
+    "has lost an option": """
+int main(int argc, char ** argv) {
+    if (argc > 1 && !std::strcmp(argv[1], "--help")) {
+        return execl("/bin/sh", "sh", "-c", "'%s/" PROGRAM "' --help | grep -v -e --threads", (char *) nullptr);
+    }
+    return become(argv);
+}
+""",
 }
 BEGINNING = """
 #include <cstdio>

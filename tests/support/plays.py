@@ -15,14 +15,11 @@ import threading
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import read_api_key
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
 
+from support.known_answer import answers
 from support.paths import REPOSITORY
 
 BIN = Path(sys.executable).parent
-QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
 #: Feature flags for a test that is about something else: what is left out costs no time.
 WITHOUT_TOOLS = {"install_client_tools": False}
@@ -184,11 +181,4 @@ class Host:
 
     def answers(self):
         """Whether the server gives the right answer to who knows its key."""
-        try:
-            key = read_api_key(str(self.install / "service" / "api-key"))
-            server = LlamaServer("http://127.0.0.1:%d" % self.port, key, 20)
-            question = [{"role": "user", "content": QUESTION}]
-            reply = server.chat(question, model="selftest", max_tokens=60, temperature=0)
-        except LlamaCppError:
-            return False
-        return reply["choices"][0]["message"]["content"] == ANSWER
+        return answers("http://127.0.0.1:%d" % self.port, self.install / "service" / "api-key")

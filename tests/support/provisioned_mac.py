@@ -15,10 +15,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import L
 from ansible_collections.macos_setup.llm.plugins.module_utils.rotating_log import numbered, rotated_numbers
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
 
+from support.known_answer import answers
 from support.launchctl_simulator.control import Simulator
 
 PATIENCE = 120
-QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris.\n"
 SERVER, WATCHDOG = "com.llama.server", "com.llama.watchdog"
 
 
@@ -72,19 +72,20 @@ class ProvisionedMac:
     def key(self):
         return (self.install / "service" / "api-key").read_text().strip()
 
+    def url(self):
+        return json.loads((self.install / "tools" / "client.json").read_text())["server"]["url"]
+
     def complete(self, session=requests, **body):
         """The response to a prompt, which the model goes on with."""
-        url = json.loads((self.install / "tools" / "client.json").read_text())["server"]["url"]
         headers = {"Authorization": "Bearer " + self.key()}
         body = {"prompt": "Hello", "temperature": 0, **body}
         return session.post(
-            url + "/completion", json=body, headers=headers, timeout=PATIENCE, stream=body.get("stream", False)
+            self.url() + "/completion", json=body, headers=headers, timeout=PATIENCE, stream=body.get("stream", False)
         )
 
     def answers(self):
-        """Whether somebody who types a question gets the right answer."""
-        result = self.command("llm", QUESTION)
-        return (result.returncode, result.stdout) == (0, ANSWER)
+        """Whether the server gives the right answer to who knows its key."""
+        return answers(self.url(), self.install / "service" / "api-key")
 
     def is_well(self):
         """Whether there is one server, and it answers; waits for it."""

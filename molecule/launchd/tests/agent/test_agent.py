@@ -8,6 +8,7 @@ import stat
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import plist
+from support.known_answer import ANSWER, QUESTION
 from support.provisioned_mac import SERVER, WATCHDOG
 
 LABELS = [SERVER, WATCHDOG]
@@ -20,6 +21,11 @@ def test_it_is_loaded_in_the_domain_of_the_user_and_in_no_other(serving, label):
     assert (job.state, job.path) == ("running", str(serving.plist(label)))
     for domain in ("user/%d" % serving.uid, "system"):
         assert serving.simulator.run("print", serving.target(label, domain))[0] == NO_SERVICE
+
+
+def test_who_types_a_question_gets_the_answer(serving):
+    done = serving.command("llm", QUESTION)
+    assert (done.returncode, done.stdout) == (0, ANSWER + "\n")
 
 
 def test_it_was_started_once(serving):
