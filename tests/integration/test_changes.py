@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
-from support.plays import processes_below, recap
+from support.plays import recap
 
 #: All parts but the first; that one belongs to each of them.
 TAGS = ["llm_engine", "llm_models", "llm_service", "llm_tools", "llm_verify"]
@@ -30,23 +30,23 @@ def test_braces_in_the_configuration_are_never_evaluated(installed):
 
 
 def test_a_changed_configuration_restarts_once_as_check_mode_said(installed):
-    before, starts = processes_below(installed.install), installed.starts()
+    before, starts = installed.servers(), installed.starts()
     installed.config["server"]["parallel"] = 2
     output = installed.play("--check", "--diff", "--tags", "llm_service")
     assert any(line.startswith("+") and '"--parallel"' in line for line in output.splitlines()), output
-    assert (processes_below(installed.install), installed.starts()) == (before, starts)
+    assert (installed.servers(), installed.starts()) == (before, starts)
     assert recap(installed.play())["changed"] > 0
-    assert not set(before) & set(processes_below(installed.install))
+    assert not set(before) & set(installed.servers())
     assert installed.starts() == starts + 1
     assert installed.answers()
 
 
 def test_every_tag_runs_alone_and_changes_nothing(installed):
-    before = processes_below(installed.install)
+    before = installed.servers()
     for tag in TAGS:
         output = installed.play("--tags", tag)
         assert recap(output)["changed"] == 0, output
-    assert processes_below(installed.install) == before
+    assert installed.servers() == before
     assert installed.answers()
 
 
@@ -61,24 +61,24 @@ def test_without_the_engine_flag_the_installed_engine_stays_in_use(installed):
 
 
 def test_an_option_that_the_engine_does_not_know_is_named_before_anything_is_done(installed):
-    before, arguments = processes_below(installed.install), dict(installed.config["server"]["arguments"])
+    before, arguments = installed.servers(), dict(installed.config["server"]["arguments"])
     installed.config["server"]["arguments"]["mlock"] = True
     output = installed.play("--tags", "llm_service", expect=2)
     assert "--mlock" in output and "--load-mode" in output
-    assert processes_below(installed.install) == before
+    assert installed.servers() == before
     installed.config["server"]["arguments"] = arguments
 
 
 def test_what_is_killed_between_a_change_and_its_restart_is_completed(installed):
-    before, starts = processes_below(installed.install), installed.starts()
+    before, starts = installed.servers(), installed.starts()
     installed.config["server"]["parallel"] = 3
     play = installed.begin()
     assert play.until(lambda line: "Service | Make the Python environment" in line), play.output
     play.kill()
-    assert wait_until(lambda: processes_below(installed.install) == before, 60), "only what served goes on"
+    assert wait_until(lambda: installed.servers() == before, 60), "only what served goes on"
     installed.play("--tags", "llm_service")
     assert installed.option("--parallel") == "3"
-    assert not set(before) & set(processes_below(installed.install))
+    assert not set(before) & set(installed.servers())
     assert installed.starts() == starts + 1
     assert installed.answers()
 

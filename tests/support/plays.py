@@ -175,6 +175,12 @@ class Host:
         """The name of the current release."""
         return os.path.basename(os.readlink(self.install / "engine" / "current"))
 
+    def servers(self):
+        """The pids of the running llama-servers. (Other parts of a service fork, and show twice for a moment.)"""
+        below = str(self.install) + os.sep
+        found = processes.find(lambda process: process.mentions(below) and process.has_arguments("--alias"))
+        return [process.pid for process in found]
+
     def starts(self):
         """How often the server was started, by its log."""
         return (self.install / "logs" / "llama-server.log").read_text().count("listening on http")
