@@ -31,7 +31,7 @@ SLOWEST = 20
 # Most unit tests take no time, and those that take long mostly wait.
 UNIT = ["--numprocesses", str(2 * CORES + 1), "--dist", "worksteal"]
 # Plays compute, and are given out by files, whose tests may share a host; integration/conftest.py has the order.
-PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-v"]
+PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
 WITHOUT_CONTROLLER = "--ignore=tests/unit/controller"
 
 
@@ -76,7 +76,7 @@ def all_stages():
     else:
         yield [Part("lint and unit tests", *UNIT, "tests/lint", "tests/unit")]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
-    yield [Part("demo", "-v", "tests/integration/test_demo.py")]
+    yield [Part("demo", "-vv", "tests/integration/test_demo.py")]
     plays = ["tests/scenarios", "tests/integration", "tests/contract"]
     yield [Part("plays and contract tests", *PLAYS, *plays, "--ignore=tests/integration/test_demo.py")]
 
