@@ -81,7 +81,7 @@ def _environment(release, tools):
         "CCACHE_NOHASHDIR": "true",
         # Nothing that was compiled for another processor (-march=native), or with another SDK, is ever found.
         "CCACHE_NAMESPACE": digest(release.toolchain),
-        # The language of the warnings is that of whoever compiled first.
+        # A cached warning may be in the language of an earlier run.
         "CCACHE_SLOPPINESS": "locale",
     }
     return {**cache, **os.environ, "PATH": commands.search_path(tools)}

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What a command costs is counted, whoever of its descendants has the cost."""
+"""The CPU time of a command includes that of all its descendants, orphans among them."""
 
 import json
 import subprocess
