@@ -40,7 +40,7 @@ def look(
     fdesetup=mac_power.FDESETUP,
     login_window=mac_power.LOGIN_WINDOW,
     wired_limit_plist=mac_settings.WIRED_LIMIT_PLIST,
-    manifest=None,
+    mac_record=mac_settings.RECORD,
 ):
     """What the module ``host_fit`` returns, for its options.
 
@@ -63,7 +63,7 @@ def look(
         ],
         "together": together and {"there": not any(map(_missing, models)), **_told(together)},
         "problem": _problem(models, fits, together, catalog, downloads, host.room),
-        "mac_changed": mac and mac_settings.changed_here(wired_limit_plist, manifest),
+        "mac_changed": mac and mac_settings.changed_here(wired_limit_plist, mac_record),
         "advice": mac_power.advice(power, scope, user, keep_awake) if power else [],
     }
 

@@ -8,12 +8,19 @@ many projects carry in their tests (docs/macos.md lists the sources).
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections import namedtuple
 
 from .errors import LlamaCppError
 from .launchctl_codes import NO_DOMAIN, NO_DOMAIN_ACTION, NO_SERVICE, describe_code
+from .privileges import is_root, require_root_owned
+
+#: The verbs that everybody may use.
+LOOKS = ("print", "print-disabled")
+
+SUDO_SECONDS = 300.0  # a person types a password meanwhile
 
 
 class LaunchctlMissing(LlamaCppError):
@@ -36,20 +43,33 @@ def check_domain(domain):
 
 
 class Launchctl:
-    """The program launchctl at ``path``, which is never looked for, so that no test can meet the real one."""
+    """The program launchctl at ``path``, which is never looked for, so that no test can meet the real one.
 
-    def __init__(self, path, timeout=60.0):
+    Root runs it only when root alone can change it.
+
+    :param sudo: path of sudo, through which a person who is not root changes something; None: without it.
+    """
+
+    def __init__(self, path, timeout=60.0, sudo=None):
         self.path = path
-        self._timeout = timeout
+        self.sudo = None if is_root() else sudo
+        self._timeout = SUDO_SECONDS if self.sudo else timeout
+        self._trusted = False
 
     def run(self, *arguments):
         """The :class:`Answer` to ``launchctl <arguments>``.
 
-        Raises LaunchctlMissing, or LlamaCppError when it does not answer in time.
+        Raises LaunchctlMissing, or LlamaCppError when it does not answer in time or is not root's.
         """
+        command = [self.path, *arguments]
+        if self.sudo and arguments[0] not in LOOKS:
+            command = [self.sudo, *command]
+        if (is_root() or command[0] == self.sudo) and not self._trusted and os.path.exists(self.path):
+            require_root_owned(self.path)
+            self._trusted = True
         try:
             done = subprocess.run(
-                [self.path, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=self._timeout,

@@ -16,6 +16,7 @@ from . import launchd_causes, plist, processes
 from .errors import LlamaCppError
 from .launchctl import Launchctl, LaunchctlMissing, check_domain
 from .launchctl_codes import ALREADY, IN_PROGRESS, IO_ERROR, NO_DOMAIN, NO_SERVICE, NO_SUCH_PROCESS
+from .privileges import as_user
 from .service_definition import Definition
 from .waiting import stays, wait_until
 
@@ -35,6 +36,9 @@ class Launchd:
         starts a job that fails at once again.
     :param enabled: whether launchd may load the job by itself at boot or login: True, False, or None to leave that.
     :param report: called with a few words at each stage of a change.
+    :param output_file: where the job's program writes what it prints, when the plist does not say it.
+    :param user: as whom root looks at what the job works with: see privileges.as_user.
+    :param sudo: path of sudo, for a person at a terminal whose command is to change the domain system.
     """
 
     def __init__(
@@ -47,12 +51,17 @@ class Launchd:
         settle=None,
         enabled=None,
         report=lambda stage: None,
+        user=None,
+        sudo=None,
+        output_file=None,
     ):
         check_domain(domain)
+        self.user = user
+        self._output_file = output_file
         self.name = label
         self.domain = domain
         self.target = "%s/%s" % (domain, label)
-        self.launchctl = Launchctl(launchctl)
+        self.launchctl = Launchctl(launchctl, sudo=sudo if domain == "system" else None)
         self.definition = Definition(definition, 0o644, (0, 0) if domain == "system" else None)
         self._settle = settle
         self._enabled = enabled
@@ -66,6 +75,10 @@ class Launchd:
             return plist.parse(self.definition.content() or "")
         except ValueError:
             return {}
+
+    def output_file(self):
+        """The path of what the job prints, or None."""
+        return self.keys().get("StandardErrorPath") or self._output_file
 
     def program(self):
         """The path of the program that the plist in place names, or None."""
@@ -184,7 +197,7 @@ class Launchd:
         pid = seen["job"].pid if seen["job"] and seen["job"].running else None
         settle = self.keys().get("ThrottleInterval", THROTTLE_SECONDS) if self._settle is None else self._settle
         if pid is None or not stays(lambda: self._pid() == pid, settle, poll=0.25):
-            raise LlamaCppError(launchd_causes.failure(self, self.launchctl.job(self.target)))
+            raise LlamaCppError(as_user(self.user, launchd_causes.failure, self, self.launchctl.job(self.target)))
 
     def stop(self):
         """End the job and unload it; launchd loads it again at the next boot or login, unless it is disabled."""

@@ -55,7 +55,7 @@ def failure(job, loaded):
     lines = ["%s does not stay up: %s." % (job.target, _story(loaded))]
     findings = [finding for finding in (_quarantine(job), *_program(job)) if finding.cause]
     lines += ["Cause: %s. %s" % (finding.words, finding.remedy) for finding in findings]
-    lines += filter(None, [logs.quote_output(job.keys().get("StandardErrorPath"))])
+    lines += filter(None, [logs.quote_output(job.output_file())])
     lines.append("To see more: %slaunchctl print %s" % ("sudo " if job.domain == "system" else "", job.target))
     return "\n".join(lines)
 
@@ -86,13 +86,13 @@ def _story(loaded):
 
 def _rights(job):
     owner = _owner(job.domain)
-    if os.geteuid() in (0, owner):
+    if os.geteuid() in (0, owner) or job.launchctl.sudo:
         return Finding("domain is ours yes", False, "")
     who = "root" if owner == 0 else "user %d" % owner
     return Finding(
         "domain is ours NO (uid %d)" % os.geteuid(),
         True,
-        "Only %s may change the domain %s. Repeat the command with sudo; in a play, become." % (who, job.domain),
+        "Only %s may change the domain %s. In a play, become that user." % (who, job.domain),
     )
 
 

@@ -37,9 +37,19 @@ def jobs_of(launchctl, labels, domains, directory, home):
     for label in labels:
         path = os.path.join(directory, label + ".plist")
         domain = domain_of(launchctl, [label], domains)
-        if _home(path, _job(launchctl, domain, label)) == home:
+        if home_of(launchctl, label, domain, path) == home:
             found.append({"label": label, "plist": path, "domain": domain})
     return found
+
+
+def home_of(launchctl, label, domain, path):
+    """The HOME that a job's plist gives it, or that it was loaded with when there is no plist; None without either."""
+    job = _job(launchctl, domain, label)
+    try:
+        environment = plist.parse(Definition(path).content() or "").get("EnvironmentVariables")
+    except (ValueError, LlamaCppError):
+        environment = job and job.environment
+    return (environment or {}).get("HOME")
 
 
 def _job(launchctl, domain, label):
@@ -47,12 +57,3 @@ def _job(launchctl, domain, label):
         return launchctl.job(f"{domain}/{label}")
     except LaunchctlMissing:
         return None
-
-
-def _home(path, job):
-    """The HOME that a job's plist gives it, or that it was loaded with when there is no plist; None without either."""
-    try:
-        environment = plist.parse(Definition(path).content() or "").get("EnvironmentVariables")
-    except (ValueError, LlamaCppError):
-        environment = job and job.environment
-    return (environment or {}).get("HOME")

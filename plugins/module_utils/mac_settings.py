@@ -3,23 +3,25 @@
 """What is changed of a Mac itself, only when its owner asks: the GPU's share of memory, and a start after a power cut.
 
 macOS forgets the share at every restart, so a job of launchd sets it at boot (man sysctl; /etc/sysctl.conf is not read
-any more). Its plist tells that the limit is ours, and a note in the manifest that the start after a power cut is: only
-then is it taken back when nobody asks for it any more.
+any more). Its plist tells that the limit is ours, and a record that the start after a power cut is: only then is it
+taken back when nobody asks for it any more. Both are root's files: root believes nothing that a user can write.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Callable, NamedTuple
 
 from . import commands, mac_hardware, mac_power, plist
 from .errors import LlamaCppError
-from .host import is_ours
-from .manifest import Manifest
+from .files import read_json, write_json_atomically
+from .host import MANAGED_BY, is_ours
 from .service_definition import Definition
 
 WIRED_LIMIT_PLIST = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
-AUTORESTART = "pmset autorestart"  # in the manifest
+RECORD = "/Library/Application Support/macos_setup.llm/settings.json"  # name of a setting -> its value before
+AUTORESTART = "pmset autorestart"
 OWNER = (0, 0)  # launchd takes no daemon that belongs to anybody but root:wheel
 
 REMEDY = "Run the play as a user who may become root."
@@ -37,9 +39,9 @@ def sets_limit_at_boot(path):
     return os.path.exists(path) and is_ours(path)
 
 
-def changed_here(plist_path, manifest):
-    """Whether something of this Mac is as this collection has set it, by what a path of a plist and a manifest say."""
-    return sets_limit_at_boot(plist_path) or AUTORESTART in Manifest(manifest).settings()
+def changed_here(plist_path, record):
+    """Whether something of this Mac is as this collection has set it, by what the plist and the record tell."""
+    return sets_limit_at_boot(plist_path) or AUTORESTART in _noted(record)
 
 
 def converge(
@@ -47,7 +49,7 @@ def converge(
     wired_limit_mb,
     content,
     autorestart,
-    manifest=None,
+    record=RECORD,
     path=WIRED_LIMIT_PLIST,
     sysctl=mac_hardware.SYSCTL,
     pmset=mac_power.PMSET,
@@ -59,7 +61,7 @@ def converge(
     """
     changes = [
         *_limit(wired_limit_mb, content, Definition(path, 0o644, OWNER), sysctl),
-        *_autorestart(autorestart, Manifest(manifest), pmset),
+        *_autorestart(autorestart, record, pmset),
     ]
     if not check:
         for change in changes:
@@ -100,28 +102,43 @@ def _set(sysctl, name, value):
         raise LlamaCppError(f"{what} ended well, yet {name} is another. See what this Mac says: sysctl {name}")
 
 
-def _autorestart(wanted, manifest, pmset):
+def _autorestart(wanted, record, pmset):
     """A Mac that does not know the setting, such as one with a battery, has nothing to set.
 
     Noted first and forgotten last, so that a run that was killed is completed by the next.
     """
     found, name = _found_autorestart(pmset), "autorestart (pmset)"
     if wanted and found == 0:
-        yield Change(_diff(name, 0, 1), lambda: _turn_on(manifest, pmset))
-    elif not wanted and AUTORESTART in manifest.settings():
+        yield Change(_diff(name, 0, 1), lambda: _turn_on(record, pmset))
+    elif not wanted and AUTORESTART in _noted(record):
         if found == 1:
             yield Change(_diff(name, 1, 0), lambda: _set_autorestart(0, pmset))
         noted = f"{AUTORESTART} was turned on here"
-        yield Change(_diff(manifest.path, noted, "nothing"), lambda: manifest.forget_setting(AUTORESTART))
+        yield Change(_diff(record, noted, "nothing"), lambda: _forget(record))
 
 
 def _found_autorestart(pmset):
     return mac_power.read_sources(pmset).get(mac_power.AC, {}).get("autorestart")
 
 
-def _turn_on(manifest, pmset):
-    manifest.note_setting(AUTORESTART, 0)
+def _turn_on(record, pmset):
+    try:
+        os.makedirs(os.path.dirname(record), mode=0o755, exist_ok=True)
+        write_json_atomically(record, {"_": MANAGED_BY, AUTORESTART: 0})
+    except OSError as error:
+        raise LlamaCppError(f"{error.filename or record} cannot be written: {error.strerror}. {REMEDY}") from None
     _set_autorestart(1, pmset)
+
+
+def _noted(record):
+    found = read_json(record)
+    return found if isinstance(found, dict) else {}
+
+
+def _forget(record):
+    os.unlink(record)
+    with contextlib.suppress(OSError):  # something else is in it
+        os.rmdir(os.path.dirname(record))
 
 
 def _set_autorestart(value, pmset):

@@ -15,8 +15,6 @@
                wants it
 
 What stood in a place before is not noted: it stays whose it was. Marks and stamps tell that by themselves.
-
-Of a setting of the host itself, which is changed only when its owner asks (mac_settings.py), the value before is noted.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ import shutil
 
 from .errors import LlamaCppError
 from .files import exclusive, read_json, write_json_atomically
+from .privileges import refuse_foreign
 
 #: Kinds whose mark or stamp tells when it matters whose they are.
 TOLD_BY_ITSELF = ("marked", "service", "model")
@@ -47,13 +46,10 @@ class Manifest:
         """Path -> entry, a dict with ``kind``; empty when nothing is installed."""
         return self._read().get("made", {})
 
-    def settings(self):
-        """Name -> value of each setting of the host before it was changed."""
-        return self._read().get("before", {})
-
     def _read(self):
         if self.path is None:
             return {}
+        refuse_foreign(os.path.dirname(self.path))
         found = read_json(self.path)
         if found is None and os.path.lexists(self.path):
             raise LlamaCppError(
@@ -72,37 +68,14 @@ class Manifest:
         try:
             self._make_home()
             with exclusive(self.lock):
-                self._own(self.lock)
                 made = self.entries()
                 self.write({**made, **self._news(claims, made)})
         except OSError as error:
             raise LlamaCppError(f"{error.filename or self.path} cannot be made: {error.strerror}.") from error
 
-    def note_setting(self, name, before):
-        """Note what a setting of the host is ``before`` it is changed; an earlier note of it stays."""
-        self._write_settings(lambda settings: {name: before, **settings})
-
-    def forget_setting(self, name):
-        """Take back the note of a setting that is the owner's again."""
-        self._write_settings(lambda settings: {key: value for key, value in settings.items() if key != name})
-
-    def _write_settings(self, changed):
-        if self.path is None:
-            return
-        try:
-            with exclusive(self.lock):
-                self._own(self.lock)
-                self._write(self.entries(), changed(self.settings()))
-        except OSError as error:
-            raise LlamaCppError(f"{error.filename or self.path} cannot be written: {error.strerror}.") from error
-
     def write(self, entries):
         """Let ``entries`` be all that is noted of what was made."""
-        self._write(entries, self.settings())
-
-    def _write(self, entries, settings):
-        write_json_atomically(self.path, _document(entries, settings))
-        self._own(self.path)
+        write_json_atomically(self.path, _document(entries))
 
     def _news(self, claims, made):
         """The entries that ``claims`` add to, or change in, those that were ``made``."""
@@ -135,12 +108,6 @@ class Manifest:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def _own(self, path):
-        """A file that root writes into a user's directory is the user's: the next play may run without root."""
-        if os.geteuid() == 0:
-            status = os.stat(os.path.dirname(path))
-            os.chown(path, status.st_uid, status.st_gid)
-
 
 def staging_of(directory):
     """Where ``directory`` is made before it gets its name."""
@@ -148,9 +115,8 @@ def staging_of(directory):
     return os.path.join(parent, STAGING.format(name))
 
 
-def _document(entries, settings=None):
-    document = {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
-    return {**document, "before": settings} if settings else document
+def _document(entries):
+    return {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
 
 
 def parents_of(path):

@@ -16,7 +16,9 @@ import subprocess
 from .waiting import wait_until
 
 PROC = "/proc"
-PS = ["ps", "-A", "-E", "-ww", "-o", "pid=,ppid=,pgid=,command="]
+#: By its path, since root asks it too, and a user may have another in the PATH.
+PROGRAM = "/bin/ps"
+PS = [PROGRAM, "-A", "-E", "-ww", "-o", "pid=,ppid=,pgid=,command="]
 
 
 class Process:
@@ -106,7 +108,7 @@ def alive(pid):
         return _stat(pid)[0] != "Z"
     except OSError:  # no /proc here, or it ended between the two looks
         state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+            [PROGRAM, "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
         ).stdout.decode("ascii", "replace")
         return bool(state.strip()) and not state.lstrip().startswith("Z")
 
@@ -123,7 +125,7 @@ def identity(pid):
             started = stream.read().rpartition(")")[2].split()[19]
     except OSError:
         done = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)],
+            [PROGRAM, "-o", "lstart=", "-p", str(pid)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC0"},  # the text must not depend on who looks

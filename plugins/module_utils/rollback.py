@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from . import releases, selftest, server_options
 from .files import read_json
-from .service_gate import HealthGate, text_of
+from .privileges import as_user
+from .service_gate import open_gate, text_of
 from .service_state import converge
 
 
@@ -22,22 +23,28 @@ def roll_back(service, settings, wanted=None, check=False, report=lambda stage: 
     :returns: ``changed``, ``before`` and ``release`` (names), and ``gap`` (see service_gate).
     :raises LlamaCppError: when it cannot be put in service; what served before serves.
     """
+    gate = settings["gate"]
+    report("asking the self-test's questions")
+    before, name, files = as_user(service and service.user, _tested, settings, wanted, check)
+    found = {"changed": name != before, "before": before, "release": name, "gap": None}
+    if service is None:
+        if not check:
+            releases.switch(gate["engine_dir"], name)
+        return found
+    state = "started" if service.status()["running"] else "stopped"
+    wanted_gate = open_gate({**gate, "release": name, "files": files}, report, service)
+    result = converge(service, state, check=check, gate=wanted_gate)
+    return {**found, **{key: result[key] for key in ("changed", "gap")}}
+
+
+def _tested(settings, wanted, check):
+    """The current release, the one to go to, which has passed its tests, and the texts of the gate's files by path."""
     gate, test = settings["gate"], settings["selftest"]
     engine_dir = gate["engine_dir"]
     before = releases.current_release(engine_dir)
     name = releases.choose(engine_dir, wanted, (read_json(gate["record"]) or {}).get("previous"))
     server = releases.program_of(engine_dir, name)
     if name != before and not check:
-        report("asking the self-test's questions")
         selftest.check_engine(server, test["model"], test["answers"], device=test["device"])
     server_options.check(server, settings["arguments"])
-    found = {"changed": name != before, "before": before, "release": name, "gap": None}
-    if service is None:
-        if not check:
-            releases.switch(engine_dir, name)
-        return found
-    state = "started" if service.status()["running"] else "stopped"
-    files = {path: text_of(path) for path in gate["files"]}
-    wanted_gate = HealthGate({**gate, "release": name, "files": files}, report)
-    result = converge(service, state, check=check, gate=wanted_gate)
-    return {**found, **{key: result[key] for key in ("changed", "gap")}}
+    return before, name, {path: text_of(path) for path in gate["files"]}

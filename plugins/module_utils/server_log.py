@@ -15,6 +15,7 @@ import re
 
 from .errors import LlamaCppError
 from .logs import quote_log, tail
+from .privileges import as_user
 from .waiting import wait_until
 
 SHOWN_LINES = 15
@@ -132,21 +133,30 @@ def explain(path, patience=IN_PROGRESS_SECONDS):
 
 
 @contextlib.contextmanager
-def explaining(path):
+def explaining(path, user=None):
     """Within, a service is started; its failure tells the cause too, if the server's log ``path`` has named one since.
 
     What was in the log before belongs to an earlier start. ``path`` may be None: then there is nothing to add.
+
+    :param user: as whom root reads the log: see privileges.as_user.
     """
-    before = _size(path)
+    before = as_user(user, _size, path)
     try:
         yield
     except LlamaCppError as error:
-        written = tail(path, min(_size(path) - before, SEARCHED_BYTES)) if _size(path) > before else ""
-        if not written.strip():
+        told = as_user(user, _told_since, path, before)
+        if not told:
             raise
-        cause = _told(diagnose(written.splitlines()))
-        words = [str(error), *([cause] if cause else []), quote_log(path, SHOWN_LINES)]
-        raise LlamaCppError("\n".join(words)) from error
+        raise LlamaCppError("\n".join([str(error), *told])) from error
+
+
+def _told_since(path, before):
+    """The cause and the last lines of what the log ``path`` got since it had ``before`` bytes; empty for nothing."""
+    written = tail(path, min(_size(path) - before, SEARCHED_BYTES)) if _size(path) > before else ""
+    if not written.strip():
+        return []
+    cause = _told(diagnose(written.splitlines()))
+    return [*([cause] if cause else []), quote_log(path, SHOWN_LINES)]
 
 
 def _told(cause):

@@ -11,16 +11,18 @@ from .supervisor import Supervisor
 SETTLE_SECONDS = 1.0  # a person waits for start and restart; whether the server answers is asked of itself
 
 
-def open_service(description):
+def open_service(description, sudo=None):
     """The service that ``description`` (the part ``service`` of client.json) tells of.
 
     Keys: ``manager`` ("launchd" or "supervisor"), ``name``, ``definition`` (path of the plist or supervisord.conf);
-    for launchd ``domain``, ``launchctl`` and ``auto_start``, for supervisor ``program`` and ``supervisord``.
+    for launchd ``domain``, ``launchctl``, ``auto_start`` and ``user``, for supervisor ``program`` and ``supervisord``.
 
     The object has ``status()`` -> {"installed": bool, "running": bool, "pid": int or None, "state": the manager's own
     word, "last_exit": exit status, minus the number of a signal, or None}, and ``start()``, ``stop()`` and
     ``restart()``, each of which waits, with a deadline, until the state is reached, and raises LlamaCppError with the
     reason when it is not.
+
+    :param sudo: path of sudo, where a person is there to be asked for a password (see Launchd).
     """
     manager = description.get("manager")
     try:
@@ -36,6 +38,8 @@ def open_service(description):
                 launchctl=description["launchctl"],
                 enabled=description.get("auto_start"),
                 settle=SETTLE_SECONDS,
+                user=description.get("user"),
+                sudo=sudo,
             )
     except KeyError as missing:
         raise LlamaCppError("The description of the service lacks %s." % missing) from None

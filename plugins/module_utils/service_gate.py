@@ -21,6 +21,7 @@ import time
 from . import releases
 from .errors import LlamaCppError
 from .files import exclusive, read_json, write_atomically, write_json_atomically
+from .privileges import Deputy, is_root
 from .server_health import check_server
 
 
@@ -110,8 +111,7 @@ class HealthGate(OpenGate):
         self._stopped_at = time.time()
 
     def commit(self):
-        with self._as_owner():
-            self._put(self._release, self._files)
+        self._put(self._release, self._files)
 
     def prove(self, service):
         """Ask the server a real question. It must be of the current release, and may not end before it answers."""
@@ -132,47 +132,27 @@ class HealthGate(OpenGate):
         if record.get("release") != release:
             record["previous"] = record.get("release")
         record.update(release=release, files=files, health=self._question)
-        with self._as_owner():
-            write_json_atomically(self._record_path, record)
-            if releases.stamp_of(self._engine_dir, release):
-                releases.prune(self._engine_dir, self._keep, {record.get("previous")})
+        write_json_atomically(self._record_path, record)
+        if releases.stamp_of(self._engine_dir, release):
+            releases.prune(self._engine_dir, self._keep, {record.get("previous")})
 
     def go_back(self):
         release, files = _what_serves(self._record())
         if not release or not os.path.exists(releases.program_of(self._engine_dir, release)):
             return False
         changed = (release, files) != self._in_place()
-        with self._as_owner():
-            self._put(release, files)
+        self._put(release, files)
         self._question = self._record()["health"]
         return changed
 
     @contextlib.contextmanager
     def exclusively(self):
-        with contextlib.ExitStack() as stack:
-            with self._as_owner():
-                stack.enter_context(exclusive(self._record_path + ".lock"))
+        with exclusive(self._record_path + ".lock"):
             yield
 
     def words(self):
         found = ["It answers, with the release %s." % releases.current_release(self._engine_dir)]
         return found if self.gap is None else [*found, "Nothing was served for %.1f s." % self.gap["seconds"]]
-
-    @contextlib.contextmanager
-    def _as_owner(self):
-        """Root, whom only the service manager wants, acts as the owner of the engine, whose files these are."""
-        owner = os.stat(self._engine_dir)
-        if os.geteuid() != 0 or owner.st_uid == 0:
-            yield
-            return
-        group = os.getegid()
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            os.setegid(group)
 
     def _put(self, release, files):
         for path, text in files.items():
@@ -187,9 +167,71 @@ class HealthGate(OpenGate):
             self.gap = {"began": self._stopped_at, "ended": now, "seconds": round(now - self._stopped_at, 2)}
 
 
-def open_gate(settings, report):
-    """The gate that ``settings`` describe; without any, one that is open."""
-    return HealthGate(settings, report) if settings else OpenGate()
+class DelegatedGate(OpenGate):
+    """A :class:`HealthGate` in a process of the service's user, since root opens nothing that is a user's.
+
+    :param service: the service; what the gate wants to know of it is asked in that process, too.
+    """
+
+    def __init__(self, settings, report, service):
+        def functions(say):
+            gate, lock = HealthGate(settings, say), contextlib.ExitStack()
+
+            def prove():
+                gate.prove(service)
+                return [gate.gap, gate.health]
+
+            return {
+                **{name: getattr(gate, name) for name in self._FORWARDED},
+                "lock": lambda: lock.enter_context(gate.exclusively()),
+                "unlock": lock.close,
+                "prove": prove,
+            }
+
+        self._deputy = Deputy(service.user, functions, report)
+
+    _FORWARDED = ("deviations", "unproven", "stopping", "commit", "accept", "go_back", "words")
+
+    def deviations(self):
+        return [tuple(entry) for entry in self._deputy.ask("deviations")]
+
+    def unproven(self):
+        return self._deputy.ask("unproven")
+
+    def stopping(self):
+        self._deputy.ask("stopping")
+
+    def commit(self):
+        self._deputy.ask("commit")
+
+    def prove(self, service):
+        self.gap, self.health = self._deputy.ask("prove")
+
+    def accept(self):
+        self._deputy.ask("accept")
+
+    def go_back(self):
+        return self._deputy.ask("go_back")
+
+    @contextlib.contextmanager
+    def exclusively(self):
+        self._deputy.ask("lock")
+        try:
+            yield
+        finally:
+            self._deputy.ask("unlock")
+
+    def words(self):
+        return self._deputy.ask("words")
+
+
+def open_gate(settings, report, service):
+    """The gate that ``settings`` describe for a change of ``service``; without any, one that is open."""
+    if not settings:
+        return OpenGate()
+    if service.user and is_root():
+        return DelegatedGate(settings, report, service)
+    return HealthGate(settings, report)
 
 
 def text_of(path):

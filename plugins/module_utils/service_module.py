@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .errors import LlamaCppError
 from .manifest import Manifest
+from .privileges import as_user
 from .service_gate import open_gate
 from .service_state import STATES, converge, reporter
 
@@ -32,14 +33,14 @@ def run(module, name, noted, service_with):
     try:
         service = service_with(report)
         if given["state"] != "absent" and not module.check_mode:
-            Manifest(given["manifest"]).note(noted)
+            as_user(service.user, Manifest(given["manifest"]).note, noted)
         result = converge(
             service,
             given["state"],
             given["content"],
             check=module.check_mode,
             log_file=given["log_file"],
-            gate=open_gate(given["gate"], report),
+            gate=open_gate(given["gate"], report, service),
         )
     except LlamaCppError as error:
         module.fail_json(msg=str(error))

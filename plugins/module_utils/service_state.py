@@ -140,7 +140,7 @@ def _commit(definition, content, gate):
 def _start_or_go_back(service, step, content, gate, log_file):
     try:
         _commit(service.definition, content, gate)
-        with explaining(log_file):
+        with explaining(log_file, service.user):
             service.prove() if step == "prove" else service.start()
     except LlamaCppError as failure:
         raise _failure(service, failure, gate, created=content is not None) from None

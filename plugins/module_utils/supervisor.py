@@ -37,6 +37,9 @@ class Supervisor:
     :param report: called with a few words at each stage of a change.
     """
 
+    #: It belongs to the one who works with it: root does nothing for another user here (see Launchd).
+    user = None
+
     def __init__(self, program, definition, supervisord=None, settle=None, report=lambda stage: None):
         self.name = program
         self.definition = Definition(definition)

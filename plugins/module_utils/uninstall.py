@@ -28,6 +28,7 @@ class Uninstall:
     """What removing an installation means now; :meth:`run` does it.
 
     ``services``  those that are to be taken out, as service.py opens them
+    ``daemons``   plists of the domain system, which only root takes out, and not by what a user's manifest says: before
     ``doomed``    the paths that are to be removed, in this order
     ``kept``      models that stay because they may be used by whatever comes next
     ``left``      path -> why it is not removed although it is named in, or lies below, what the collection made
@@ -41,7 +42,7 @@ class Uninstall:
         self._purge_models = purge_models
         self._made = manifest.entries()
         self._protected = set()
-        self.services, self.doomed, self.kept, self.left = [], [], [], {}
+        self.services, self.daemons, self.doomed, self.kept, self.left = [], [], [], [], {}
         # The watchdog before the server that it watches; the models before the directory of their stamps.
         paths = [*sorted(self._of_kind("service"), reverse=True), *self._of_kind("model"), *sorted(self._made)]
         for path in dict.fromkeys(paths):
@@ -59,14 +60,6 @@ class Uninstall:
 
     def is_needed(self):
         return bool(self.services or self.doomed)
-
-    def needs_root(self):
-        """Whether something of it was made by root and only root may remove it."""
-        if os.geteuid() == 0:
-            return False
-        return any(service.definition.owner for service in self.services) or any(
-            not os.access(os.path.dirname(path), os.W_OK) for path in self.doomed
-        )
 
     def run(self):
         """Take the services out, then remove everything. Raises LlamaCppError; the next run goes on from there."""
@@ -112,6 +105,10 @@ class Uninstall:
     # -- looking --------------------------------------------------------------------------------------------------
 
     def _look_at_service(self, path, entry):
+        if entry.get("domain") == "system":
+            if os.path.lexists(path):
+                self.daemons.append(path)
+            return
         service = open_service({**entry, "definition": path})
         if service.status()["installed"] or service.active():
             self.services.append(service)

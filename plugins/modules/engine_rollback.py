@@ -65,6 +65,7 @@ gap:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
 from ansible_collections.macos_setup.llm.plugins.module_utils.rollback import roll_back
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import reporter
@@ -83,7 +84,10 @@ def main():
     given = module.params
     report = reporter(given["progress_file"], "rollback")
     try:
-        service = open_service(given["service"]) if given["service"] else None
+        service, gate = given["service"], given["settings"]["gate"]
+        if service:
+            user = user_to_act_for(service.get("user"), [gate["engine_dir"], gate["record"]])
+            service = open_service({**service, "user": user})
         result = roll_back(service, given["settings"], given["release"], module.check_mode, report)
     except LlamaCppError as error:
         module.fail_json(msg=str(error))

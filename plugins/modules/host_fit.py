@@ -175,9 +175,10 @@ options:
     description: Path of the job that sets O(wired_limit_mb) at boot, see M(macos_setup.llm.mac_settings).
     type: path
     default: /Library/LaunchDaemons/com.llama.wired-limit.plist
-  manifest:
-    description: The manifest of the installation, in which that module notes what else it changes.
+  mac_record:
+    description: File in which that module notes what else it changes.
     type: path
+    default: /Library/Application Support/macos_setup.llm/settings.json
 """
 
 EXAMPLES = r"""
@@ -259,6 +260,7 @@ advice:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.host_fit import look
 
@@ -325,7 +327,7 @@ def main():
             "fdesetup": {"type": "path", "default": "/usr/bin/fdesetup"},
             "login_window": {"type": "path", "default": "/Library/Preferences/com.apple.loginwindow.plist"},
             "wired_limit_plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
-            "manifest": {"type": "path"},
+            "mac_record": {"type": "path", "default": mac_settings.RECORD},
         },
         required_by={"scope": ("user",)},
         supports_check_mode=True,

@@ -27,6 +27,10 @@ options:
     description: Directory that the commands are to be installed in.
     type: path
     required: true
+  install_dir:
+    description: Directory of the installation. Root is refused to work in one that belongs to somebody else.
+    type: path
+    required: true
   launchd:
     description: Where launchd runs jobs of this user, or could; for a host that has launchd.
     type: dict
@@ -73,6 +77,7 @@ EXAMPLES = r"""
     programs: [brew, cmake]
     commands: [llm]
     bin_dir: /Users/sam/.local/bin
+    install_dir: /Users/sam/llm-workspace
   register: host
 """
 
@@ -107,6 +112,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import commands, h
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import refuse_foreign
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -123,6 +129,7 @@ def main():
             "programs": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path", "required": True},
+            "install_dir": {"type": "path", "required": True},
             "launchd": {"type": "dict", "options": LAUNCHD},
         },
         supports_check_mode=True,
@@ -133,6 +140,7 @@ def main():
         "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
+        refuse_foreign(given["install_dir"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
     except LlamaCppError as error:
         module.fail_json(msg=str(error))

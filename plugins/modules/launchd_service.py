@@ -73,6 +73,20 @@ options:
     description: Path of launchctl. It is never looked for anywhere else.
     type: path
     default: /bin/launchctl
+  output_file:
+    description: File into which the job's program itself directs what it prints, where the plist does not.
+    type: path
+  user:
+    description:
+      - Name of the user whom the job serves. A task that runs as root does as this user all that is not launchd's, such
+        as what O(gate) asks for, and opens none of his files itself.
+      - If omitted, the task does everything as whom it runs.
+    type: str
+  home:
+    description:
+      - Home of that user. A job in the place whose C(HOME) is another one serves somebody else and is left alone; with
+        O(state=started) or O(state=restarted) the task fails then.
+    type: path
   settle:
     description:
       - Seconds during which a started job must keep its process id.
@@ -82,7 +96,7 @@ options:
   log_file:
     description:
       - Log of the llama-server that the job runs, from which a failure tells the cause.
-      - What the job printed (C(StandardErrorPath) in the plist) is shown in any case.
+      - What the job printed (C(StandardErrorPath) in the plist, else O(output_file)) is shown in any case.
     type: path
 """
 
@@ -140,8 +154,11 @@ step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import service_module
+from ansible_collections.macos_setup.llm.plugins.module_utils import launchd_places, service_module
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
 
 
 def main():
@@ -153,10 +170,18 @@ def main():
             "domain": {"type": "str", "required": True},
             "enabled": {"type": "bool"},
             "launchctl": {"type": "path", "default": "/bin/launchctl"},
+            "output_file": {"type": "path"},
+            "user": {"type": "str"},
+            "home": {"type": "path"},
         },
         supports_check_mode=True,
     )
     given = module.params
+    try:
+        user = user_to_act_for(given["user"], _paths(given))
+        _leave_to_others(module)
+    except LlamaCppError as error:
+        module.fail_json(msg=str(error))
     job = {"name": given["label"], "domain": given["domain"], "launchctl": given["launchctl"]}
     service_module.run(
         module,
@@ -170,8 +195,34 @@ def main():
             settle=given["settle"],
             enabled=given["enabled"],
             report=report,
+            user=user,
+            output_file=given["output_file"],
         ),
     )
+
+
+def _paths(given):
+    """What is not launchd's."""
+    gate = given["gate"] or {}
+    return [given["manifest"], given["log_file"], given["output_file"], gate.get("engine_dir"), gate.get("record")]
+
+
+def _leave_to_others(module):
+    """End the module where the job in the place is that of somebody else."""
+    given = module.params
+    place = given["label"], given["domain"], given["plist"]
+    theirs = given["home"] and launchd_places.home_of(Launchctl(given["launchctl"]), *place)
+    if not theirs or theirs == given["home"]:
+        return
+    words = "%s/%s serves the user of %s, and this is for the one of %s. Nothing was changed." % (
+        given["domain"],
+        given["label"],
+        theirs,
+        given["home"],
+    )
+    if given["state"] in ("started", "restarted"):
+        module.fail_json(msg=f"{words} A Mac has one such job: have that user remove his (playbooks/uninstall.yml).")
+    module.exit_json(changed=False, msg=words)
 
 
 if __name__ == "__main__":

@@ -37,15 +37,14 @@ options:
   autorestart:
     description:
       - Whether the Mac is to start again by itself after a power failure.
-      - V(false) takes back what this module has turned on, as O(manifest) tells; anything else is left as it is.
+      - V(false) takes back what this module has turned on, as O(record) tells; anything else is left as it is.
       - A Mac that does not know the setting, such as one with a battery, is left alone.
     type: bool
     default: false
-  manifest:
-    description:
-      - The manifest of the installation, which notes what is turned on, so that it can be taken back. Its directory
-        must be there. Without it nothing is noted.
+  record:
+    description: File of root's that notes what is turned on, so that it can be taken back.
     type: path
+    default: /Library/Application Support/macos_setup.llm/settings.json
   plist:
     description: Path of that plist. Its name and its C(Label) must agree.
     type: path
@@ -72,7 +71,6 @@ EXAMPLES = r"""
   macos_setup.llm.mac_settings:
     wired_limit_mb: 0
     autorestart: false
-    manifest: ~/llm-workspace/manifest.json
 """
 
 RETURN = r"""
@@ -80,7 +78,7 @@ RETURN = r"""
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import RECORD, converge
 
 
 def main():
@@ -89,7 +87,7 @@ def main():
             "wired_limit_mb": {"type": "int", "default": 0},
             "content": {"type": "str"},
             "autorestart": {"type": "bool", "default": False},
-            "manifest": {"type": "path"},
+            "record": {"type": "path", "default": RECORD},
             "plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
             "sysctl": {"type": "path", "default": "/usr/sbin/sysctl"},
             "pmset": {"type": "path", "default": "/usr/bin/pmset"},
@@ -104,7 +102,7 @@ def main():
             wired_limit_mb=given["wired_limit_mb"],
             content=given["content"],
             autorestart=given["autorestart"],
-            manifest=given["manifest"],
+            record=given["record"],
             path=given["plist"],
             sysctl=given["sysctl"],
             pmset=given["pmset"],

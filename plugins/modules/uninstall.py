@@ -23,6 +23,12 @@ options:
     description: Remove the models that the collection put in place, too. A model of somebody else always stays.
     type: bool
     default: false
+  wired_limit_plist:
+    description: Plist of the job that sets the GPU's share of memory, if it is there.
+    type: path
+  mac_record:
+    description: File in which M(macos_setup.llm.mac_settings) notes what it changes.
+    type: path
 attributes:
   check_mode:
     description: Says what would be removed.
@@ -58,15 +64,16 @@ left:
   description: By path, why it was not removed although it lies among what the collection made.
   returned: success
   type: dict
-settings:
+daemons:
   description: >-
-    Settings of the host that were changed, with their values before; M(macos_setup.llm.mac_settings) takes them back,
-    which is to be done first.
+    Plists of jobs of launchd's domain system that belong to the installation and are still there. Only root removes
+    them, with M(macos_setup.llm.launchd_service), which is to be done first.
   returned: success
-  type: dict
-  sample: {"pmset autorestart": 0}
-needs_root:
-  description: Whether something of it can only be removed by root.
+  type: list
+  elements: str
+mac_changed:
+  description: >-
+    Whether something of the Mac itself is as M(macos_setup.llm.mac_settings) has set it, which takes it back.
   returned: success
   type: bool
 msg:
@@ -77,6 +84,7 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import changed_here
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 
@@ -86,13 +94,14 @@ def main():
         argument_spec={
             "manifest": {"type": "path", "required": True},
             "purge_models": {"type": "bool", "default": False},
+            "wired_limit_plist": {"type": "path"},
+            "mac_record": {"type": "path"},
         },
         supports_check_mode=True,
     )
     try:
-        manifest = Manifest(module.params["manifest"])
-        settings, uninstall = manifest.settings(), Uninstall(manifest, module.params["purge_models"])
-        needed, needs_root = uninstall.is_needed(), uninstall.needs_root()
+        uninstall = Uninstall(Manifest(module.params["manifest"]), module.params["purge_models"])
+        needed, mac = uninstall.is_needed(), [module.params[name] for name in ("wired_limit_plist", "mac_record")]
         if needed and not module.check_mode:
             uninstall.run()
     except LlamaCppError as error:
@@ -103,8 +112,8 @@ def main():
         removed=uninstall.doomed,
         kept=uninstall.kept,
         left=uninstall.left,
-        settings=settings,
-        needs_root=needs_root,
+        daemons=uninstall.daemons,
+        mac_changed=all(mac) and changed_here(*mac),
         msg=summary(uninstall, module),
         diff={
             "before_header": "made by macos_setup.llm",

@@ -14,8 +14,6 @@ def of(paths, server, service, watchdog):
     trees = [posixpath.join(paths["engine_dir"], name) for name in ("releases", "build", "src", CACHE)]
     logs = [server["log_file"], service["output_file"], service.get("supervisord_log"), watchdog["client"]["log"]]
     rendered = [service["runner"]["config"], (server["presets"] or {}).get("file")]
-    rendered += [service["newsyslog"]] if service["scope"] == "system" else []
-    rendered += [service["wired_limit_plist"]] if service["wired_limit_mb"] else []
     return {
         **dict.fromkeys(trees, "tree"),
         paths["current"]: "link",

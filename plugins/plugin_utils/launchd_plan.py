@@ -34,6 +34,11 @@ def daemon(name, host):
     return posixpath.join(_daemons(host), name + ".plist")
 
 
+def mac_record(host):
+    """The file in which root notes which settings of the Mac it has changed."""
+    return posixpath.join(posixpath.dirname(_daemons(host)), "Application Support", "macos_setup.llm", "settings.json")
+
+
 def _daemons(host):
     return host.get("daemons_dir", DAEMONS)
 

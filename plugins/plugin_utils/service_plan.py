@@ -59,6 +59,7 @@ def service(config, paths, host):
         "autorestart": keep_awake and config["service"]["scope"] == "system",
         "wired_limit_mb": config["service"]["wired_limit_mb"] if mac else 0,
         "wired_limit_plist": launchd_plan.daemon(WIRED_LIMIT_NAME, host),
+        "mac_record": launchd_plan.mac_record(host),
         "launcher": posixpath.join(directory, "llama-server"),
         "home": posixpath.join(directory, "home"),
         "run_dir": posixpath.join(directory, "run"),

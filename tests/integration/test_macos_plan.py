@@ -9,7 +9,6 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from support.macos import outputs
 from support.macos.settable import SettableMac
 from support.paths import REPOSITORY
@@ -26,20 +25,18 @@ SHOWN = {
     "user": (
         {},
         ["Users/sam/Library/LaunchAgents/com.llama.server.plist", "<string>Background</string>"],
-        ["<key>UserName</key>", "Have newsyslog rotate that file", "Mac | Set", "com.llama.wired-limit<", AWAKE],
+        ["<key>UserName</key>", "Mac | Set", "com.llama.wired-limit<", AWAKE],
     ),
     "system": (
         {"wired_limit_mb": 57344, "keep_awake": True},
         [
             "daemons/com.llama.server.plist",
             "<key>UserName</key>",
-            "Have newsyslog rotate that file",
-            "5 9765 * N",
             "+    <string>iogpu.wired_limit_mb=57344</string>",
             LIMIT,
             AWAKE,
         ],
-        ["<key>LimitLoadToSessionType</key>", "Users/sam/Library/LaunchAgents"],
+        ["<key>LimitLoadToSessionType</key>", "Users/sam/Library/LaunchAgents", "<key>StandardErrorPath</key>"],
     ),
 }
 
@@ -52,7 +49,6 @@ def test_check_mode_shows_the_launchd_plan(mac_host, scope):
     home.mkdir(parents=True)
     settings, shown, hidden = SHOWN[scope]
     host.config["service"] = {"scope": scope, **settings}
-    host.config["llm_settings"]["logs_dir"] = str(host.directory / "logs")  # newsyslog takes no blank
     del host.config["engine"]
     calls = host.directory / "launchctl-calls"
     launchctl = host.directory / "launchctl"
@@ -118,13 +114,12 @@ def test_uninstalling_gives_back_what_was_changed_of_the_mac(mac_host):
     programs = host.directory.parent / "programs"
     programs.mkdir()
     mac, plist = SettableMac(programs), host.directory / "daemons" / "com.llama.wired-limit.plist"
-    manifest = Manifest(str(host.install / "manifest.json"))
-    manifest.note({str(plist): "marked"})
+    record = host.directory / "Application Support" / "macos_setup.llm" / "settings.json"
     mac_settings.converge(
         wired_limit_mb=57344,
         content=render(plist.name + ".j2", None, "Managed by macos_setup.llm.", wired_limit_mb=57344),
         autorestart=True,
-        manifest=manifest.path,
+        record=str(record),
         path=str(plist),
         sysctl=mac.sysctl,
         pmset=mac.pmset,

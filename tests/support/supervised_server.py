@@ -5,7 +5,6 @@
 import os
 import shlex
 import shutil
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -70,6 +69,5 @@ class SupervisedServer:
         def ours(process):
             return process.has_arguments("-c", config) or process.has_environment("SUPERVISOR_SERVER_URL", url)
 
-        for process in processes.find(ours):
-            os.kill(process.pid, signal.SIGKILL)
+        processes.end([process.pid for process in processes.find(ours)], patience=0)
         assert wait_until(lambda: not processes.find(ours), 10)

@@ -6,7 +6,6 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import GIB, MIB
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from support.fit import CONTEXT, asked, engine, llama_8b, look, mac
 from support.macos import outputs
 from support.modules import run_module
@@ -108,10 +107,10 @@ def test_a_job_of_ours_that_sets_the_limit_is_seen(tmp_path):
 
 
 def test_a_setting_that_was_changed_is_seen(tmp_path):
-    manifest = Manifest(str(tmp_path / "manifest.json"))
-    arguments = mac(tmp_path, manifest=manifest.path)
+    record = tmp_path / "settings.json"
+    arguments = mac(tmp_path, mac_record=str(record))
     assert look(arguments)["mac_changed"] is False
-    manifest.note_setting("pmset autorestart", 0)
+    record.write_text('{"pmset autorestart": 0}')
     assert look(arguments)["mac_changed"] is True
 
 

@@ -4,6 +4,7 @@
 
 import os
 
+import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
 from support.modules import run_module
 
@@ -22,10 +23,18 @@ def put(directory, text, name="llm"):
 def foreign(tmp_path, path=()):
     searched = os.pathsep.join([*map(str, path), os.environ["PATH"]])
     arguments = {"commands": ["llm"], "bin_dir": str(tmp_path / "bin"), "programs": ["sh", "no-such-program"]}
+    arguments["install_dir"] = str(tmp_path / "install")
     result = run_module("host_probe", arguments, environment={"PATH": searched})
     assert os.path.isabs(result["programs"]["sh"])
     assert result["programs"]["no-such-program"] is None
     return result["foreign"]["llm"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root is refused")
+def test_root_is_refused_in_a_directory_of_somebody_else(tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+    answer = run_module("host_probe", {"bin_dir": "/bin", "install_dir": str(tmp_path)})
+    assert answer["failed"] and str(tmp_path) in answer["msg"] and "without become" in answer["msg"]
 
 
 def test_a_free_name(tmp_path):

@@ -67,3 +67,11 @@ def test_nothing_on_offer(tmp_path, status):
     assert "xcode-select --install" in done.stderr
     assert not (tmp_path / "installed").exists()
     assert not os.path.exists(MARK)
+
+
+def test_no_link_in_the_place_of_the_mark_is_followed(tmp_path):
+    """/tmp is everybody's, and this runs as root."""
+    victim = tmp_path / "victim"
+    os.symlink(victim, MARK)
+    assert run(tmp_path, NEW).returncode == 0
+    assert not victim.exists() and not os.path.lexists(MARK)

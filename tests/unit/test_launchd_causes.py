@@ -151,4 +151,4 @@ def test_cause_not_root(host, monkeypatch):
     host.fail("enable", 1)
     with pytest.raises(LlamaCppError) as failure:
         host.ensure(content=host.content())
-    assert "uid %d" % (UID + 1) in marked_cause(failure) and "with sudo; in a play, become" in str(failure.value)
+    assert "uid %d" % (UID + 1) in marked_cause(failure) and "In a play, become that user" in str(failure.value)

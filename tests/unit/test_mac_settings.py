@@ -22,10 +22,10 @@ class Mac(SettableMac):
     def __init__(self, directory):
         super().__init__(directory)
         self.plist = directory / "LaunchDaemons" / f"{LABEL}.plist"
-        self.manifest = directory / "manifest.json"
+        self.record = directory / "Application Support" / "macos_setup.llm" / "settings.json"
 
     def run(self, limit=0, check=False, diff=False, **further):
-        paths = {"plist": self.plist, "manifest": self.manifest, "sysctl": self.sysctl, "pmset": self.pmset}
+        paths = {"plist": self.plist, "record": self.record, "sysctl": self.sysctl, "pmset": self.pmset}
         arguments = {**{name: str(path) for name, path in paths.items()}, **further}
         if limit:
             managed_by = "Managed by macos_setup.llm."
@@ -61,6 +61,7 @@ def test_each_change_is_announced_made_and_then_over(mac):
     ]
     assert mac.power.read_text() == outputs.CUSTOM_DESKTOP
     assert not mac.plist.exists() and os.listdir(mac.plist.parent) == []
+    assert not mac.record.parent.exists()
 
 
 def test_it_holds_now_and_at_the_next_boot(mac):
@@ -114,7 +115,8 @@ def test_what_is_turned_on_once_more_is_still_taken_back(mac):
 
 
 def test_nothing_is_turned_on_that_cannot_be_noted(mac):
-    result = mac.run(autorestart=True, manifest=str(mac.directory / "nowhere" / "manifest.json"))
+    (mac.directory / "nowhere").write_text("a file")
+    result = mac.run(autorestart=True, record=str(mac.directory / "nowhere" / "settings.json"))
     assert result["failed"] and "nowhere" in result["msg"] and mac.told == []
 
 

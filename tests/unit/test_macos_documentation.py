@@ -45,7 +45,7 @@ def test_every_place():
 
 def test_every_other_command():
     assert "`%s`" % launchd_causes.XATTR in DOCUMENT
-    assert "`ps` `%s`" % " ".join(processes.PS[1:]) in DOCUMENT
+    assert "`%s` `%s`" % (processes.PROGRAM, " ".join(processes.PS[1:])) in DOCUMENT
 
 
 def test_everything_that_is_asked_or_changed_of_the_host():

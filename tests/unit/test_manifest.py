@@ -127,15 +127,3 @@ def test_notes_of_many_processes_are_all_kept(manifest, home):
     assert [process.wait(60) for process in running] == [0] * 4
     assert len([path for path in manifest.entries() if "-" in os.path.basename(path)]) == 80
     assert json.loads((home / "manifest.json").read_text())["made"] == manifest.entries()
-
-
-def test_settings_are_kept_beside_what_is_made(manifest, home):
-    manifest.note({str(home / "x"): "file"})
-    assert manifest.settings() == {}
-    for before in (0, 1):  # what it was in the first place is what counts
-        manifest.note_setting("a setting", before)
-    manifest.note({str(home / "y"): "file"})
-    manifest.write(manifest.entries())
-    assert manifest.settings() == {"a setting": 0} and str(home / "x") in manifest.entries()
-    manifest.forget_setting("a setting")
-    assert manifest.settings() == {} and str(home / "y") in manifest.entries()

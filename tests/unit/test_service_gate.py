@@ -143,18 +143,3 @@ def test_a_stopped_service_is_switched_without_a_question(switching):
     assert (switching.serving, switching.proven()["release"]) == ("second", "first")
     assert switching.change("second")["changed"]
     assert switching.proven() == {**switching.proven(), "release": "second", "previous": "first"}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
-def test_what_root_puts_in_place_belongs_to_the_owner_of_the_engine(switching):
-    owner = 65534
-    for directory, _directories, files in os.walk(switching.server.root):
-        for path in (directory, *(os.path.join(directory, name) for name in files)):
-            os.chown(path, owner, owner)
-    gate = switching.gate("first", "ready")
-    with gate.exclusively():
-        gate.commit()
-        gate.accept()
-    assert os.geteuid() == 0
-    made = [os.path.join(switching.engine_dir, "current"), switching.record, switching.record + ".lock"]
-    assert {os.lstat(path).st_uid for path in made} == {owner}

@@ -4,8 +4,8 @@
 
 import os
 import plistlib
-import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -124,9 +124,27 @@ def test_the_strict_check_takes_every_path_but_those_that_look_unexpanded(plan):
 
 
 def test_a_daemon_runs_as_an_ordinary_user(tmp_path):
-    plan = service_plan(tmp_path, scope="system", domain="system", user="svc & co")
+    plan = service_plan(tmp_path, manager="launchd", scope="system", domain="system", user="svc & co")
     job = plistlib.loads(render("com.llama.server.plist.j2", plan).encode())
     assert job["UserName"] == "svc & co" and "LimitLoadToSessionType" not in job
+
+
+@pytest.mark.parametrize("scope", ["user", "system"])
+def test_launchd_as_root_opens_no_file_of_the_user(tmp_path, scope):
+    plan = service_plan(tmp_path, manager="launchd", scope=scope)
+    job = plistlib.loads(render("com.llama.server.plist.j2", plan).encode())
+    output = plan["service"]["output_file"]
+    assert [key for key in job if job[key] == output] == (
+        ["StandardOutPath", "StandardErrorPath"] if scope == "user" else []
+    )
+    # Then the launcher, which is the user's, writes there itself.
+    os.makedirs(plan["paths"]["logs_dir"])
+    plan["service"]["python"] = "/bin/echo"
+    plan["service"]["runner"].update(directory="ran", config="config")
+    script = render("llama-server.sh.j2", plan)
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    written = Path(output).read_text(encoding="utf-8") if scope == "system" else done.stdout
+    assert written == "-I ran --config config\n"
 
 
 def test_a_user_who_is_not_logged_in_gets_a_background_session(tmp_path):
@@ -139,27 +157,7 @@ def test_without_automatic_start_supervisor_does_not_start_the_program(tmp_path)
     assert "\nautostart=false\n" in render("supervisord.conf.j2", service_plan(tmp_path, auto_start=False))
 
 
-def newsyslog_entries(text):
-    """The fields of each line, as newsyslog reads it (man newsyslog.conf): # begins a comment, \\# is one."""
-    lines = [re.sub(r"(?<!\\)#.*", "", line).replace("\\#", "#") for line in text.splitlines()]
-    return [line.split() for line in lines if line.strip()]
-
-
-def test_newsyslog_reads_what_the_plan_says(plan):
-    log = plan["service"]["output_file"]
-    entries = newsyslog_entries(render("newsyslog.conf.j2", plan))
-    if log.split() == [log]:
-        assert entries == [[log, "llama:", "600", "5", "9765", "*", "N"]]
-    else:  # it could only name another file
-        assert entries == [] and log in render("newsyslog.conf.j2", plan)
-
-
-def test_newsyslog_and_a_hash_mark(tmp_path):
-    plan = service_plan(tmp_path / "a#b")
-    assert newsyslog_entries(render("newsyslog.conf.j2", plan))[0][0] == plan["service"]["output_file"]
-
-
-@pytest.mark.parametrize("template", ["com.llama.server.plist.j2", "supervisord.conf.j2", "newsyslog.conf.j2"])
+@pytest.mark.parametrize("template", ["com.llama.server.plist.j2", "supervisord.conf.j2"])
 def test_ansible_renders_the_same(template, plan):
     managed_by = "Managed by Ansible -- do --- not\nedit."
     assert with_ansible(template, plan, managed_by) == render(template, plan, managed_by)

@@ -53,8 +53,7 @@ class Host:
         return [p.pid for p in processes.find(lambda p: p.has_arguments("-c", self.config))]
 
     def close(self):
-        for pid in self.daemons() + self.servers():
-            os.kill(pid, signal.SIGKILL)
+        processes.end(self.daemons() + self.servers(), patience=0)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 """The module supervisor_service, run as Ansible runs it, against a real supervisord."""
 
 import os
-import signal
 import tempfile
 
 import pytest
@@ -42,8 +41,7 @@ def host():
 
         run.plan = plan
         yield run
-        for process in mine():
-            os.kill(process.pid, signal.SIGKILL)
+        processes.end([process.pid for process in mine()], patience=0)
         assert wait_until(lambda: not mine(), 10)
 
 

@@ -4,7 +4,9 @@
 set -eu
 mark=/tmp/.com.apple.dt.CommandLineTools.installondemand.in-progress
 trap 'rm -f "$mark"' EXIT
-touch "$mark"
+# Everybody may write to /tmp: made anew (O_EXCL), so that no link of somebody else's is followed.
+rm -f "$mark"
+(set -C; : >"$mark")
 
 # "* Label: Command Line Tools for Xcode-16.4" from macOS 10.15 on, "* Command Line Tools (…) for Xcode-9.4" before.
 offered=$(softwareupdate --list 2>&1) || true

@@ -28,11 +28,11 @@ def test_what_served_had_ended_before_its_successor_began(daemon):
     assert changes[first : first + 3] == [*agents, ["bootstrap", "system"]]
 
 
-def test_newsyslog_hears_of_what_launchd_writes(daemon):
-    """newsyslog takes no path with a blank, and says so in its file (what it takes: integration/test_macos_plan.py)."""
-    path = daemon.directory / "etc" / "newsyslog.d" / "com.llama.server.conf"
-    assert path.read_text().splitlines()[-1].endswith(str(daemon.install / "logs" / "service.log"))
-    assert (path.stat().st_uid, path.stat().st_mode & 0o7777) == (0, 0o644)
+def test_what_it_prints_is_written_by_itself(daemon):
+    """launchd, which is root, opens nothing in a directory of the user."""
+    assert "StandardErrorPath" not in plistlib.loads(daemon.plist().read_bytes())
+    assert (daemon.install / "logs" / "service.log").exists()
+    assert list((daemon.directory / "etc" / "newsyslog.d").iterdir()) == []
 
 
 @pytest.mark.parametrize("label", LABELS)

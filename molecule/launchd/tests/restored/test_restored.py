@@ -19,10 +19,6 @@ def test_the_definition_is_the_good_one_and_nothing_lies_beside_it(serving):
     assert output == str(serving.install / "logs" / "service.log")
 
 
-def test_nothing_is_rotated_for_an_agent(serving):
-    assert list((serving.directory / "etc" / "newsyslog.d").iterdir()) == []
-
-
 def test_the_server_runs_with_the_command_line_of_before(serving):
     runner = json.loads((serving.install / "service" / "runner.json").read_text())
     assert runner["log_file"] == str(serving.log)

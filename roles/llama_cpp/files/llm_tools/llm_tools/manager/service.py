@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+import os
+
+from ..core.privileges import is_root
 from ..core.run_state import why_held
 from ..core.service import open_service
 from ..environment import UsageError
+
+#: Through which launchctl changes the domain system; only its looks are for everybody.
+SUDO = "/usr/bin/sudo"
 
 
 def configured_service(environment):
@@ -14,7 +20,18 @@ def configured_service(environment):
     description = environment.section("service")
     if not description.get("manager"):
         raise UsageError("No service is configured: the play ran with feature_flags.setup_service switched off.")
-    return open_service(description)
+    _refuse_root(environment)
+    return open_service(description, sudo=SUDO)
+
+
+def _refuse_root(environment):
+    """As root, what is the user's would be run as root."""
+    directory = environment.section("paths").get("install_dir") or "/"
+    if is_root() and os.path.exists(directory) and os.stat(directory).st_uid != 0:
+        raise UsageError(
+            f"run {environment.program} as the user of the service, without sudo: it asks for a password itself where "
+            "launchd wants root."
+        )
 
 
 def why_service_is_held(environment):
