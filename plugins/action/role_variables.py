@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
             for key in configuration.load_schema()["properties"]["llm_settings"]["properties"]
             if values[key] is not None
         }
-        if settings:
-            values["overrides"] = configuration.merge(values["overrides"], {"llm_settings": settings})
+        over = {"llm_settings": settings} if settings else {}
+        values["overrides"] = configuration.merge(values["overrides"], over)
         # Not shown at any verbosity: what is laid over the configuration may name a signed address.
         return {**result, "variables": values, "changed": False, "_ansible_no_log": True}

@@ -27,7 +27,7 @@ MOST_DIGITS = len(str(LARGEST))
 #: The longest time, in seconds, that a program is told to wait: what select() and a socket can still be given.
 LONGEST_SECONDS = 1_000_000
 
-NOT_FINITE = "this is no finite number"
+NOT_FINITE = "this number is not finite, or too long"
 TOO_LONG = "this is a whole number of more than 64 bits"
 TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 NUL = "this text holds a NUL character"

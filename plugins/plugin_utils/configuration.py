@@ -47,7 +47,7 @@ class Problem:
 
     def __init__(self, path, what):
         self.path = tuple(path)
-        self.what = what
+        self.what = visible(what)
 
     def __str__(self):
         return f"{dotted(self.path)}: {self.what}" if self.path else self.what

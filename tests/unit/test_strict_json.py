@@ -17,10 +17,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_decision 
 
 #: (document, words of the refusal)
 REFUSED = {
-    "infinite": (b'{"a": [1e999]}', "a[0]: this is no finite number"),
-    "minus infinite": (b'{"a": -Infinity}', "a: this is no finite number"),
-    "not a number": (b'{"a": {"b": NaN}}', "a.b: this is no finite number"),
-    "5,000 digits": (b'{"a": ' + b"9" * 5000 + b"}", "a: this is no finite number"),
+    "infinite": (b'{"a": [1e999]}', "a[0]: this number is not finite"),
+    "minus infinite": (b'{"a": -Infinity}', "a: this number is not finite"),
+    "not a number": (b'{"a": {"b": NaN}}', "a.b: this number is not finite"),
+    "5,000 digits": (b'{"a": ' + b"9" * 5000 + b"}", "a: this number is not finite"),
     "65 bits": (b'{"a": 18446744073709551616}', "more than 64 bits"),
     "half a character": (b'{"a": "x\\ud800"}', "half a character"),
     "half a character as a key": (b'{"x\\udc00": 1}', "half a character"),

@@ -122,6 +122,7 @@ FLAWED = {
     "engine/url": ["https://x/y\n", "/x\ny"],
     "server/arguments/flash-attn\n": ["on"],
     "models/m\n": [FILE],
+    "llm_settings/default_model": ["m\n"],
     "models/\ud800": [FILE],
 }
 
@@ -140,9 +141,9 @@ def test_one_line_names_the_place(tmp_path, path, value):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b'{"models": {"m": {"bytes": %s}}}' % (b"9" * 5000), "models.m.bytes: this is no finite number"),
-        (b'{"models": {"m": {"bytes": 1e999}}}', "models.m.bytes: this is no finite number"),
-        (b'{"client": {"temperature": NaN}, "models": {}}', "client.temperature: this is no finite number"),
+        (b'{"models": {"m": {"bytes": %s}}}' % (b"9" * 5000), "models.m.bytes: this number is not finite"),
+        (b'{"models": {"m": {"bytes": 1e999}}}', "models.m.bytes: this number is not finite"),
+        (b'{"client": {"temperature": NaN}, "models": {}}', "client.temperature: this number is not finite"),
         (b'{"models":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, "nested more than"),
         (b"[" * 100_000, "nested more than"),
         (b'{"models": {"m": {"description": "%s"}}}' % (b"x" * 2_000_000), "more than 1048576 bytes"),
