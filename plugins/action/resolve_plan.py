@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible.plugins.action import ActionBase
+from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
-
-VARIABLE_PREFIX = "llama_cpp_"
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX
 
 
 class ActionModule(ActionBase):
@@ -34,43 +32,24 @@ class ActionModule(ActionBase):
             }
         )
         try:
-            result["plan"] = self._resolve(arguments, task_vars or {})
+            result["plan"] = self._resolve(arguments)
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
         return {**result, "changed": False}
 
-    def _resolve(self, arguments, task_vars):
+    def _resolve(self, arguments):
         schema = configuration.load_schema()
-        config = configuration.read(arguments["config_file"])
-        overrides = configuration.merge(arguments["overrides"], self._settings_from_variables(schema, task_vars))
+        config, overrides = configuration.read(arguments["config_file"]), arguments["overrides"]
         catalog = _read("model_catalog.json")["models"]
         source = arguments["config_file"]
         if overrides and isinstance(config, dict):
             config = configuration.merge(config, overrides)
-            source += f" with the {VARIABLE_PREFIX}* variables of this host"
+            source += f" with the {PREFIX}* variables of this host"
         lock_file = lock.path_for(arguments["config_file"])
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
         config = rules.checked(config, schema, catalog, source, locked)
         return plan.resolve(config, catalog, _read("engine_pins.json"), arguments["host"], locked, lock_file)
 
-    def _settings_from_variables(self, schema, task_vars):
-        """``llama_cpp_server_port`` and its like: every key of ``llm_settings`` has a variable."""
-        settings = {
-            key: _typed(self._templar.template(task_vars[VARIABLE_PREFIX + key]), subschema.get("type"))
-            for key, subschema in schema["properties"]["llm_settings"]["properties"].items()
-            if task_vars.get(VARIABLE_PREFIX + key) is not None
-        }
-        return {"llm_settings": settings} if settings else {}
-
-
-def _typed(value, wanted):
-    """A variable's value as the schema wants it: ``-e llama_cpp_server_port=9000`` always gives text."""
-    if isinstance(value, str) and wanted == "integer" and value.isascii() and value.isdigit():
-        return int(value)
-    if isinstance(value, str) and wanted == "boolean" and value.lower() in BOOLEANS:
-        return boolean(value)
-    return value
-
 
 def _read(name):
-    return json.loads(Path(configuration.CONFIG_DIRECTORY, name).read_text(encoding="utf-8"))
+    return strict_json.parse(Path(configuration.CONFIG_DIRECTORY, name).read_bytes())

@@ -26,6 +26,7 @@ import tempfile
 from .errors import LlamaCppError
 from .files import CHUNK_BYTES
 from .progress import byte_counter
+from .strict_json import MOST_BYTES, parse
 
 FACTS, SUMS = "bundle.json", "SHA256SUMS"
 FORMAT = 1
@@ -111,10 +112,10 @@ def read_facts(path):
             first = archive.next()
             if first is None or first.name != FACTS:
                 return None
-            facts = json.load(archive.extractfile(first))
+            facts = parse(archive.extractfile(first).read(MOST_BYTES + 1))
     except (OSError, tarfile.TarError, ValueError):
         return None
-    return facts if facts.get("format") == FORMAT else None
+    return facts if isinstance(facts, dict) and facts.get("format") == FORMAT else None
 
 
 def pack(path, facts, texts, files, progress):

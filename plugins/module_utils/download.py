@@ -31,7 +31,7 @@ STALL_RATE = 1024.0  # bytes per second; slower for STALL_SECONDS counts as stal
 REAL_PROGRESS = int(MIB)  # so many new bytes earn a source its full number of attempts again
 ATTEMPTS_WITH_OTHERS_LEFT = 2
 
-_CONTENT_RANGE = re.compile(r"^bytes ([0-9]{1,19})-[0-9]+/([0-9]+|\*)$")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/([0-9]+|\*)")
 
 
 class DownloadFailed(LlamaCppError):
@@ -224,7 +224,7 @@ class Download:
         validator = _validator(response.headers)
         total = whole_number(response.headers.get("Content-Length"))
         if response.status == 206 and self._have:
-            span = _CONTENT_RANGE.match(response.headers.get("Content-Range") or "")
+            span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range") or "")
             total = whole_number(span.group(2)) if span else None
             changed = None not in (self._validator_for(url), validator) and validator != self._validator_for(url)
             if changed or not span or int(span.group(1)) != self._have or total not in (None, self._total() or total):

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from .errors import LlamaCppError
+from .strict_json import MOST_BYTES, parse
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -40,10 +41,10 @@ def write_json_atomically(path, value, mode=0o644):
 
 
 def read_json(path):
-    """The JSON document in ``path``, or None when there is none or it is not JSON."""
+    """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py)."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
+        with open(path, "rb") as stream:
+            return parse(stream.read(MOST_BYTES + 1))
     except (OSError, ValueError):
         return None
 

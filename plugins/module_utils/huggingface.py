@@ -20,9 +20,9 @@ ENDPOINT = "https://huggingface.co"
 MAIN = "main"
 
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_REPO = re.compile("^%s/%s$" % (_NAME, _NAME))
-_SHA256 = re.compile("^[0-9a-f]{64}$")
-_COMMIT = re.compile("^[0-9a-f]{40}$")
+_REPO = re.compile("%s/%s" % (_NAME, _NAME))
+_SHA256 = re.compile("[0-9a-f]{64}")
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class Location(NamedTuple):
@@ -34,7 +34,7 @@ class Location(NamedTuple):
 
     def url(self, endpoint=ENDPOINT):
         """The address of the bytes; raises LlamaCppError when the parts cannot make one."""
-        if not _REPO.match(self.repo):
+        if not _REPO.fullmatch(self.repo):
             raise LlamaCppError("huggingface.repo '%s' has not the form OWNER/NAME." % self.repo)
         quote = urllib.parse.quote
         return "%s/%s/resolve/%s/%s" % (endpoint, self.repo, quote(self.revision, safe=""), quote(self.file))
@@ -54,7 +54,7 @@ def location_of(url, endpoint=ENDPOINT):
     base, _, rest = urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")).partition("/resolve/")
     revision, _, file = rest.partition("/")
     repo = base[len(endpoint) + 1 :]
-    if not base.startswith(endpoint + "/") or not _REPO.match(repo) or not file:
+    if not base.startswith(endpoint + "/") or not _REPO.fullmatch(repo) or not file:
         return None
     return Location(repo, urllib.parse.unquote(file), urllib.parse.unquote(revision))
 
@@ -69,7 +69,7 @@ def metadata(web, url):
     size = headers.get("X-Linked-Size") or ("" if redirected else headers.get("Content-Length"))
     commit = headers.get("X-Repo-Commit") or ""
     return Metadata(
-        sha256=etag if _SHA256.match(etag) else None,
+        sha256=etag if _SHA256.fullmatch(etag) else None,
         size=whole_number(size),
-        commit=commit if _COMMIT.match(commit) else None,
+        commit=commit if _COMMIT.fullmatch(commit) else None,
     )

@@ -19,6 +19,7 @@ import urllib.parse
 
 from .api_keys import check_api_key
 from .errors import LlamaCppError
+from .strict_json import NotStrict, parse
 
 CONNECT_SECONDS = 10.0
 EXCERPT_CHARACTERS = 300
@@ -195,8 +196,8 @@ class LlamaServer:
 
     def _parse(self, text, kind=dict):
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = parse(text, any_text=True)
+        except NotStrict:
             value = None
         if not isinstance(value, kind):
             raise self._not_understood(text)
@@ -288,8 +289,8 @@ def _reason(body):
     """The server's own words in an error body such as ``{"error": {"message": "Invalid API Key"}}``."""
     if isinstance(body, str):
         try:
-            body = json.loads(body)
-        except ValueError:
+            body = parse(body, any_text=True)
+        except NotStrict:
             return " ".join(body[:EXCERPT_CHARACTERS].split())
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, dict) and isinstance(error.get("message"), str):

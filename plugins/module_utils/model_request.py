@@ -92,7 +92,7 @@ def _expectations(wanted, places):
         )
     digits = [part["sha256"].lower() if part["sha256"] else None for part in given]
     for sha256 in digits:
-        if sha256 and not re.match("^[0-9a-f]{64}$", sha256):
+        if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
             raise LlamaCppError("sha256 of model %s is not 64 hexadecimal digits: '%s'." % (name, sha256))
     return [{"sha256": sha256, "bytes": part["bytes"]} for sha256, part in zip(digits, given)]
 

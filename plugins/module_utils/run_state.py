@@ -41,9 +41,10 @@ class RunState:
         self._child = None
         found = read_json(path)
         found = found if isinstance(found, dict) else {}
-        self._exits = [] if found.get("held") else list(found.get("exits") or [])
+        exits, child = found.get("exits"), found.get("child")
+        self._exits = exits if isinstance(exits, list) and not found.get("held") else []
         #: What ran when the file was last written, {"pid", "argv"}, or None.
-        self.predecessor = found.get("child")
+        self.predecessor = child if _is_child(child) else None
 
     def started(self, pid, argv):
         self._child = {"pid": pid, "argv": argv}
@@ -86,6 +87,14 @@ class RunState:
             write_json_atomically(self._path, state)
         except OSError as error:
             self._complain(f"{self._path} cannot be written: {error.strerror}; fast exits are not counted")
+
+
+def _is_child(value):
+    """Whether a state file that may be damaged tells of a process."""
+    if not isinstance(value, dict) or not isinstance(value.get("argv"), list):
+        return False
+    pid = value.get("pid")
+    return type(pid) is int and 1 < pid < 2**31 and all(isinstance(word, str) for word in value["argv"])
 
 
 def ending(status):

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import collections
-import json
 
 from .errors import LlamaCppError
+from .strict_json import LARGEST, LONGEST_SECONDS, MOST_BYTES, parse
 
-#: Every key is needed. A whole number here means one from 1 up, any other number one from 0 up.
+#: Every key is needed. A whole number here means one from 1 up, any other a time in seconds from 0 up.
 EXAMPLE = {
     "argv": ["/opt/llm/engine/current/bin/llama-server", "--model", "/opt/llm/models/a.gguf"],
     "environment": {"HOME": "/opt/llm/service/home"},
@@ -49,16 +49,19 @@ KINDS = {
         lambda value: isinstance(value, list) and all(type(word) is str for word in value),
     ),
     str: ("text", lambda value: type(value) is str),
-    int: ("a whole number from 1 up", lambda value: type(value) is int and value >= 1),
-    float: ("a number from 0 up", lambda value: type(value) in (int, float) and value >= 0),
+    int: (f"a whole number from 1 to {LARGEST}", lambda value: type(value) is int and 1 <= value <= LARGEST),
+    float: (
+        f"a number from 0 to {LONGEST_SECONDS}",
+        lambda value: type(value) in (int, float) and 0 <= value <= LONGEST_SECONDS,
+    ),
 }
 
 
 def read_config(path):
     """The :class:`Config` in the file ``path``. Raises LlamaCppError with everything that is wrong with it."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            found = json.load(stream)
+        with open(path, "rb") as stream:
+            found = parse(stream.read(MOST_BYTES + 1))
         if isinstance(found, dict):
             found.pop("_", None)
         wrong = list(_problems(EXAMPLE, found))
@@ -82,6 +85,7 @@ def _problems(example, found, where=""):
     elif isinstance(example, dict):
         if where in ("environment", "key_files"):  # their keys are free
             example = dict.fromkeys(found, "any text")
+            yield from (f"{where}: {key!r} is no name of a variable" for key in found if not key or "=" in key)
         for key in dict.fromkeys([*example, *found]):
             path = f"{where}.{key}" if where else key
             if key in example and key in found:

@@ -28,7 +28,7 @@ import time
 POLL_SECONDS = 1.0
 SILENT_SECONDS = 60  # a client that takes nothing for so long is gone
 
-_RANGE = re.compile(r"^bytes=([0-9]{1,18})-$")
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-")
 
 
 class SeedServer(http.server.ThreadingHTTPServer):
@@ -90,7 +90,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(stream, wanted["size"], '"%s"' % sha256)
 
     def _send(self, stream, size, etag):
-        wanted = _RANGE.match(self.headers.get("Range") or "")
+        wanted = _RANGE.fullmatch(self.headers.get("Range") or "")
         first = int(wanted.group(1)) if wanted and self.headers.get("If-Range") in (None, etag) else 0
         if first and first >= size:
             self.send_error(416)

@@ -25,6 +25,7 @@ import time
 from . import processes
 from .api_keys import as_variable, read_api_keys
 from .errors import LlamaCppError
+from .faults import tell_briefly
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
 from .rotating_log import RotatingLog
@@ -58,6 +59,7 @@ def main(arguments):
     """Run the server that ``--config FILE`` describes; returns the exit status."""
     parser = argparse.ArgumentParser(prog="service_runner", description="Run llama-server for a service manager.")
     parser.add_argument("--config", required=True, metavar="FILE", help="JSON file that says what to run and how")
+    tell_briefly()
     try:
         config = read_config(parser.parse_args(arguments).config)
         lock = take_lock(config.state_file + ".lock", config.stop_seconds)

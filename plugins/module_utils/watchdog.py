@@ -19,12 +19,14 @@ from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
 from .log_lines import now as timestamp
 from .rotating_log import RotatingLog
+from .strict_json import LONGEST_SECONDS
 from .waiting import wait_until
 from .watchdog_decision import GIVEN_UP, HELD, RESTARTED, UNCLEAR, Look, Memory, Settings, decide, token_is_due
 from .watchdog_look import look_at
 
 END_SECONDS = 10  # from SIGKILL until the process is gone, unless the kernel holds it
 LOG = {"max_bytes": 1_000_000, "keep": 1}  # a line per event: this lasts for years
+SHORTEST_SECONDS = 0.01
 
 MEANING = {
     "answering": "the server answers",
@@ -126,11 +128,17 @@ class Watchdog:
 
 
 def remembered(state_file):
-    """The :class:`watchdog_decision.Memory` in a state file; a fresh one when there is none that can be read."""
+    """The :class:`watchdog_decision.Memory` in a state file; a fresh one when there is none that can be used."""
     found = read_json(state_file)
     try:
         memory = Memory(**{name: value for name, value in found.items() if name in Memory._fields})
-        return memory._replace(work=tuple(map(tuple, memory.work)), restarts=tuple(map(float, memory.restarts)))
+        return memory._replace(
+            work=tuple((task, prompt, generated) for task, prompt, generated in memory.work),
+            restarts=tuple(map(float, memory.restarts)),
+            until=None if memory.until is None else float(memory.until),
+            rested=int(memory.rested),
+            **{name: float(getattr(memory, name)) for name in ("since", "looked", "doubt", "alive")},
+        )
     except (AttributeError, TypeError, ValueError):
         return Memory()
 
@@ -142,8 +150,10 @@ def settings_from(section):
     given = {name: section[name] for name in Settings._fields if section.get(name) is not None}
     for name, value in given.items():
         whole = isinstance(Settings._field_defaults[name], int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
-            raise LlamaCppError(f"watchdog.{name}: {value!r} is not a {'whole ' if whole else ''}number above 0.")
+        least = 1 if whole else SHORTEST_SECONDS
+        if type(value) not in ((int,) if whole else (int, float)) or not least <= value <= LONGEST_SECONDS:
+            kind = "whole number" if whole else "number"
+            raise LlamaCppError(f"watchdog.{name}: {value!r} is no {kind} from {least} to {LONGEST_SECONDS}.")
     return Settings(**given)
 
 

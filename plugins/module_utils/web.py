@@ -185,7 +185,7 @@ def _origin(url):
 
 def whole_number(text):
     """The number that a header gives, or None when it gives none."""
-    return int(text) if re.match("^[0-9]{1,19}$", text or "") else None
+    return int(text) if re.fullmatch("[0-9]{1,19}", text or "") else None
 
 
 def _retry_after(value):

@@ -23,8 +23,8 @@ options:
     required: true
   overrides:
     description:
-      - Values that are laid over the file for this host, nested like the file.
-      - The variables C(llama_cpp_<key>), one for each key of C(llm_settings), win over these.
+      - Values that are laid over the file for this host, nested like the file, as M(macos_setup.llm.role_variables)
+        returns them.
     type: dict
     default: {}
   host:

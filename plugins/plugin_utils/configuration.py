@@ -14,10 +14,15 @@ import json
 import re
 from pathlib import Path
 
+from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.strict_json import dotted, visible
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[2] / "config"
 SCHEMA_FILE = CONFIG_DIRECTORY / "llm_config.schema.json"
+
+#: Of the file, and of what the variables of a host make of it: room for a thousand models.
+MOST_BYTES = 1024 * 1024
 
 SECRET_NAME = re.compile(r"(api_?key|token|secret|password)s?$", re.IGNORECASE)
 MASK = "(hidden)"
@@ -42,7 +47,7 @@ class Problem:
 
     def __init__(self, path, what):
         self.path = tuple(path)
-        self.what = what
+        self.what = visible(what)
 
     def __str__(self):
         return f"{dotted(self.path)}: {self.what}" if self.path else self.what
@@ -71,28 +76,17 @@ def load_schema():
 
 
 def read(path):
-    """The JSON object in the file ``path``. Raises ConfigurationError; a key given twice is an error."""
+    """The value of the JSON file ``path``, which may still have flaws that :func:`problems_of` finds.
+
+    Raises ConfigurationError; a key given twice is an error.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, "rb") as stream:
+            return strict_json.parse_syntax(stream.read(MOST_BYTES + 1), MOST_BYTES)
     except OSError as error:
         raise ConfigurationError(path, [Problem((), f"the file cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(path, [Problem((), "the file is not UTF-8 text (byte %d)" % error.start)]) from None
-    doubled = []
-
-    def without_doubles(pairs):
-        keys = [key for key, _value in pairs]
-        doubled.extend(sorted({key for key in keys if keys.count(key) > 1}))
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=without_doubles)
-    except json.JSONDecodeError as error:
-        what = "line %d, column %d: this is not JSON: %s" % (error.lineno, error.colno, error.msg)
-        raise ConfigurationError(path, [Problem((), what)]) from None
-    if doubled:
-        raise ConfigurationError(path, [Problem((key,), "the key is given twice") for key in doubled])
-    return value
+    except strict_json.NotStrict as error:
+        raise ConfigurationError(path, [Problem((), str(error))]) from None
 
 
 def merge(base, changes):
@@ -114,12 +108,31 @@ def problems_of(config, schema):
             "The Python package jsonschema is missing where Ansible runs, so the configuration cannot be checked. "
             "Nothing was changed. Install it for Ansible's Python: python3 -m pip install jsonschema"
         ) from None
-    validator = jsonschema.Draft202012Validator(schema)
+    # What cannot be computed with, or printed, is not shown to the schema.
+    flaws = [Problem(path, what) for path, what in strict_json.flaws(config, most_bytes=MOST_BYTES)]
+    if any(not flaw.path for flaw in flaws):
+        return flaws
+    config = without(config, flaws) if flaws else config
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})(schema)
     found = []
     for error in validator.iter_errors(config):
         found.extend(_explain(error, schema))
     found.extend(_planned(config, schema, schema, ()))
-    return sorted(found, key=str)
+    return sorted([*flaws, *(one for one in found if not any(one.concerns(flaw) for flaw in flaws))], key=str)
+
+
+def _pattern(_validator, pattern, instance, _schema):
+    """The keyword ``pattern`` as JSON Schema means it: ``$`` is the end (ECMA-262), not also a line break before it."""
+    import jsonschema  # noqa: PLC0415
+
+    if isinstance(instance, str) and not re.search(anchored(pattern), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def anchored(pattern):
+    """A regular expression of a schema for Python, whose ``$`` also stands before a line break at the end."""
+    words = r"\\.|\[(?:\\.|[^\]\\])*\]|\$"
+    return re.sub(words, lambda word: r"\Z" if word[0] == "$" else word[0], pattern, flags=re.DOTALL)
 
 
 def without(config, problems):
@@ -137,7 +150,10 @@ def without(config, problems):
 
 
 def filled_in(config, schema):
-    """A copy of a valid ``config`` in which every default of the schema stands, and each digest in its one form."""
+    """A copy of a valid ``config`` in which every default of the schema stands, and each value in its one form:
+
+    a digest in lower case, and a number without a fraction as the whole number that JSON Schema takes it for.
+    """
     return _filled_in(config, schema, schema)
 
 
@@ -147,6 +163,8 @@ def _filled_in(value, schema, root):
         return [_filled_in(item, schema["items"], root) for item in value]
     if "x-digest" in schema:
         return value.rpartition(":")[2].lower()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, dict):
         return copy.deepcopy(value)
     known = schema.get("properties", {})
@@ -207,7 +225,7 @@ def _explain(error, root):
     if "propertyNames" in error.absolute_schema_path:
         where = (*path, error.instance)
         return [Problem(where, "this name is not allowed; wanted: {}".format(schema.get("x-wanted", "another")))]
-    value = shown(error.instance, secret=schema.get("x-secret") or _is_secret(path))
+    value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
     what = f"{value} is {_kind(error)}; wanted: {wanted(schema)}"
     if error.validator == "enum":
         what += nearest(error.instance, error.validator_value)
@@ -261,25 +279,17 @@ def listed(choices):
     return quoted[0] if len(quoted) == 1 else "{} or {}".format(", ".join(quoted[:-1]), quoted[-1])
 
 
-def dotted(path):
-    """A data path as people write it: ``models.tiny.mirrors[0]``."""
-    text = ""
-    for part in path:
-        text += "[%d]" % part if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
 def shown(value, secret=False):
     """A value as it may be printed: secrets hidden, passwords and queries cut from addresses, long text shortened."""
     if secret:
         return MASK
-    text = json.dumps(_without_secrets(value), ensure_ascii=False)
+    text = visible(json.dumps(_without_secrets(value), ensure_ascii=False))
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
 def _without_secrets(value):
     if isinstance(value, dict):
-        return {key: MASK if _is_secret((key,)) else _without_secrets(item) for key, item in value.items()}
+        return {key: MASK if is_secret((key,)) else _without_secrets(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     if isinstance(value, str):
@@ -287,7 +297,7 @@ def _without_secrets(value):
     return value
 
 
-def _is_secret(path):
+def is_secret(path):
     return any(isinstance(part, str) and SECRET_NAME.search(part) for part in path)
 
 

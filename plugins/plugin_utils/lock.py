@@ -12,6 +12,7 @@ import json
 import re
 from pathlib import Path
 
+from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import MAIN, Location, location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
@@ -19,7 +20,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.web import shown
 
 NOTE = "Written by macos_setup.llm on request (llama_cpp_update_lock). Keep it beside the configuration."
 
-FORMS = {"revision": r"[0-9a-f]{40}", "bytes": r"[1-9][0-9]*", "sha256": r"[0-9a-f]{64}"}
+FORMS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+
+#: The largest file: no JSON reader tells larger whole numbers apart for certain (RFC 7493).
+MOST_FILE_BYTES = 2**53 - 1
 
 
 def path_for(config_file):
@@ -29,10 +33,10 @@ def path_for(config_file):
 def read(path):
     """The entries by address; none when there is no file. Raises LlamaCppError for a file that is damaged."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = strict_json.parse(Path(path).read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, strict_json.NotStrict) as error:
         raise _damaged(path, error) from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
@@ -41,9 +45,15 @@ def read(path):
         if not isinstance(entry, dict) or "sha256" not in entry or "bytes" not in entry:
             raise _damaged(path, f"{address} has no sha256 or no bytes")
         for key, value in entry.items():
-            if not re.fullmatch(FORMS.get(key, "(?!)"), str(value)):
+            if not _possible(key, value):
                 raise _damaged(path, f"{address} has an impossible {key}")
     return entries
+
+
+def _possible(key, value):
+    if key == "bytes":
+        return type(value) is int and 1 <= value <= MOST_FILE_BYTES
+    return isinstance(value, str) and re.fullmatch(FORMS.get(key, "(?!)"), value)
 
 
 def text_of(entries):

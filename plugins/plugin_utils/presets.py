@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import re
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.strict_json import NotStrict, parse
+
 UNSAYABLE = re.compile(r"[;#\r\n\0]|^[ \t]|[ \t]$")
 
 
@@ -37,8 +39,8 @@ def _text(name, value):
     if not UNSAYABLE.search(value):
         return value
     try:
-        parsed = json.loads(value)
-    except ValueError:
+        parsed = parse(value)
+    except NotStrict:
         parsed = None
     if not isinstance(parsed, dict):
         raise Unsayable(

@@ -28,6 +28,10 @@ THROTTLE_SECONDS = 10
 #: A server that ends by itself so soon after its start, so often in a row, is left alone.
 FAST_EXIT = {"seconds": 60, "limit": 5}
 
+#: What the service manager writes of runner and watchdog, which is next to nothing unless they fail: from which size on
+#: it is cut down at a start, and to what.
+OUTPUT_LIMIT = {"bytes": 1_000_000, "kept_bytes": 500_000}
+
 #: What has run for so long counts as started.
 START_SECONDS = 1
 
@@ -65,6 +69,7 @@ def service(config, paths, host):
         "run_dir": posixpath.join(directory, "run"),
         "record": posixpath.join(directory, "proven.json"),
         "output_file": posixpath.join(paths["logs_dir"], "service.log"),
+        "output_limit": OUTPUT_LIMIT,
         "environment_dir": posixpath.join(directory, "venv"),
         "python": posixpath.join(directory, "venv", "bin", "python"),
         "stop_seconds": KILL_SECONDS,

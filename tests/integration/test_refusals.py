@@ -4,7 +4,7 @@
 
 from support.plays import processes_below, recap
 
-HUGE = {"huge": {"url": "https://models.example/huge.gguf", "bytes": 1 << 60}}
+HUGE = {"huge": {"url": "https://models.example/huge.gguf", "bytes": 1 << 50}}
 
 
 def test_a_broken_configuration_and_a_wrong_variable_touch_nothing(host):
@@ -22,14 +22,14 @@ def test_a_model_that_cannot_fit_is_refused_before_anything_is_touched(host):
     host.config["models"] = HUGE
     host.config["llm_settings"]["default_model"] = "huge"
     output = host.play(expect=2)
-    assert "models.huge needs 1073741824.0 GiB for its weights alone" in output
+    assert "models.huge needs 1048576.0 GiB for its weights alone" in output
     assert "It was not downloaded." in output and "are to be downloaded to" in output
     assert "in the catalog that fits" in output and "llama_cpp_fit=warn" in output
     assert not host.install.exists() and processes_below(host.directory) == []
 
 
 def test_a_context_that_cannot_fit_is_found_as_soon_as_the_header_can_be_read(host):
-    host.config["models"]["selftest"]["context_size"] = 1 << 40
+    host.config["models"]["selftest"]["context_size"] = (1 << 31) - 1
     output = host.play(expect=2)
     assert "models.selftest needs" in output and "It was not put into service." in output
     assert not (host.install / "models").exists()
@@ -37,7 +37,11 @@ def test_a_context_that_cannot_fit_is_found_as_soon_as_the_header_can_be_read(ho
 
 
 def test_check_mode_on_a_bare_host_touches_nothing(host):
-    output = host.play("--check", "--diff")
+    """With variables as text, of which "false" must not count as true, nor "true" be no condition."""
+    on = ["llama_cpp_update_lock=true", "llama_cpp_prune_models=yes", 'llama_cpp_serial=[1,"25%"]']
+    off = ["llama_cpp_install_command_line_tools=false", "llama_cpp_purge_models=no", "llama_cpp_stop_at_failure=off"]
+    other = ["llama_cpp_ready_timeout=60", 'llama_cpp_overrides={"server":{"parallel":2}}']
+    output = host.play("--check", "--diff", *(word for text in on + off + other for word in ("-e", text)))
     assert recap(output)["changed"] > 0
     assert not host.install.exists()
     assert not host.bin.exists()

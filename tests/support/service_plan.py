@@ -32,6 +32,7 @@ def service_plan(root, **service):
             "start_seconds": 1,
             "throttle_seconds": 1,
             "output_file": os.path.join(root, "logs", "service.log"),
+            "output_limit": {"bytes": 1_000_000, "kept_bytes": 500_000},
             "runner": {"rotation": {"max_bytes": 10_000_000, "keep": 5}},
             "run_dir": run_dir,
             "socket": os.path.join(run_dir, "supervisor.sock"),

@@ -44,7 +44,8 @@ def with_ansible(template, plan, managed_by):
         from ansible.utils.unsafe_proxy import wrap_var
 
         plan = wrap_var(plan)
-    return Templar(loader=DataLoader(), variables={"plan": plan, "managed_by": managed_by}).template(text)
+    templar = Templar(loader=DataLoader(), variables={"plan": plan, "managed_by": managed_by})
+    return templar.copy_with_new_env(searchpath=[str(TEMPLATES)]).template(text)
 
 
 def parsed_by_supervisor(text, directory, program="llama-server"):
@@ -161,6 +162,14 @@ def test_without_automatic_start_supervisor_does_not_start_the_program(tmp_path)
 def test_ansible_renders_the_same(template, plan):
     managed_by = "Managed by Ansible -- do --- not\nedit."
     assert with_ansible(template, plan, managed_by) == render(template, plan, managed_by)
+
+
+def test_ansible_ends_what_is_included_with_a_line_too(tmp_path):
+    plan = service_plan(tmp_path, python="/p")
+    plan["service"]["runner"].update(directory="/d", config="/c")
+    text = with_ansible("llama-server.sh.j2", plan, "Managed")
+    lines = [line for line in render("llama-server.sh.j2", plan, "Managed").splitlines() if line]
+    assert [line for line in text.splitlines() if line] == lines and "fi" in lines
 
 
 def test_the_header_cannot_break_the_files(tmp_path):

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import argparse
+import math
+
+from .core.strict_json import LONGEST_SECONDS
 
 
 def add_json(parser, what):
@@ -19,8 +22,16 @@ def add_timeout(parser, default, meaning):
 
 
 def seconds(text):
-    """A length of time, more than nothing."""
+    """A length of time, more than nothing, and no longer than can be waited for."""
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    if not 0 < value <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0, or is more than {LONGEST_SECONDS}")
+    return value
+
+
+def number(text):
+    """A number that can be computed with: ``float`` also reads nan and inf."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
     return value

@@ -13,11 +13,15 @@ import sys
 from .core.api_keys import check_api_key, read_api_key
 from .core.errors import LlamaCppError
 from .core.llama_api import LlamaServer
+from .core.strict_json import MOST_BYTES, NotStrict, parse
 
 MANAGER = "llm-manager"
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
 URL_VARIABLE = "LLM_BASE_URL"
 KEY_VARIABLE = "LLM_API_KEY"
+
+#: The parts of the configuration that are looked up by name (templates/client.json.j2).
+SECTIONS = ("server", "client", "service", "rollback", "watchdog", "paths", "selftest")
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: What is read from the environment, for the help and the documentation.
@@ -107,11 +111,14 @@ class Environment:
         if not path:
             return {}
         try:
-            with open(path, encoding="utf-8") as stream:
-                return json.load(stream)
+            with open(path, "rb") as stream:
+                found = parse(stream.read(MOST_BYTES + 1))
+            if not isinstance(found, dict) or not all(isinstance(found.get(name) or {}, dict) for name in SECTIONS):
+                raise NotStrict("it is no object of objects")
+            return found
         except OSError as error:
             raise UsageError(f"{path}, named by {CONFIG_VARIABLE}, cannot be read: {error.strerror}.") from error
-        except ValueError as error:
+        except NotStrict as error:
             raise UsageError(
                 f"{path} is damaged: {error}. Run the play with --tags llm_tools to write it again."
             ) from error

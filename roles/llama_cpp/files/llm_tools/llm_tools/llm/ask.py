@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import select
 
-from ..arguments import add_json, add_timeout
+from ..arguments import add_json, add_timeout, number
 from ..core.errors import LlamaCppError
 from ..core.exit_codes import ExitCode
 from ..core.server_health import offered_models
+from ..core.strict_json import parse
 from ..environment import UsageError
 from ..markdown import first_code_block
 from ..writers import open_writer
@@ -38,14 +38,14 @@ def add_arguments(parser):
         "-t",
         "--temperature",
         metavar="NUMBER",
-        type=float,
+        type=number,
         help="0 for the most likely answer, higher for more varied ones",
     )
     parser.add_argument("-n", "--max-tokens", metavar="NUMBER", type=int, help="end the answer after so many tokens")
     parser.add_argument(
         "--top-p",
         metavar="NUMBER",
-        type=float,
+        type=number,
         help="choose among the tokens that make up this share of the probability",
     )
     parser.add_argument(
@@ -130,7 +130,7 @@ def read_schema(text):
             source = text
             with open(text, encoding="utf-8") as stream:
                 text = stream.read()
-        return json.loads(text)
+        return parse(text)
     except OSError as error:
         raise UsageError(f"the schema {source} cannot be read: {error.strerror}.") from error
     except ValueError as error:

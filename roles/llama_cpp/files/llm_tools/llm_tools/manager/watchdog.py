@@ -10,6 +10,7 @@ import time
 from ..arguments import add_json
 from ..core.errors import LlamaCppError
 from ..core.exit_codes import ExitCode
+from ..core.faults import tell_briefly
 from ..core.watchdog import Watchdog, event, settings_from
 from ..environment import CONFIG_VARIABLE, UsageError
 from .service import configured_service, why_service_is_held
@@ -53,6 +54,7 @@ def run(environment, arguments):
     )
     if arguments.once:
         return tell(environment, watchdog.look(), settings, arguments.json)
+    tell_briefly()
     parent = os.getppid()
     while edition(environment) == begun_with and os.getppid() == parent:
         watchdog.look()

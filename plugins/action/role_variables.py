@@ -1,0 +1,38 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Controller side of the module of the same name: the variables of the role, each of its type."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, role_variables
+
+
+class ActionModule(ActionBase):
+    """Works on the controller; the host is not touched."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self.validate_argument_spec(argument_spec={})
+        task_vars = task_vars or {}
+        names = {*role_variables.options(), *role_variables.OF_PLAYBOOKS}
+        given = {name: self._templar.template(task_vars[name]) for name in names if name in task_vars}
+        try:
+            values = role_variables.typed_all(given)
+        except LlamaCppError as error:
+            raise AnsibleActionFail(str(error)) from None
+        settings = {
+            key: values[key]
+            for key in configuration.load_schema()["properties"]["llm_settings"]["properties"]
+            if values[key] is not None
+        }
+        over = {"llm_settings": settings} if settings else {}
+        values["overrides"] = configuration.merge(values["overrides"], over)
+        # Not shown at any verbosity: what is laid over the configuration may name a signed address.
+        return {**result, "variables": values, "changed": False, "_ansible_no_log": True}

@@ -1,0 +1,140 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The variables of the role, each of the type that its argument specification names.
+
+``-e name=value`` always gives text, an INI inventory gives text or what Python makes of it, and Ansible's own check of
+the specification only asks whether a value could be converted. So every variable is converted here, once, before any
+task looks at one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import yaml
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration import listed, nearest, shown
+
+SPECIFICATION = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "meta" / "argument_specs.yml"
+PREFIX = "llama_cpp_"
+
+#: What no specification can say: the range of a whole number.
+RANGES = {"llama_cpp_ready_timeout": (1, 86400)}
+
+#: Variables of the playbooks, which Ansible reads before the role does; a text that means nothing is refused here too.
+OF_PLAYBOOKS = {"llama_cpp_stop_at_failure": {"type": "bool"}}
+
+WANTED = {
+    "bool": "true or false (also yes or no, on or off, 1 or 0)",
+    "int": "a whole number",
+    "str": "text",
+    "path": "a path in one line",
+    "dict": "an object, or one as JSON text",
+}
+
+
+class Unsuitable(ValueError):
+    """A value that is not, and does not stand for, one of the wanted type."""
+
+
+@functools.cache
+def options():
+    """What the specifications of the role say of each variable, by its name; those without a default too."""
+    entry_points = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))["argument_specs"].values()
+    return {name: option for entry_point in entry_points for name, option in entry_point.get("options", {}).items()}
+
+
+def typed_all(given):
+    """Every variable of the role as a dict of its name, without the prefix, to its value; None where it is left out.
+
+    :param given: name -> value, as the host of the play has them; what is missing or null has its default.
+    :raises LlamaCppError: with every variable that cannot be used, and what is allowed.
+    """
+    values, wrong = {}, []
+    for name, option in {**options(), **OF_PLAYBOOKS}.items():
+        value, default = given.get(name), option.get("default")
+        if value is None and "{{" not in str(default):  # a template is only given by the defaults of the role
+            value = default
+        try:
+            values[name.removeprefix(PREFIX)] = None if value is default is None else typed(value, name, option)
+        except Unsuitable as error:
+            wrong.append(f"  {name}: {error}")
+    if wrong:
+        lines = ["Variables that cannot be used; nothing was changed.", *wrong, "Correct them and run the play again."]
+        raise LlamaCppError("\n".join(lines))
+    return values
+
+
+def typed(value, name, option):
+    """``value`` of the variable ``name`` as its ``option`` of the specification wants it. Raises Unsuitable."""
+    kind = option["type"]
+    least, most = RANGES.get(name, (strict_json.SMALLEST, strict_json.LARGEST))
+    try:
+        found = CONVERSIONS[kind](value)
+    except (TypeError, ValueError) as error:
+        raise Unsuitable(_refusal(value, name, f"wanted: {WANTED[kind]}{_why(error)}")) from None
+    flaws = strict_json.flaws(found, most_bytes=configuration.MOST_BYTES)
+    if flaws:
+        path, what = flaws[0]
+        raise Unsuitable(f"{strict_json.dotted(path)}: {what}" if path else what)
+    choices = option.get("choices")
+    if choices and found not in choices:
+        raise Unsuitable(_refusal(value, name, f"wanted: {listed(choices)}{nearest(found, choices)}"))
+    if kind == "int" and not least <= found <= most:
+        raise Unsuitable(_refusal(value, name, f"wanted: a whole number from {least} to {most}"))
+    return found
+
+
+def _refusal(value, name, wanted):
+    try:
+        words = shown(value, secret=configuration.is_secret((name,)))
+    except (TypeError, ValueError, RecursionError):  # JSON has no word for it, or it is too long or too deep
+        words = f"a {type(value).__name__}"
+    return f"{words} is not allowed; {wanted}"
+
+
+def _why(error):
+    return f" ({error})" if isinstance(error, strict_json.NotStrict) else ""
+
+
+def _bool(value):
+    if isinstance(value, str) and not value.isascii():
+        raise ValueError
+    return boolean(value)
+
+
+def _int(value):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,%d}" % strict_json.MOST_DIGITS, value, re.ASCII):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        raise ValueError
+    return int(value)
+
+
+def _str(value):
+    """Text; of a number, which an INI inventory makes of digits, what was written there."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError
+    return str(value)
+
+
+def _path(value):
+    path = _str(value)
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        raise ValueError
+    return path
+
+
+def _dict(value):
+    found = strict_json.parse_syntax(value, configuration.MOST_BYTES) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
+
+
+CONVERSIONS = {"bool": _bool, "int": _int, "str": _str, "path": _path, "dict": _dict}
