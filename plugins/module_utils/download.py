@@ -17,13 +17,14 @@ import re
 import time
 from typing import NamedTuple
 
+from .addresses import shown
 from .disk_room import DiskRoom
 from .errors import LlamaCppError
 from .files import read_json, write_json_atomically
 from .hashed_file import HashedFile
 from .patience import ATTEMPTS, Patience
 from .progress import MIB, Progress
-from .web import ConnectionBroken, HttpStatus, WebError, host_of, shown, whole_number
+from .web import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
 STALL_SECONDS = 30.0

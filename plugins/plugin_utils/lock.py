@@ -12,10 +12,10 @@ import json
 import re
 from pathlib import Path
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.addresses import shown
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import MAIN, Location, location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
-from ansible_collections.macos_setup.llm.plugins.module_utils.web import shown
 
 NOTE = "Written by macos_setup.llm on request (llama_cpp_update_lock). Keep it beside the configuration."
 

@@ -125,11 +125,12 @@ def test_impossible_wishes(server, dest, wrong, word):
     assert not dest.parent.exists()
 
 
-def test_a_signature_in_the_address_is_not_shown(server, dest):
-    signature = "X-Amz-Signature=" + "5ec2e7" * 8
-    wanted = arguments(server, dest, url=server.url("/m.gguf?" + signature))
+@pytest.mark.parametrize("signature", ["s=5ec2e7", "X-Amz-Signature=" + "5ec2e7" * 8])
+def test_a_signature_of_the_address_is_asked_with_and_not_shown(server, dest, signature):
+    wanted = arguments(server, dest, queries={server.url("/m.gguf"): "?" + signature})
     shown = json.dumps([run_module("gguf_model", wanted, diff=True), run_module("gguf_model", {**wanted, "bytes": 1})])
-    assert signature not in shown
+    assert server.requests[0].query == signature
+    assert "5ec2e7" not in shown
     for found in dest.parent.rglob("*.json"):
         assert "5ec2e7" not in found.read_text()
 
