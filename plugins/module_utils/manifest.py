@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import exclusive, read_json, write_json_atomically
 
 #: Kinds whose mark or stamp tells when it matters whose they are.
@@ -76,7 +76,7 @@ class Manifest:
                 made = self.entries()
                 self.write({**made, **self._news(claims, made)})
         except OSError as error:
-            raise LlamaCppError(f"{error.filename or self.path} cannot be made: {error.strerror}.") from error
+            raise LlamaCppError(in_words(error, "cannot be made", self.path)) from error
 
     def note_setting(self, name, before):
         """Note what a setting of the host is ``before`` it is changed; an earlier note of it stays."""
@@ -94,7 +94,7 @@ class Manifest:
                 self._own(self.lock)
                 self._write(self.entries(), changed(self.settings()))
         except OSError as error:
-            raise LlamaCppError(f"{error.filename or self.path} cannot be written: {error.strerror}.") from error
+            raise LlamaCppError(in_words(error, "cannot be written", self.path)) from error
 
     def write(self, entries):
         """Let ``entries`` be all that is noted of what was made."""

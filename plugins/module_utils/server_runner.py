@@ -24,7 +24,7 @@ import time
 
 from . import processes
 from .api_keys import as_variable, read_api_keys
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
 from .rotating_log import RotatingLog
@@ -85,7 +85,7 @@ def take_lock(path, patience):
     try:
         lock = open(path, "ab")  # noqa: SIM115 - it stays open for as long as the runner lives
     except OSError as error:
-        raise LlamaCppError(f"{path} cannot be opened: {error.strerror}. Nothing was started.") from None
+        raise LlamaCppError(f"{in_words(error, 'cannot be opened', path)} Nothing was started.") from None
     if not wait_until(taken, patience):
         lock.close()
         raise LlamaCppError(f"another runner holds {path}, so nothing was started. See: llm-manager status")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .errors import LlamaCppError
+from .errors import EXPECTED, in_words
 from .manifest import Manifest
 from .service_gate import open_gate
 from .service_state import STATES, converge, reporter
@@ -41,8 +41,8 @@ def run(module, name, noted, service_with):
             log_file=given["log_file"],
             gate=open_gate(given["gate"], report),
         )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     if not module._diff:
         del result["diff"]
     module.exit_json(**result)

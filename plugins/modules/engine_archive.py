@@ -73,7 +73,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, archive
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
 
@@ -106,8 +106,8 @@ def main():
             progress.update("unpacking")
             archive.unpack(path, wanted["dest"])
             archive.release_from_quarantine(wanted["dest"])
-        except LlamaCppError as error:
-            module.fail_json(msg=str(error))
+        except EXPECTED as error:
+            module.fail_json(msg=in_words(error))
     module.exit_json(changed=True, dest=wanted["dest"])
 
 

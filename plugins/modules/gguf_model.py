@@ -237,7 +237,7 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, seed
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place, may_be_refused
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_request import fulfil
 
@@ -292,8 +292,8 @@ def main():
             module.warn(
                 "Model %s lies in a place that macOS guards. %s" % (module.params["name"], may_be_refused(place))
             )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)

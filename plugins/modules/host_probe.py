@@ -104,7 +104,7 @@ elsewhere:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import commands, host
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
 
@@ -134,8 +134,8 @@ def main():
     }
     try:
         result.update(_places(given["launchd"]) if given["launchd"] else {})
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(changed=False, **result)
 
 

@@ -76,7 +76,7 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 
@@ -95,8 +95,8 @@ def main():
         needed, needs_root = uninstall.is_needed(), uninstall.needs_root()
         if needed and not module.check_mode:
             uninstall.run()
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     services = [f"service {service.name}" for service in uninstall.services]
     module.exit_json(
         changed=needed,

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.addresses import shown
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import MAIN, Location, location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
 
@@ -32,7 +32,9 @@ def read(path):
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise LlamaCppError(f"{in_words(error, 'cannot be read', path)} Nothing was changed.") from None
+    except ValueError as error:
         raise _damaged(path, error) from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict):

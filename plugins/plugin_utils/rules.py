@@ -93,7 +93,18 @@ def checked(config, schema, catalog, source, locked=()):
 
 def problems_of(config, catalog, locked=()):
     """Every broken rule. ``catalog`` is the dict of known models by short name; ``locked`` as in :func:`checked`."""
-    for rule in (_sources, _filenames, _parts, _names, _default_model, _key, _arguments, _addresses, _engine, _licences):
+    for rule in (
+        _sources,
+        _filenames,
+        _parts,
+        _names,
+        _default_model,
+        _key,
+        _arguments,
+        _addresses,
+        _engine,
+        _licences,
+    ):
         yield from rule(config, catalog)
     yield from _checksums(config, catalog, locked)
 

@@ -29,7 +29,9 @@ def test_a_query_is_taken_off_and_put_back():
 def test_the_queries_of_a_configuration_are_withheld_wherever_they_stand():
     config = {
         "engine": {"url": "https://e.example/a.tar.gz?sig=1"},
-        "models": {"m": {"url": SIGNED, "mirrors": ["https://m.example/?sig=2", PLAIN], "lora": [{"url": PLAIN + "?"}]}},
+        "models": {
+            "m": {"url": SIGNED, "mirrors": ["https://m.example/?sig=2", PLAIN], "lora": [{"url": PLAIN + "?"}]}
+        },
         "client": {"system_prompt": "Who asks https://models.example/?q=1", "bytes": 5},
     }
     plain, queries = addresses.withheld(config)

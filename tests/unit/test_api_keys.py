@@ -68,7 +68,9 @@ def test_a_variable_without_a_secret_counts_as_none(nothing):
     assert secret_of_environment("HF_TOKEN", nothing) is None
 
 
-@pytest.mark.parametrize("wrong", ["s3cret\nX-Evil: 1", "s3cret\rX", "s3cr\u00e9t", "s3cr\u2026", "s3cr\udcff", "s3\0cret"])
+@pytest.mark.parametrize(
+    "wrong", ["s3cret\nX-Evil: 1", "s3cret\rX", "s3cr\u00e9t", "s3cr\u2026", "s3cr\udcff", "s3\0cret"]
+)
 def test_a_secret_that_no_header_can_carry_is_refused_without_being_repeated(tmp_path, wrong):
     with pytest.raises(LlamaCppError, match="HF_TOKEN") as caught:
         secret_of_environment("HF_TOKEN", {"HF_TOKEN": wrong})

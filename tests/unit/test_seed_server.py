@@ -125,7 +125,7 @@ def test_without_descriptors_it_waits_instead_of_trying_at_full_speed(serve, mon
 
         listening = server.socket
         monkeypatch.setattr(seed_server, "PAUSE_SECONDS", 0)
-        monkeypatch.setattr(seed_server.time, "sleep", lambda seconds: paused.append(seconds))
+        monkeypatch.setattr(seed_server.time, "sleep", paused.append)
         server.socket = Listening()
         assert ask(server) == CONTENT
         assert is_ended(silent), "nobody made room"
