@@ -27,6 +27,7 @@ from .api_keys import as_variable, read_api_keys
 from .errors import LlamaCppError, in_words
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
+from .private_files import require_private
 from .rotating_log import RotatingLog
 from .run_state import RunState, ending
 from .runner_config import read_config
@@ -45,6 +46,9 @@ KILL_SECONDS = 3
 LEFT_SECONDS = 3
 
 GUARD = ["/bin/sh", "-c", "trap '' HUP INT TERM; read -r _; kill -s KILL 0"]
+
+#: llama-server's options behind which a file with a secret stands.
+SECRET_OPTIONS = ("--api-key-file", "--ssl-key-file")
 
 #: The server's environment is what is configured and these. In particular no LLAMA_ARG_* changes it.
 INHERITED = (
@@ -165,6 +169,8 @@ class Runner:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._say(f"starting {argv[0]}")
         try:
+            for path in self._secrets():
+                require_private(path, "the key file")
             keys = {name: as_variable(read_api_keys(path)) for name, path in self._config.key_files.items()}
             self._require_inputs()
         except LlamaCppError as error:
@@ -206,6 +212,12 @@ class Runner:
                 self._beside = subprocess.Popen(command, env={}, **quiet)
             except OSError as error:
                 self._say(f"{command[0]} cannot be started: {error.strerror}")
+
+    def _secrets(self):
+        """The files with a secret that the server is given, by its command line or in its environment."""
+        argv = self._config.argv
+        named = [path for option, path in zip(argv, argv[1:]) if option in SECRET_OPTIONS]
+        return dict.fromkeys([*named, *self._config.key_files.values()])
 
     def _require_inputs(self):
         """Read a byte of each file without which the server cannot serve, here where launchd is the one who starts it.

@@ -203,8 +203,8 @@ class Supervisor:
             )
 
     def _command(self, module):
-        """The words that start a program of supervisor. Not its console script: where the path is long or holds a blank,
-        the first line of that is one for /bin/sh, which expands whatever stands in the path."""
+        """The words that start a program of supervisor. Not its console script: where the path is long or holds a
+        blank, the first line of that is one for /bin/sh, which expands whatever stands in the path."""
         # -X utf8: paths in the file are read as what they are, whatever the locale
         return [commands.python_beside(self._supervisord or ""), "-I", "-X", "utf8", *self._words(module)]
 

@@ -117,7 +117,8 @@ options:
     default: false
   token_file:
     description:
-      - File on the host whose first line is a Hugging Face token. Without it, E(HF_TOKEN) is used if set.
+      - File on the host whose first line is a Hugging Face token, and that nobody but the user can read. Without it,
+        E(HF_TOKEN) is used if set.
       - The token is sent to the Hugging Face endpoint only.
     type: path
   deep_verify:

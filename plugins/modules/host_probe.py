@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Looks for programs in the search path and where a non-login shell does not look, such as Homebrew's directories.
   - Looks whether a command name is taken by a program that does not belong to the collection.
+  - Refuses files with a secret that are open to others.
 options:
   programs:
     description: Names of the programs to look for.
@@ -27,6 +28,12 @@ options:
     description: Directory that the commands are to be installed in.
     type: path
     required: true
+  private_files:
+    description:
+      - Files with a secret by the name of their setting. One that is there and open to other users is refused, as is
+        one that belongs to somebody else than this user and root. Root's own may be read by a group.
+    type: dict
+    default: {}
   launchd:
     description: Where launchd runs jobs of this user, or could; for a host that has launchd.
     type: dict
@@ -107,6 +114,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import commands, h
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import require_all_private
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -123,6 +131,7 @@ def main():
             "programs": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path", "required": True},
+            "private_files": {"type": "dict", "default": {}},
             "launchd": {"type": "dict", "options": LAUNCHD},
         },
         supports_check_mode=True,
@@ -133,6 +142,7 @@ def main():
         "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
+        require_all_private(given["private_files"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
