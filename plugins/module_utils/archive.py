@@ -14,7 +14,7 @@ import zipfile
 
 from . import commands
 from .download import Download
-from .errors import LlamaCppError, in_words
+from .errors import LlamaCppError
 from .files import exclusive, sha256_of
 from .web import Web
 
@@ -66,9 +66,7 @@ def unpack(path, directory):
         os.mkdir(content)
         try:
             (_unzip if zipfile.is_zipfile(path) else _untar)(path, content)
-        except OSError as error:
-            raise LlamaCppError(f"{path} cannot be unpacked. {in_words(error)} Nothing was changed.") from None
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise LlamaCppError(f"{path} cannot be unpacked: {error}. Nothing was changed.") from None
         names = os.listdir(content)
         if len(names) == 1 and os.path.isdir(os.path.join(content, names[0])):

@@ -17,7 +17,7 @@ from .manifest import Manifest
 from .model_set import ModelSet, SharedProgress, part_name, part_names
 from .model_source import WebSource
 from .models import ModelFile
-from .private_files import require_private
+from .private_files import refuse_exposed
 from .progress import Progress
 from .seed import Seed
 from .stamps import Stamp
@@ -127,5 +127,5 @@ def _source(wanted, number):
 def _token(path):
     """The Hugging Face token from a file or the environment, or None."""
     if path:
-        require_private(path, "token_file")
+        refuse_exposed(path, "token_file")
     return secret_of_file(path, "token_file") if path else secret_of_environment("HF_TOKEN", os.environ)

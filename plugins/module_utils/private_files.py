@@ -44,14 +44,14 @@ def why_exposed(path, user=None):
     return None
 
 
-def require_private(path, subject):
+def refuse_exposed(path, subject):
     """Raise LlamaCppError, which begins with ``subject``, when :func:`why_exposed` says why not."""
     why = why_exposed(path)
     if why:
         raise LlamaCppError(f"{subject} {path} {why}")
 
 
-def require_all_private(files):
+def refuse_all_exposed(files):
     """Raise LlamaCppError with a line for each of ``files``, paths by setting, that :func:`why_exposed` finds open."""
     found = {setting: why_exposed(path) for setting, path in files.items()}
     lines = [f"{setting}: {files[setting]} {why}" for setting, why in found.items() if why]

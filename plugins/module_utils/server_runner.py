@@ -27,7 +27,7 @@ from .api_keys import as_variable, read_api_keys
 from .errors import LlamaCppError, in_words
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
-from .private_files import require_private
+from .private_files import refuse_exposed
 from .rotating_log import RotatingLog
 from .run_state import RunState, ending
 from .runner_config import read_config
@@ -169,8 +169,6 @@ class Runner:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._say(f"starting {argv[0]}")
         try:
-            for path in self._secrets():
-                require_private(path, "the key file")
             keys = {name: as_variable(read_api_keys(path)) for name, path in self._config.key_files.items()}
             self._require_inputs()
         except LlamaCppError as error:
@@ -220,10 +218,13 @@ class Runner:
         return dict.fromkeys([*named, *self._config.key_files.values()])
 
     def _require_inputs(self):
-        """Read a byte of each file without which the server cannot serve, here where launchd is the one who starts it.
+        """Refuse secrets that are open to others, and read a byte of each file without which the server cannot serve.
 
+        This is the place to try it, since launchd is the one who starts it.
         A model that may not be read keeps llama-server loading for ever, without a word. One that is missing does not.
         """
+        for path in self._secrets():
+            refuse_exposed(path, "the key file")
         for path in self._config.inputs:
             place = guarded_place(path)
             why = why_unreadable(path) if place or os.path.exists(path) else None

@@ -114,7 +114,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import commands, h
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import require_all_private
+from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import refuse_all_exposed
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -142,7 +142,7 @@ def main():
         "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
-        require_all_private(given["private_files"])
+        refuse_all_exposed(given["private_files"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))

@@ -8,7 +8,7 @@ import shlex
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import private_files
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import require_all_private, why_exposed
+from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import refuse_all_exposed, why_exposed
 
 USER = os.geteuid()
 
@@ -71,8 +71,8 @@ def test_what_is_not_there_is_for_others_to_tell(tmp_path):
 def test_all_of_them_are_told_at_once(key):
     key.chmod(0o644)
     with pytest.raises(LlamaCppError) as caught:
-        require_all_private({"server.api_key": str(key), "server.tls.private_key": str(key)})
+        refuse_all_exposed({"server.api_key": str(key), "server.tls.private_key": str(key)})
     assert str(caught.value).count(str(key)) == 4
     assert "server.tls.private_key: " in str(caught.value) and "Nothing was changed." in str(caught.value)
     key.chmod(0o600)
-    require_all_private({"server.api_key": str(key)})
+    refuse_all_exposed({"server.api_key": str(key)})
