@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.files import write_atomically
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import lock
 
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
         except OSError as error:
-            raise AnsibleActionFail(f"{path} cannot be written: {error.strerror}. It is as it was.") from None
+            raise AnsibleActionFail(f"{in_words(error, 'cannot be written', path)} It is as it was.") from None
         shown = {"before": lock.text_of(before) if before else "", "after": lock.text_of(after) if after else ""}
         headers = {"before_header": path, "after_header": path}
         return {**result, "changed": changed, "path": path, "diff": {**shown, **headers}}

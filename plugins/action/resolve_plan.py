@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX
@@ -29,13 +29,15 @@ class ActionModule(ActionBase):
                 "overrides": {"type": "dict", "default": {}},
                 "host": {"type": "dict", "required": True},
                 "renew_lock": {"type": "bool", "default": False},
+                "hide_queries": {"type": "bool", "default": True},
             }
         )
         try:
-            result["plan"] = self._resolve(arguments)
+            result["plan"], result["queries"] = self._resolve(arguments)
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
-        return {**result, "changed": False}
+        # Only this result, which the role registers: nothing else that Ansible shows has the queries in it.
+        return {**result, "changed": False, "_ansible_no_log": arguments["hide_queries"] and bool(result["queries"])}
 
     def _resolve(self, arguments):
         schema = configuration.load_schema()
@@ -47,8 +49,9 @@ class ActionModule(ActionBase):
             source += f" with the {PREFIX}* variables of this host"
         lock_file = lock.path_for(arguments["config_file"])
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
-        config = rules.checked(config, schema, catalog, source, locked)
-        return plan.resolve(config, catalog, _read("engine_pins.json"), arguments["host"], locked, lock_file)
+        config, queries = addresses.withheld(rules.checked(config, schema, catalog, source, locked))
+        host = arguments["host"]
+        return plan.resolve(config, catalog, _read("engine_pins.json"), host, locked, lock_file), queries
 
 
 def _read(name):

@@ -1,6 +1,9 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The API keys of a llama-server: in its key file, and in the one environment variable that carries them all."""
+"""Keys and tokens that go into a header: from files, from the environment, and in the variable of a llama-server.
+
+None of them is ever part of an error: what refuses one says where it stands.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,39 @@ def read_api_keys(path):
         with open(path, encoding="utf-8", newline="\n") as stream:
             lines = [line.removesuffix("\n") for line in stream]
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise LlamaCppError(f"The API key file {path} cannot be read: {reason}.") from error
+        raise LlamaCppError(f"The API key file {path} cannot be read: {_why(error)}.") from None
     keys = [line for line in lines if line and not line.startswith("#")]
     if not keys:
         raise LlamaCppError(f"The API key file {path} holds no key. Write one into it, on a line of its own.")
     return [check_api_key(key, f"The API key in {path}") for key in keys]
+
+
+def secret_of_environment(name, environ):
+    """The key or token in the variable ``name``, without the blanks and line breaks around it; None when there is none.
+
+    Raises LlamaCppError, which does not repeat it, when no header can carry it.
+    """
+    secret = environ.get(name, "").strip()
+    return check_api_key(secret, name) if secret else None
+
+
+def secret_of_file(path, subject):
+    """The key or token in the first line of the file ``path``, without the blanks around it.
+
+    Raises LlamaCppError, which names ``subject`` and the file, when it cannot be read or no header can carry it.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            secret = stream.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LlamaCppError(f"{subject} {path} cannot be read: {_why(error)}.") from None
+    if not secret:
+        raise LlamaCppError(f"{subject} {path} has no token in its first line.")
+    return check_api_key(secret, f"{subject} {path}")
+
+
+def _why(error):
+    return getattr(error, "strerror", None) or "it is not text"
 
 
 def check_api_key(key, subject):

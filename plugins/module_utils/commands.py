@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 
+from .addresses import redacted
 from .errors import LlamaCppError
 
 #: Where programs live that a non-login shell over SSH does not find: Homebrew on Apple silicon and on Intel
@@ -30,6 +32,30 @@ def find(name, first=()):
     return shutil.which(name, path=search_path(first))
 
 
+def python_beside(script):
+    """The Python of the virtual environment, or of the system, whose console script ``script`` is."""
+    names = [os.path.join(os.path.dirname(script), name) for name in ("python", "python3")]
+    return next((name for name in names if os.access(name, os.X_OK)), names[0])
+
+
+def starting(program):
+    """The words that start ``program``, by its Python where it is a console script of a virtual environment.
+
+    Where the path of that is long or holds a blank, the first line of a script is one for /bin/sh, which expands
+    whatever stands in the path.
+    """
+    environment = os.path.dirname(os.path.dirname(program))
+    if os.path.exists(os.path.join(environment, "pyvenv.cfg")) and _is_script(program):
+        return [python_beside(program), program]
+    return [program]
+
+
+def _is_script(program):
+    with contextlib.suppress(OSError), open(program, "rb") as stream:
+        return stream.read(2) == b"#!"
+    return False
+
+
 def output_of(command, timeout=60):
     """What ``command`` (a list) printed, stdout and stderr together, or None when it could not run or failed."""
     try:
@@ -47,8 +73,8 @@ def output_of(command, timeout=60):
 
 
 def last_lines(text, count=OUTPUT_LINES):
-    """The last lines of a text, indented, for the end of an error message."""
-    return "\n".join("  " + line for line in text.rstrip().splitlines()[-count:])
+    """The last lines of a text, indented, for the end of an error message; no address in it keeps a secret."""
+    return "\n".join("  " + redacted(line) for line in text.rstrip().splitlines()[-count:])
 
 
 def check(command, what, remedy, on_line=None, environment=None, inherit=()):

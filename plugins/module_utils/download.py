@@ -17,13 +17,14 @@ import re
 import time
 from typing import NamedTuple
 
+from .addresses import shown
 from .disk_room import DiskRoom
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import read_json, write_json_atomically
 from .hashed_file import HashedFile
 from .patience import ATTEMPTS, Patience
 from .progress import MIB, Progress
-from .web import ConnectionBroken, HttpStatus, WebError, host_of, shown, whole_number
+from .web import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
 STALL_SECONDS = 30.0
@@ -108,10 +109,8 @@ class Download:
                     except WebError as error:
                         failures.append("  " + str(error))
         except OSError as error:
-            raise LlamaCppError(
-                "%s: %s. %d bytes are kept in %s."
-                % (error.filename or self._part, error.strerror, self._have, self._part)
-            ) from error
+            words = in_words(error, "cannot be written", self._part)
+            raise LlamaCppError("%s %d bytes are kept in %s." % (words, self._have, self._part)) from error
         finally:
             with contextlib.suppress(FileNotFoundError):
                 if not os.path.getsize(self._part):

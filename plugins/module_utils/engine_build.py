@@ -88,13 +88,14 @@ def _environment(release, tools):
 
 
 def _require_cmake(tools):
+    """The words that start CMake."""
     cmake = commands.find("cmake", tools)
     if cmake is None:
         raise LlamaCppError(
             "CMake is missing on this host, so llama.cpp cannot be built. Nothing was changed. "
             "Install it (macOS: brew install cmake; elsewhere: python3 -m pip install cmake), then run the play again."
         )
-    return cmake
+    return commands.starting(cmake)
 
 
 def _configure(release, source_dir, cmake, progress, environment, lock, tools):
@@ -103,7 +104,7 @@ def _configure(release, source_dir, cmake, progress, environment, lock, tools):
     os.makedirs(release.build_path, exist_ok=True)
     our_options = os.path.join(release.build_path, build_options.FILE)
     write_atomically(our_options, build_options.TEXT)
-    command = [cmake, "-S", source_dir, "-B", release.build_path, *generator]
+    command = [*cmake, "-S", source_dir, "-B", release.build_path, *generator]
     command += ["-DCMAKE_PROJECT_llama.cpp_INCLUDE=" + our_options, *configure_arguments(release)]
     output = commands.check(
         command,
@@ -132,7 +133,7 @@ def _compile(release, cmake, progress, environment, lock):
 
     jobs = str(os.cpu_count() or 1)
     commands.check(
-        [cmake, "--build", release.build_path, "--parallel", jobs, "--target", *release.engine["targets"]],
+        [*cmake, "--build", release.build_path, "--parallel", jobs, "--target", *release.engine["targets"]],
         f"Compiling llama.cpp in {release.build_path}",
         "What was compiled is kept and what served before is unchanged; run the play again to continue.",
         on_line=show,

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import write_atomically
 
 #: What Python leaves behind when it imports from a tree.
@@ -80,7 +80,7 @@ def apply(changes, trees=()):
             else:
                 write_atomically(change.path, change.after.content, change.after.mode)
         except OSError as error:
-            raise LlamaCppError(f"{error.filename or change.path} cannot be written: {error.strerror}.") from error
+            raise LlamaCppError(in_words(error, "cannot be written", change.path)) from error
 
 
 def missing_keys(paths):
@@ -131,9 +131,7 @@ def _difference(path, wanted):
     except FileNotFoundError:
         before, mode = None, None
     except OSError as error:
-        raise LlamaCppError(
-            f"{path} cannot be replaced: {error.strerror}. Move what is there away, then run the play again."
-        ) from error
+        raise LlamaCppError(in_words(error, "cannot be replaced", path)) from error
     same = wanted is not None and before == wanted.content and mode == wanted.mode
     return None if same else Difference(path, before, wanted, mode)
 

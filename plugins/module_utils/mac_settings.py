@@ -14,7 +14,7 @@ import os
 from typing import Callable, NamedTuple
 
 from . import commands, mac_hardware, mac_power, plist
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import read_json, write_json_atomically
 from .host import MANAGED_BY, is_ours
 from .service_definition import Definition
@@ -126,7 +126,7 @@ def _turn_on(record, pmset):
         os.makedirs(os.path.dirname(record), mode=0o755, exist_ok=True)
         write_json_atomically(record, {"_": MANAGED_BY, AUTORESTART: 0})
     except OSError as error:
-        raise LlamaCppError(f"{error.filename or record} cannot be written: {error.strerror}. {REMEDY}") from None
+        raise LlamaCppError(in_words(error, "cannot be written", record)) from None
     _set_autorestart(1, pmset)
 
 

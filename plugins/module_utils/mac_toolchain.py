@@ -76,7 +76,10 @@ def _translated(hardware):
 
 
 def _cmake_version(cmake):
-    version = re.match(r"cmake version (\d+)\.(\d+)", (commands.output_of([cmake, "--version"]) or "") if cmake else "")
+    version = re.match(
+        r"cmake version (\d+)\.(\d+)",
+        (commands.output_of([*commands.starting(cmake), "--version"]) or "") if cmake else "",
+    )
     if version and tuple(map(int, version.groups())) < OLDEST_CMAKE:
         yield (
             f"{cmake} is version {version.group(1)}.{version.group(2)}; llama.cpp needs {OLDEST_CMAKE[0]}."

@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import exclusive, read_json, write_json_atomically
 from .privileges import refuse_foreign
 
@@ -71,7 +71,7 @@ class Manifest:
                 made = self.entries()
                 self.write({**made, **self._news(claims, made)})
         except OSError as error:
-            raise LlamaCppError(f"{error.filename or self.path} cannot be made: {error.strerror}.") from error
+            raise LlamaCppError(in_words(error, "cannot be made", self.path)) from error
 
     def write(self, entries):
         """Let ``entries`` be all that is noted of what was made."""

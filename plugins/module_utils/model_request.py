@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import re
 
+from .addresses import joined
+from .api_keys import secret_of_environment, secret_of_file
 from .bundle import Bundle
 from .disk_room import DiskRoom
 from .errors import LlamaCppError
@@ -15,6 +17,7 @@ from .manifest import Manifest
 from .model_set import ModelSet, SharedProgress, part_name, part_names
 from .model_source import WebSource
 from .models import ModelFile
+from .private_files import refuse_exposed
 from .progress import Progress
 from .seed import Seed
 from .stamps import Stamp
@@ -116,20 +119,13 @@ def _source(wanted, number):
         allow_plain_http=wanted["allow_plain_http"],
         timeout=wanted["timeout"],
     )
-    url = part_name(wanted["url"] or Location(**wanted["huggingface"]).url(endpoint), number)
-    mirrors = [part_name(mirror, number) for mirror in wanted["mirrors"]]
+    url = wanted["url"] or Location(**wanted["huggingface"]).url(endpoint)
+    url, *mirrors = (part_name(joined(address, wanted["queries"]), number) for address in (url, *wanted["mirrors"]))
     return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=seed, stall_seconds=wanted["timeout"])
 
 
 def _token(path):
     """The Hugging Face token from a file or the environment, or None."""
-    if not path:
-        return os.environ.get("HF_TOKEN") or None
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = stream.readline().strip()
-    except OSError as error:
-        raise LlamaCppError("token_file %s cannot be read: %s." % (path, error.strerror)) from error
-    if not found:
-        raise LlamaCppError("token_file %s has no token in its first line." % path)
-    return found
+    if path:
+        refuse_exposed(path, "token_file")
+    return secret_of_file(path, "token_file") if path else secret_of_environment("HF_TOKEN", os.environ)

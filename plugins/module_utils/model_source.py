@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .addresses import shown
 from .download import STALL_SECONDS
 from .errors import LlamaCppError
 from .huggingface import ENDPOINT, location_of, metadata
 from .patience import Patience
-from .web import WebError, host_of, shown
+from .web import WebError, host_of
 
 UNPROVED_MIRRORS = "Mirrors are given but no sha256, so nothing could prove what they send. Add sha256."
 

@@ -12,7 +12,7 @@ import os
 
 from .disk_room import DiskRoom
 from .download import DownloadFailed
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .model_fetch import ModelFetch
 from .model_place import Demands, Found, ModelPlace, summary
 from .progress import MIB, Progress
@@ -227,7 +227,7 @@ class ModelFile:
         except (WebError, DownloadFailed) as error:
             raise LlamaCppError("Model %s: %s" % (self._demands.name, error)) from error
         except OSError as error:
-            raise self._place.error("%s: %s" % (error.filename or self._path, error.strerror)) from error
+            raise LlamaCppError("Model %s: %s" % (self._demands.name, in_words(error, path=self._path))) from error
 
     # ---- telling
 

@@ -17,7 +17,7 @@ import pwd
 import socket
 import stat
 
-from .errors import LlamaCppError
+from .errors import EXPECTED, LlamaCppError, in_words
 
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -176,8 +176,8 @@ def _live(account, there, make):
 def _answer(function, arguments):
     try:
         return ["value", function(*arguments)]
-    except LlamaCppError as error:
-        return ["error", str(error)]
+    except EXPECTED as error:
+        return ["error", in_words(error)]
     except Exception as error:  # whatever it is, root's process is to fail with it, and not to wait
         return ["error", f"{type(error).__name__}: {error}"]
 

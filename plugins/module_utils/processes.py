@@ -48,6 +48,8 @@ class Process:
 def _contains(words, wanted):
     """``words`` is a list, or one line where nobody can tell blanks between words from blanks within."""
     wanted = list(wanted)
+    if not wanted:
+        raise ValueError("no words are in every command line, and what matches may be ended")
     if isinstance(words, str):
         return " %s " % " ".join(wanted) in " %s " % words
     return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))

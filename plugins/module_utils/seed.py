@@ -129,7 +129,7 @@ def _listen(address):
         family, kind, _protocol, _name, where = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind)
         listening.bind(where)
-        listening.listen(64)
+        listening.listen(128)
         return listening
     except OSError as error:
         raise LlamaCppError(

@@ -49,6 +49,14 @@ CAUSES = [
         "{what}",
     ),
     (
+        (
+            r"service_runner: (?P<what>the key file .* (is open to other users \(mode \d+\)|belongs to \S+ and not to "
+            r"\S+))\. (?P<remedy>.*)"
+        ),
+        "{what}",
+        "{remedy}",
+    ),
+    (
         r"failed to open GGUF file '(?P<file>.*)' \((?P<why>.*)\)",
         "the model file {file} cannot be opened: {why}",
         "Install the model: run the play with --tags llm_models.",

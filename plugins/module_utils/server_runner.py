@@ -24,10 +24,11 @@ import time
 
 from . import processes
 from .api_keys import as_variable, read_api_keys
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .faults import tell_briefly
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
+from .private_files import refuse_exposed
 from .rotating_log import RotatingLog
 from .run_state import RunState, ending
 from .runner_config import read_config
@@ -46,6 +47,9 @@ KILL_SECONDS = 3
 LEFT_SECONDS = 3
 
 GUARD = ["/bin/sh", "-c", "trap '' HUP INT TERM; read -r _; kill -s KILL 0"]
+
+#: llama-server's options behind which a file with a secret stands.
+SECRET_OPTIONS = ("--api-key-file", "--ssl-key-file")
 
 #: The server's environment is what is configured and these. In particular no LLAMA_ARG_* changes it.
 INHERITED = (
@@ -87,7 +91,7 @@ def take_lock(path, patience):
     try:
         lock = open(path, "ab")  # noqa: SIM115 - it stays open for as long as the runner lives
     except OSError as error:
-        raise LlamaCppError(f"{path} cannot be opened: {error.strerror}. Nothing was started.") from None
+        raise LlamaCppError(f"{in_words(error, 'cannot be opened', path)} Nothing was started.") from None
     if not wait_until(taken, patience):
         lock.close()
         raise LlamaCppError(f"another runner holds {path}, so nothing was started. See: llm-manager status")
@@ -209,11 +213,20 @@ class Runner:
             except OSError as error:
                 self._say(f"{command[0]} cannot be started: {error.strerror}")
 
-    def _require_inputs(self):
-        """Read a byte of each file without which the server cannot serve, here where launchd is the one who starts it.
+    def _secrets(self):
+        """The files with a secret that the server is given, by its command line or in its environment."""
+        argv = self._config.argv
+        named = [path for option, path in zip(argv, argv[1:]) if option in SECRET_OPTIONS]
+        return dict.fromkeys([*named, *self._config.key_files.values()])
 
+    def _require_inputs(self):
+        """Refuse secrets that are open to others, and read a byte of each file without which the server cannot serve.
+
+        This is the place to try it, since launchd is the one who starts it.
         A model that may not be read keeps llama-server loading for ever, without a word. One that is missing does not.
         """
+        for path in self._secrets():
+            refuse_exposed(path, "the key file")
         for path in self._config.inputs:
             place = guarded_place(path)
             why = why_unreadable(path) if place or os.path.exists(path) else None

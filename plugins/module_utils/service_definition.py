@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import write_atomically
 
 
@@ -42,7 +42,7 @@ class Definition:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LlamaCppError("%s cannot be read: %s. Nothing was changed." % (self.path, error.strerror)) from None
+            raise LlamaCppError("%s Nothing was changed." % in_words(error, "cannot be read", self.path)) from None
 
     def deviations(self):
         """What is wrong with owner and mode of an existing file: [(what, before, after)], at most one entry."""
@@ -118,9 +118,7 @@ class Definition:
         os.chmod(path, self.mode)
 
     def _failure(self, what, error):
-        return LlamaCppError(
-            "%s cannot be %s: %s. Run the play as a user who may do that (become)." % (self.path, what, error.strerror)
-        )
+        return LlamaCppError(in_words(error, "cannot be " + what, self.path))
 
     def diff(self, after):
         """The change from what is in place to ``after`` (None: no file), in the form that ``--diff`` prints."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .errors import LlamaCppError
+from .errors import EXPECTED, in_words
 from .manifest import Manifest
 from .privileges import as_user
 from .service_gate import open_gate
@@ -42,8 +42,8 @@ def run(module, name, noted, service_with):
             log_file=given["log_file"],
             gate=open_gate(given["gate"], report, service),
         )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     if not module._diff:
         del result["diff"]
     module.exit_json(**result)

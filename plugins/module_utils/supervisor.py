@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import signal
 import subprocess
 
-from . import logs, processes, supervisor_api
+from . import commands, logs, processes, supervisor_api
 from .errors import LlamaCppError
 from .service_definition import Definition
 from .supervisor_config import SupervisorConfig
@@ -31,7 +32,7 @@ _EXIT = r"(?:exited|stopped): %s \((?:exit status (\d+)|terminated by SIG(\w+))"
 class Supervisor:
     """The service ``program`` as told by the supervisord.conf ``definition``.
 
-    :param supervisord: path of the supervisord binary; needed to start, not to look.
+    :param supervisord: path of the supervisord program; needed to start, not to look.
     :param settle: seconds that a started program must keep its pid; None: as long as the configuration's
         ``startsecs`` says.
     :param report: called with a few words at each stage of a change.
@@ -190,7 +191,7 @@ class Supervisor:
         for file in (config.socket, config.pid_file, config.log):
             os.makedirs(os.path.dirname(file), exist_ok=True)
         done = subprocess.run(
-            self._daemon_command(),
+            self._command("supervisord"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -204,14 +205,22 @@ class Supervisor:
                 % (done.returncode, done.stdout.decode("utf-8", "replace").strip(), logs.quote_log(config.log))
             )
 
-    def _daemon_command(self):
-        return [self._supervisord, "-c", self.definition.path]
+    def _command(self, module):
+        """The words that start a program of supervisor. Not its console script: where the path is long or holds a
+        blank, the first line of that is one for /bin/sh, which expands whatever stands in the path."""
+        # -X utf8: paths in the file are read as what they are, whatever the locale
+        return [commands.python_beside(self._supervisord or ""), "-I", "-X", "utf8", *self._words(module)]
+
+    def _words(self, module):
+        return ["-m", "supervisor." + module, "-c", self.definition.path]
 
     def _daemons(self):
         """Every supervisord that was started with our file, answering or not."""
         if not self._supervisord:
             return []
-        return [process.pid for process in processes.find(lambda p: p.has_arguments(*self._daemon_command()))]
+        # As it is started now, wherever its Python is, and by its console script as 0.1.0 did.
+        known = self._words("supervisord"), [self._supervisord, "-c", self.definition.path]
+        return [process.pid for process in processes.find(lambda p: any(p.has_arguments(*words) for words in known))]
 
     def _strays(self, config, info):
         """Servers started by a supervisord on our socket, except the one (a process group) that it has now."""
@@ -280,14 +289,13 @@ class Supervisor:
         info = self._info(config) or {"statename": "no supervisord", "spawnerr": "", "stdout_logfile": None}
         exit_code = self._last_exit(config)
         printed = logs.quote_output(info["stdout_logfile"])
-        return "%s does not stay up: supervisord says %s%s; last exit: %s.%s\nTo see more: %s -c '%s' status" % (
+        return "%s does not stay up: supervisord says %s%s; last exit: %s.%s\nTo see more: %s status" % (
             self.name,
             info["statename"],
             " (%s)" % info["spawnerr"] if info["spawnerr"] else "",
             "none yet" if exit_code is None else "signal %d" % -exit_code if exit_code < 0 else exit_code,
             printed and "\n" + printed,
-            os.path.join(os.path.dirname(self._supervisord or ""), "supervisorctl"),
-            self.definition.path,
+            " ".join(map(shlex.quote, self._command("supervisorctl"))),
         )
 
 
@@ -298,5 +306,4 @@ def _environment():
         who = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     except KeyError:  # a container's user without an entry
         who = {"HOME": "/"}
-    # PYTHONUTF8: paths in the file are read as what they are, whatever the locale
-    return dict(who, PATH="/usr/bin:/bin:/usr/sbin:/sbin", PYTHONUTF8="1")
+    return dict(who, PATH="/usr/bin:/bin:/usr/sbin:/sbin")

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 
-from .errors import LlamaCppError
+from .errors import LlamaCppError, in_words
 from .files import exclusive
 from .host import is_ours
 from .manifest import parents_of, staging_of
@@ -73,8 +73,7 @@ class Uninstall:
                 self._remove_all()
         except OSError as error:
             raise LlamaCppError(
-                f"{error.filename} cannot be removed: {error.strerror}. What is left is still in "
-                f"{self._manifest.path}; put that right, then run the same again."
+                f"{in_words(error, 'cannot be removed')} What is left is still in {self._manifest.path}."
             ) from error
 
     def _remove_all(self):

@@ -21,12 +21,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from .addresses import shown
 from .errors import LlamaCppError
 
 USER_AGENT = "macos_setup.llm"
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, digits and "-._"
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 10
+UNSENDABLE = "the request cannot be sent; see the proxies that the environment names (http_proxy, https_proxy)"
 TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 ADVICE = {
     401: "Its owner may ask you to accept a licence on its page and to show a token (HF_TOKEN), or it does not exist.",
@@ -121,6 +123,8 @@ class Web:
             return self._opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=self._timeout)
         except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last for impossible host names
             raise ConnectionBroken(url, error) from error
+        except ValueError:  # its text repeats what it is about: a header, or a proxy with its password
+            raise WebError("%s: %s" % (host_of(url), UNSENDABLE)) from None
 
     def accepted(self, url):
         """The address in the form that is sent; raises AddressRefused."""
@@ -157,12 +161,6 @@ class _Proxies(urllib.request.ProxyHandler):
 
     def proxy_open(self, req, proxy, type):
         return None if self._is_near(req.full_url) else super().proxy_open(req, proxy, type)
-
-
-def shown(url):
-    """The address without its query and user part: fit to be printed and stored."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def host_of(url):

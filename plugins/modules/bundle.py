@@ -100,7 +100,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import bundle, engine
 from ansible_collections.macos_setup.llm.plugins.module_utils.bundle_content import BundleContent
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
 
@@ -131,10 +131,8 @@ def main():
             before, facts = bundle.read_facts(given["path"]), content.facts()
             if before != facts and not module.check_mode:
                 content.pack(given["path"], Progress(given["progress_file"], subject=given["path"]))
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=f"{error.filename or given['path']} cannot be read or written: {error.strerror}.")
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error, path=given["path"]))
     module.exit_json(
         changed=before != facts,
         path=given["path"],

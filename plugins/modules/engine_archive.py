@@ -27,6 +27,12 @@ options:
     description: Directory that is to hold the content, without the single directory that archives begin with.
     type: path
     required: true
+  queries:
+    description:
+      - The query of O(url) with its C(?), by the address without it. The action plugin moves it here, because a signed
+        address lets in everyone who reads it, and this option is never shown or logged.
+    type: dict
+    default: {}
   allow_plain_http:
     description: Whether O(url) may begin with C(http) and lead to another machine.
     type: bool
@@ -66,8 +72,8 @@ dest:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import archive
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, archive
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
 
@@ -78,6 +84,7 @@ def main():
             "path": {"type": "path"},
             "sha256": {"type": "str", "required": True},
             "dest": {"type": "path", "required": True},
+            "queries": addresses.OPTION,
             "allow_plain_http": {"type": "bool", "default": False},
             "progress_file": {"type": "path"},
         },
@@ -94,12 +101,13 @@ def main():
                 archive.verify(path, wanted["sha256"])
             else:
                 downloads = os.path.join(os.path.dirname(wanted["dest"]), "download")
-                path = archive.obtain(wanted["url"], wanted["sha256"], downloads, progress, wanted["allow_plain_http"])
+                url = addresses.joined(wanted["url"], wanted["queries"])
+                path = archive.obtain(url, wanted["sha256"], downloads, progress, wanted["allow_plain_http"])
             progress.update("unpacking")
             archive.unpack(path, wanted["dest"])
             archive.release_from_quarantine(wanted["dest"])
-        except LlamaCppError as error:
-            module.fail_json(msg=str(error))
+        except EXPECTED as error:
+            module.fail_json(msg=in_words(error))
     module.exit_json(changed=True, dest=wanted["dest"])
 
 

@@ -136,7 +136,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import (
     server_options,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
@@ -219,8 +219,8 @@ def main():
         before = _look(release)
         changed = ensure(release, module.params, module.check_mode, module.warn)
         after = _look(release)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     told = after
     if module.check_mode and changed:
         ready = module.params["state"] in ("ready", "current")

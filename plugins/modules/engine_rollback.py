@@ -64,7 +64,7 @@ gap:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
 from ansible_collections.macos_setup.llm.plugins.module_utils.rollback import roll_back
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
@@ -89,8 +89,8 @@ def main():
             user = user_to_act_for(service.get("user"), [gate["engine_dir"], gate["record"]])
             service = open_service({**service, "user": user})
         result = roll_back(service, given["settings"], given["release"], module.check_mode, report)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     diff = {side: "current: %s\n" % result[key] for side, key in (("before", "before"), ("after", "release"))}
     module.exit_json(**result, diff=diff)
 

@@ -97,7 +97,7 @@ skipped:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.selftest import check_engine
 
@@ -121,8 +121,8 @@ def main():
         module.exit_json(changed=False, skipped=True, msg=f"Nothing to ask yet: {', '.join(missing)} not there.")
     try:
         summary = check_engine(**parameters, progress=progress)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(changed=False, summary=summary, **summary)
 
 

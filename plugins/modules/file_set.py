@@ -148,7 +148,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import file_set
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import bears_mark
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 
@@ -157,8 +157,8 @@ def main():
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         module.exit_json(**place(module))
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
 
 
 def argument_spec():
@@ -239,7 +239,7 @@ def make_directory(module, path, mode):
         try:
             os.makedirs(path)
         except OSError as error:
-            raise LlamaCppError(f"{error.filename or path} cannot be made: {error.strerror}.") from error
+            raise LlamaCppError(in_words(error, "cannot be made", path)) from error
         module.set_mode_if_different(path, mode, True)
     return True
 

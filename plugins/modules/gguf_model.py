@@ -95,6 +95,13 @@ options:
     type: list
     elements: str
     default: []
+  queries:
+    description:
+      - The queries of O(url) and O(mirrors), each with its C(?), by the address without it.
+      - The action plugin moves them here, because a signed address lets in everyone who reads it, and this option is
+        never shown or logged.
+    type: dict
+    default: {}
   seed:
     description:
       - Another host that offers what it verified, as M(macos_setup.llm.seed) returned it. It is asked before
@@ -110,7 +117,8 @@ options:
     default: false
   token_file:
     description:
-      - File on the host whose first line is a Hugging Face token. Without it, E(HF_TOKEN) is used if set.
+      - File on the host whose first line is a Hugging Face token, and that nobody but the user can read. Without it,
+        E(HF_TOKEN) is used if set.
       - The token is sent to the Hugging Face endpoint only.
     type: path
   deep_verify:
@@ -228,16 +236,13 @@ msg:
   returned: success
 """
 
-import urllib.parse
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import seed
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place, may_be_refused
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_request import fulfil
 
 SOURCES = ("url", "huggingface", "path")
-LONGEST_HARMLESS_QUERY = 20  # characters; a longer one may hold a signature and is masked in what Ansible shows
 
 
 def main():
@@ -265,6 +270,7 @@ def main():
                 "options": {"sha256": {"type": "str"}, "bytes": {"type": "int"}},
             },
             "mirrors": {"type": "list", "elements": "str", "default": []},
+            "queries": addresses.OPTION,
             "seed": seed.OPTION,
             "allow_plain_http": {"type": "bool", "default": False},
             "require_checksum": {"type": "bool", "default": False},
@@ -280,9 +286,6 @@ def main():
         required_if=[("state", "present", SOURCES, True)],
         supports_check_mode=True,
     )
-    query = urllib.parse.urlsplit(module.params["url"] or "").query
-    if len(query) > LONGEST_HARMLESS_QUERY:
-        module.no_log_values.add(query)
     try:
         result = fulfil(wanted=module.params, check_only=module.check_mode)
         place = guarded_place(module.params["path"] or module.params["dest"])
@@ -290,8 +293,8 @@ def main():
             module.warn(
                 "Model %s lies in a place that macOS guards. %s" % (module.params["name"], may_be_refused(place))
             )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)

@@ -261,7 +261,7 @@ advice:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.host_fit import look
 
 
@@ -335,8 +335,8 @@ def main():
     misfit = module.params.pop("misfit")
     try:
         found = look(**module.params)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     if found["problem"] and misfit == "fail":
         module.fail_json(msg=found["problem"], **found)
     if found["problem"]:

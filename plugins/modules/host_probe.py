@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Looks for programs in the search path and where a non-login shell does not look, such as Homebrew's directories.
   - Looks whether a command name is taken by a program that does not belong to the collection.
+  - Refuses files with a secret that are open to others.
 options:
   programs:
     description: Names of the programs to look for.
@@ -31,6 +32,12 @@ options:
     description: Directory of the installation. Root is refused to work in one that belongs to somebody else.
     type: path
     required: true
+  private_files:
+    description:
+      - Files with a secret by the name of their setting. One that is there and open to other users is refused, as is
+        one that belongs to somebody else than this user and root. Root's own may be read by a group.
+    type: dict
+    default: {}
   launchd:
     description: Where launchd runs jobs of this user, or could; for a host that has launchd.
     type: dict
@@ -109,9 +116,10 @@ elsewhere:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import commands, host
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import refuse_all_exposed
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import refuse_foreign
 
 LAUNCHD = {
@@ -130,6 +138,7 @@ def main():
             "commands": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path", "required": True},
             "install_dir": {"type": "path", "required": True},
+            "private_files": {"type": "dict", "default": {}},
             "launchd": {"type": "dict", "options": LAUNCHD},
         },
         supports_check_mode=True,
@@ -141,9 +150,10 @@ def main():
     }
     try:
         refuse_foreign(given["install_dir"])
+        refuse_all_exposed(given["private_files"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(changed=False, **result)
 
 

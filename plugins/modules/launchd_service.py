@@ -155,7 +155,7 @@ step:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import launchd_places, service_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
@@ -180,8 +180,8 @@ def main():
     try:
         user = user_to_act_for(given["user"], _paths(given))
         _leave_to_others(module)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     job = {"name": given["label"], "domain": given["domain"], "launchctl": given["launchctl"]}
     service_module.run(
         module,

@@ -123,7 +123,7 @@ devices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.server_health import check_server, nobody_listens
 
@@ -160,8 +160,8 @@ def main():
             nothing = f"Nothing listens at {module.params['url']}, so there is nothing to check."
             module.exit_json(changed=False, ready=False, msg=nothing)
         module.exit_json(changed=False, ready=True, **check_server(**module.params, on_look=on_look))
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
 
 
 if __name__ == "__main__":

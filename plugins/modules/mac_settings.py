@@ -77,7 +77,7 @@ RETURN = r"""
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import RECORD, converge
 
 
@@ -108,8 +108,8 @@ def main():
             pmset=given["pmset"],
             check=module.check_mode,
         )
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     if not module._diff:
         del result["diff"]
     module.exit_json(**result)

@@ -52,7 +52,7 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_prune import prune
 
 
@@ -66,8 +66,8 @@ def main():
     )
     try:
         results = prune(module.params["directory"], module.params["keep"], module.check_mode)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(
         changed=bool(results),
         removed=list(results),

@@ -70,7 +70,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.files import sha256_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
@@ -96,8 +96,8 @@ def main():
         try:
             progress = Progress(module.params["progress_file"], subject=wanted["package"])
             path = pip_source.fetch(directory=dest, progress=progress, **wanted)
-        except LlamaCppError as error:
-            module.fail_json(msg=str(error))
+        except EXPECTED as error:
+            module.fail_json(msg=in_words(error))
     module.exit_json(changed=not present, path=path, root=pip_source.root_of(path))
 
 

@@ -63,7 +63,7 @@ python:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.python_environment import PythonEnvironment
@@ -89,8 +89,8 @@ def main():
         if not ready and not module.check_mode:
             Manifest(module.params["manifest"]).note({environment.path: "tree"})
             environment.install(Progress(module.params["progress_file"], subject=environment.path))
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(
         changed=not ready,
         python=environment.python,

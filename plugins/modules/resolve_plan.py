@@ -35,6 +35,10 @@ options:
     description: Leave out what the lock file says, because it is to be written anew.
     type: bool
     default: false
+  hide_queries:
+    description: Hide the result when RV(queries) is not empty.
+    type: bool
+    default: true
 requirements:
   - jsonschema, where Ansible runs
 attributes:
@@ -64,6 +68,12 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description: Everything that the later stages need to know, without secrets.
+  returned: success
+  type: dict
+queries:
+  description:
+    - The queries of the addresses in the configuration, each with its C(?), by the address without it. A signed address
+      lets in everyone who holds it, so no other result has them.
   returned: success
   type: dict
 """

@@ -99,7 +99,7 @@ process:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import seed
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 
 
 def main():
@@ -119,8 +119,8 @@ def main():
     )
     try:
         result = (start if module.params["state"] == "started" else stop)(module.params, module.check_mode)
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     module.exit_json(changed=False, **result)
 
 

@@ -41,7 +41,7 @@ options:
       - If omitted, the file is taken as it is.
     type: str
   supervisord:
-    description: Path of the C(supervisord) program.
+    description: Path of the C(supervisord) program. It is run by the Python beside it, as a module of that.
     type: path
     required: true
   state:

@@ -83,7 +83,7 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import changed_here
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
@@ -104,8 +104,8 @@ def main():
         needed, mac = uninstall.is_needed(), [module.params[name] for name in ("wired_limit_plist", "mac_record")]
         if needed and not module.check_mode:
             uninstall.run()
-    except LlamaCppError as error:
-        module.fail_json(msg=str(error))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
     services = [f"service {service.name}" for service in uninstall.services]
     module.exit_json(
         changed=needed,

@@ -13,10 +13,10 @@ import re
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.addresses import shown
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import MAIN, Location, location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
-from ansible_collections.macos_setup.llm.plugins.module_utils.web import shown
 
 NOTE = "Written by macos_setup.llm on request (llama_cpp_update_lock). Keep it beside the configuration."
 
@@ -36,7 +36,9 @@ def read(path):
         content = strict_json.parse(Path(path).read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, strict_json.NotStrict) as error:
+    except OSError as error:
+        raise LlamaCppError(f"{in_words(error, 'cannot be read', path)} Nothing was changed.") from None
+    except strict_json.NotStrict as error:
         raise _damaged(path, error) from None
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict):

@@ -69,12 +69,12 @@ class LongTaskAction(ActionBase):
             self._low_level_execute_command("rm -f " + " ".join(map(shlex.quote, leftovers)))
 
     def _with_plain_interpreter(self, python, task_vars):
-        """``task_vars`` in which no Python stands in a path with a blank; where it does, a script ``python`` runs it.
+        """``task_vars`` in which a shell can do nothing with the path of Python; else a script ``python`` runs it.
 
         Ansible quotes the interpreter everywhere but before its async wrapper (ActionBase._execute_module).
         """
         interpreter = self._templar.template(task_vars.get("ansible_python_interpreter") or "")
-        if " " not in interpreter:
+        if shlex.quote(interpreter) == interpreter:
             return task_vars
         script = f'#!/bin/sh\nexec {shlex.quote(interpreter)} "$@"\n'
         path = shlex.quote(python)

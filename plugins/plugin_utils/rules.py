@@ -20,6 +20,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration impo
 SOURCES = (*companions.SOURCES, "catalog")
 
 NO_FILENAME = "the address does not end in a .gguf file name; add filename"
+GIT_CREDENTIALS = " (git has them from its credential helper, or from ~/.netrc)"
 NO_CHECKSUM = "the key is missing; policy.require_checksums asks for it"
 
 #: What engine.url is by default: the address for git, and for nothing else.
@@ -92,7 +93,18 @@ def checked(config, schema, catalog, source, locked=()):
 
 def problems_of(config, catalog, locked=()):
     """Every broken rule. ``catalog`` is the dict of known models by short name; ``locked`` as in :func:`checked`."""
-    for rule in (_sources, _filenames, _parts, _names, _default_model, _key, _arguments, _engine, _licences):
+    for rule in (
+        _sources,
+        _filenames,
+        _parts,
+        _names,
+        _default_model,
+        _key,
+        _arguments,
+        _addresses,
+        _engine,
+        _licences,
+    ):
         yield from rule(config, catalog)
     yield from _checksums(config, catalog, locked)
 
@@ -231,6 +243,27 @@ def _arguments(config, _catalog):
                 owner = OWNED_ARGUMENTS[positive]
                 remedy = f"use {owner} instead" if owner else "remove it"
                 yield Problem((*where, option), f"this option belongs to the collection; {remedy}")
+
+
+def _addresses(config, _catalog):
+    """Addresses are printed and stored, but for their queries, and those only a download can be given."""
+    for name, model in config["models"].items():
+        for place, file in (((), model), *companions.of(model)):
+            yield from _userless(("models", name, *place, "url"), file.get("url", ""))
+            for index, mirror in enumerate(file.get("mirrors", ())):
+                yield from _userless(("models", name, *place, "mirrors", index), mirror)
+    engine = config["engine"]
+    yield from _userless(("engine", "url"), engine["url"])
+    if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
+        yield Problem(("engine", "url"), f"it holds a query; remove it{GIT_CREDENTIALS}")
+
+
+def _userless(where, url):
+    user, mark, _rest = urlsplit(url).netloc.rpartition("@")
+    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
+        git = GIT_CREDENTIALS if where[0] == "engine" else ""
+        what = "it holds a user name or password, and addresses are printed and stored"
+        yield Problem(where, f"{what}; remove them{git}")
 
 
 def _engine(config, _catalog):

@@ -65,6 +65,11 @@ def server(config, models, default, paths, host, device):
         "url": _url(settings, tls),
         "key_file": key_file,
         "generate_key": server["api_key"] == "auto",
+        "private_files": {
+            setting: path
+            for setting, path in (("server.api_key", key_file), ("server.tls.private_key", tls.get("private_key")))
+            if path
+        },
         "ca_file": tls.get("ca_certificate") or tls.get("certificate"),
         "log_file": posixpath.join(paths["logs_dir"], "llama-server.log"),
         "inputs": [path for model in models for path in _files(model)],

@@ -62,14 +62,25 @@ def test_an_archive_of_sources_without_any_network(installed):
     assert recap(output)["changed"] == 0, output
 
 
-def test_a_release_of_programs_from_the_web(installed, engine):
+def test_a_release_of_programs_from_the_web_and_no_output_shows_what_signs_an_address(installed, engine):
     file = installed.directory / "programs.tar.gz"
     sha256 = packed(file, engine, "llama-b10775")
+    flags, models = installed.config["feature_flags"], installed.config["models"]
     with FaultServer() as server:
         server.serve("/llama-b10775-bin.tar.gz", file.read_bytes())
-        url = server.url("/llama-b10775-bin.tar.gz")
+        url = server.url("/llama-b10775-bin.tar.gz?sig=5ec2e7")
         installed.config["engine"] = {"source": "release", "version": "b10775", "url": url, "sha256": sha256}
-        installed.play()
+        gone = {"url": server.url("/gone.gguf?sig=5ec2e7"), "mirrors": [server.url("/?sig=5ec2e7")], "sha256": sha256}
+        installed.config["models"] = {**models, "gone": gone}
+        installed.config["feature_flags"] = {**flags, "download_models": True}
+        output = installed.play("-vvv", "--diff", expect=2)
+        installed.config["feature_flags"], installed.config["models"] = flags, models
+        assert {request.query for request in server.requests} == {"sig=5ec2e7"}
+        assert {request.path for request in server.requests} == {"/llama-b10775-bin.tar.gz", "/gone.gguf", "/"}
+    assert "answered HTTP 404 Not Found for " + server.url("/gone.gguf") in output
+    assert "5ec2e7" not in output
+    kept = [path for path in installed.install.rglob("*") if path.suffix in ("", ".json") and path.is_file()]
+    assert kept and not any(b"5ec2e7" in path.read_bytes() for path in kept)
     assert installed.release().startswith("b10775-")
     assert stamp(installed)["selftest"]
     assert not (installed.install / "engine" / "src").exists()

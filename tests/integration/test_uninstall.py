@@ -58,13 +58,14 @@ def test_all_goes_but_what_is_somebody_elses(lived_in):
     assert f"Left alone: {note} " in output, output
     assert launcher.read_text() == "#!/bin/sh\necho mine\n"
     assert not processes_below(lived_in.directory)
+    workspace = lived_in.install.name
     assert sorted(set(listing(lived_in.directory)) - set(before)) == [
         "bin/llm",
-        "llm & co's workspace",
-        "llm & co's workspace/manifest.json",
-        "llm & co's workspace/manifest.json.lock",
-        "llm & co's workspace/service",
-        "llm & co's workspace/service/note.txt",
+        workspace,
+        f"{workspace}/manifest.json",
+        f"{workspace}/manifest.json.lock",
+        f"{workspace}/service",
+        f"{workspace}/service/note.txt",
         "my models/.llama_cpp",
         "my models/.llama_cpp/selftest.gguf.json",
         "my models/.llama_cpp/selftest.gguf.lock",

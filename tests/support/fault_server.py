@@ -43,6 +43,7 @@ class Request(NamedTuple):
     method: str
     path: str
     headers: dict  # names in lower case
+    query: str = ""
 
 
 class _File:
@@ -152,8 +153,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self):
-        path = self.path.partition("?")[0]
-        self.faulty.requests.append(Request(self.command, path, {k.lower(): v for k, v in self.headers.items()}))
+        path, _mark, query = self.path.partition("?")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.faulty.requests.append(Request(self.command, path, headers, query))
         self.close_connection = True
         file, fault = self.faulty.take(path)
         if file is None:

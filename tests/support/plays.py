@@ -122,7 +122,7 @@ class Host:
     def __init__(self, directory, engine, facts=None):
         self.directory = directory
         self.facts = facts or f"{directory}.facts"
-        self.install = directory / "llm & co's workspace"  # every path must survive these
+        self.install = directory / "llm & co's $(exit 1) workspace"  # every path must survive these
         self.bin = directory / "bin"
         self.port = free_port()
         self.config = {

@@ -3,7 +3,13 @@
 """The API keys of a server: in its file, and in its environment."""
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import as_variable, read_api_key, read_api_keys
+from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import (
+    as_variable,
+    read_api_key,
+    read_api_keys,
+    secret_of_environment,
+    secret_of_file,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 
 
@@ -48,3 +54,28 @@ def test_all_keys_in_one_variable(tmp_path):
     keys = read_api_keys(str(tmp_path / "key"))
     assert keys == ["first", "second", "with,comma", 'with"quote']
     assert as_variable(keys) == 'first,second,"with,comma","with""quote"'
+
+
+@pytest.mark.parametrize("around", ["s3cret", " s3cret\n", "\ts3cret\r\n"])
+def test_a_secret_of_the_environment_or_of_a_file_comes_without_what_is_around_it(tmp_path, around):
+    (tmp_path / "token").write_text(around + "\nsecond line\n")
+    assert secret_of_environment("HF_TOKEN", {"HF_TOKEN": around}) == "s3cret"
+    assert secret_of_file(str(tmp_path / "token"), "token_file") == "s3cret"
+
+
+@pytest.mark.parametrize("nothing", [{}, {"HF_TOKEN": ""}, {"HF_TOKEN": " \n"}])
+def test_a_variable_without_a_secret_counts_as_none(nothing):
+    assert secret_of_environment("HF_TOKEN", nothing) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["s3cret\nX-Evil: 1", "s3cret\rX", "s3cr\u00e9t", "s3cr\u2026", "s3cr\udcff", "s3\0cret"]
+)
+def test_a_secret_that_no_header_can_carry_is_refused_without_being_repeated(tmp_path, wrong):
+    with pytest.raises(LlamaCppError, match="HF_TOKEN") as caught:
+        secret_of_environment("HF_TOKEN", {"HF_TOKEN": wrong})
+    assert "s3" not in str(caught.value)
+    (tmp_path / "token").write_bytes(wrong.translate({10: 7, 13: 7}).encode("utf-8", "surrogateescape"))
+    with pytest.raises(LlamaCppError, match="token_file") as caught:
+        secret_of_file(str(tmp_path / "token"), "token_file")
+    assert "s3" not in str(caught.value) and caught.value.__cause__ is None

@@ -31,6 +31,26 @@ def test_failure_tells_what_the_last_lines_and_the_remedy():
     assert "line 99" in text and "line 10\n" not in text
 
 
+def test_a_console_script_of_an_environment_is_started_by_its_python(tmp_path):
+    home = tmp_path / "a $(id)"
+    cmake, ninja, python = (home / "bin" / name for name in ("cmake", "ninja", "python"))
+    cmake.parent.mkdir(parents=True)
+    for program, head in ((cmake, "#!/bin/sh\n"), (ninja, "\x7fELF"), (python, "\x7fELF")):
+        program.write_text(head)
+        program.chmod(0o755)
+    assert commands.starting(str(cmake)) == [str(cmake)]  # there is no environment around it
+    (home / "pyvenv.cfg").touch()
+    assert commands.starting(str(cmake)) == [str(python), str(cmake)]
+    assert commands.starting(str(ninja)) == [str(ninja)]
+    assert commands.starting(str(home / "bin" / "none")) == [str(home / "bin" / "none")]
+
+
+def test_what_it_printed_is_told_without_the_secrets_of_addresses():
+    with pytest.raises(LlamaCppError) as error:
+        commands.check(python("print('https://sam:s3cret@h/a?s3cret'); raise SystemExit(1)"), "It", "Do.")
+    assert "https://h/a" in str(error.value) and "s3cret" not in str(error.value)
+
+
 def test_a_program_that_is_not_there():
     with pytest.raises(LlamaCppError, match="/no/such/program"):
         commands.check(["/no/such/program"], "It", "Do.")

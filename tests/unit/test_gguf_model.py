@@ -88,6 +88,7 @@ def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp
             server.serve("/a/b/resolve/%s/m.gguf" % revision, b"", faults=[elsewhere] * 9)
         wanted = {"name": "tiny", "dest": str(dest), "huggingface": {"repo": "a/b", "file": "m.gguf"}}
         (tmp_path / "token").write_text(TOKEN + "\n")
+        (tmp_path / "token").chmod(0o600)
         ways = [({"token_file": str(tmp_path / "token")}, {}), ({}, {"HF_TOKEN": TOKEN})]
         for more, environment in ways:
             shutil.rmtree(dest.parent, ignore_errors=True)
@@ -125,13 +126,28 @@ def test_impossible_wishes(server, dest, wrong, word):
     assert not dest.parent.exists()
 
 
-def test_a_signature_in_the_address_is_not_shown(server, dest):
-    signature = "X-Amz-Signature=" + "5ec2e7" * 8
-    wanted = arguments(server, dest, url=server.url("/m.gguf?" + signature))
+@pytest.mark.parametrize("signature", ["s=5ec2e7", "X-Amz-Signature=" + "5ec2e7" * 8])
+def test_a_signature_of_the_address_is_asked_with_and_not_shown(server, dest, signature):
+    wanted = arguments(server, dest, queries={server.url("/m.gguf"): "?" + signature})
     shown = json.dumps([run_module("gguf_model", wanted, diff=True), run_module("gguf_model", {**wanted, "bytes": 1})])
-    assert signature not in shown
+    assert server.requests[0].query == signature
+    assert "5ec2e7" not in shown
     for found in dest.parent.rglob("*.json"):
         assert "5ec2e7" not in found.read_text()
+
+
+def test_a_token_with_a_line_break_is_refused_without_being_shown(server, dest):
+    result = run_module("gguf_model", arguments(server, dest), environment={"HF_TOKEN": TOKEN + "\nX-Evil: 1"})
+    assert result["failed"] and result["msg"].startswith("HF_TOKEN "), result
+    assert TOKEN not in json.dumps(result) and server.requests == []
+
+
+def test_a_token_file_that_others_can_read_is_refused(server, dest, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o644)
+    result = run_module("gguf_model", arguments(server, dest, token_file=str(tmp_path / "token")))
+    assert result["failed"] and "chmod 600" in result["msg"]
+    assert TOKEN not in json.dumps(result) and server.requests == []
 
 
 # ---- interrupted at any point

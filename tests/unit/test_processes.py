@@ -91,3 +91,8 @@ def test_an_identity_stays_with_one_process(started, monkeypatch, proc):
     assert mine.split()[1:] != processes.identity(1).split()[1:]  # a number alone is not enough
     child.kill()
     assert wait_until(lambda: processes.identity(child.pid) is None, 10)
+
+
+def test_no_words_at_all_do_not_match_every_process():
+    with pytest.raises(ValueError, match="every command line"):
+        processes.find(lambda process: process.has_arguments())

@@ -85,7 +85,13 @@ GUARDED = (
     "starts away from /Volumes/Disk 1: move the model to the internal disk"
 )
 
+EXPOSED_KEY = (
+    "service_runner: the key file /etc/a key is open to other users (mode 0644). Close it, and replace what is in it "
+    "if somebody may have read it: chmod 600 '/etc/a key'"
+)
+
 SAMPLES = [
+    (EXPOSED_KEY, "the key file /etc/a key is open to other users", "chmod 600 '/etc/a key'"),
     (
         GUARDED,
         "/Volumes/Disk 1/a.gguf, which the server needs, cannot be read: Operation not permitted",

@@ -79,6 +79,7 @@ def test_others_may_hold_the_output_open(host):
 
 def test_the_keys_reach_the_environment_and_nothing_else(host, tmp_path):
     (tmp_path / "key").write_text("# both\ns3cret\nwith,comma\n")
+    (tmp_path / "key").chmod(0o600)
     host.config["key_files"] = {"LLAMA_API_KEY": str(tmp_path / "key")}
     host.run("environment", "exit 0")
     (line,) = [line for line in host.server_lines() if line.startswith("{")]
@@ -89,10 +90,25 @@ def test_the_keys_reach_the_environment_and_nothing_else(host, tmp_path):
 @pytest.mark.parametrize("content", ["", "s3cret \n"])
 def test_no_server_is_started_without_the_keys_it_shall_have(host, tmp_path, content):
     (tmp_path / "key").write_text(content)
+    (tmp_path / "key").chmod(0o600)
     host.config["key_files"] = {"LLAMA_API_KEY": str(tmp_path / "key")}
     assert host.start().wait(PATIENCE) == 1
     assert host.server_lines() == [] and "s3cret" not in host.text()
     assert str(tmp_path / "key") in host.text()
+
+
+@pytest.mark.parametrize("option", ["--api-key-file", "--ssl-key-file", None])
+def test_no_server_is_started_with_a_secret_that_is_open_to_others(host, tmp_path, option):
+    (tmp_path / "key").write_text("s3cret\n")
+    (tmp_path / "key").chmod(0o644)
+    if option:
+        host.config["argv"] += [option, str(tmp_path / "key")]
+    else:
+        host.config["key_files"] = {"LLAMA_API_KEY": str(tmp_path / "key")}
+    assert host.start().wait(PATIENCE) == 1
+    assert host.server_lines() == [] and "s3cret" not in host.text()
+    cause = diagnose(host.text().splitlines())
+    assert "is open to other users (mode 0644)" in cause.cause and "chmod 600" in cause.remedy
 
 
 def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_path):

@@ -3,7 +3,11 @@
 """supervisord as a service manager, tried with a real supervisord."""
 
 import os
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -71,6 +75,32 @@ def test_a_bare_host_gets_a_running_service(host):
     assert host.servers() == [result["pid"]]
     log = Path(host.plan["service"]["output_file"]).read_text()
     assert log == "started as %d\n" % result["pid"]
+
+
+def test_what_stands_in_its_path_is_never_executed(host, tmp_path):
+    script = environment_in(tmp_path / "a b $(touch pwned) c'd`touch pwned`") / "bin" / "supervisord"
+    service = Supervisor("llama-server", host.config, str(script), settle=0)
+    assert converge(service, "started", host.content())["state"]["after"] == "running"
+    assert len(service._daemons()) == 1
+    told = shlex.split(service._failure(service._config()).rpartition("To see more: ")[2])
+    said = subprocess.run(told, capture_output=True, text=True, cwd=tmp_path, check=False).stdout
+    assert said.startswith("llama-server ")
+    service.clear()
+    assert not list(tmp_path.rglob("pwned")) and not os.path.exists("/pwned")
+
+
+def environment_in(directory):
+    """A virtual environment in ``directory`` that has the packages of this one, and supervisord's console script."""
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
+    (directory / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", directory)
+    script = directory / "bin" / "supervisord"
+    # As pip writes it where the path is long or holds a blank (distlib/scripts.py).
+    shebang = """#!/bin/sh\n'''exec' "%s" "$0" "$@"\n' '''\n""" % (directory / "bin" / "python")
+    script.write_text(shebang + "from supervisor.supervisord import main\nmain()\n")
+    script.chmod(0o755)
+    return directory
 
 
 def test_an_unchanged_service_is_never_restarted(host):

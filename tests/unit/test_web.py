@@ -204,12 +204,9 @@ def test_a_server_that_never_answers_is_given_up():
     assert caught.value.transient
 
 
-@pytest.mark.parametrize(
-    ("url", "printed"),
-    [
-        ("https://models.example/a/b.gguf?X-Amz-Signature=abc#part", "https://models.example/a/b.gguf"),
-        ("https://sam:secret@models.example:8443/b.gguf", "https://models.example:8443/b.gguf"),
-    ],
-)
-def test_what_is_printed_of_an_address(url, printed):
-    assert web.shown(url) == printed
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http:/sam:s3cret@proxy")
+    with pytest.raises(web.WebError, match="https_proxy") as caught:
+        web.Web().open("https://models.example/file")
+    assert not caught.value.transient
+    assert "s3cret" not in str(caught.value) and caught.value.__cause__ is None

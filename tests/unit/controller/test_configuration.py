@@ -200,6 +200,27 @@ def test_secrets_are_not_repeated():
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("models/tinyllama/url", "https://sam:hunter2@x/a.gguf"),
+        ("models/tinyllama/mirrors", ["https://x/", "https://hunter2@x/a.gguf"]),
+        ("engine", {"url": "https://hunter2@x/llama.cpp.git"}),
+        ("engine", {"url": "ssh://git:hunter2@x/llama.cpp.git"}),
+        ("engine", {"url": "https://x/llama.cpp.git?private_token=hunter2"}),
+    ],
+)
+def test_an_address_with_a_secret_that_cannot_be_kept_is_refused_without_repeating_it(path, url):
+    (line,) = lines_of(changed(path, url))
+    assert "it holds a " in line and "hunter2" not in line
+    assert ("git has them from" in line) == path.startswith("engine")
+
+
+def test_an_account_in_the_address_of_a_repository_is_no_secret():
+    for url in ("ssh://git@x/llama.cpp.git", "git@x:llama.cpp.git"):
+        assert lines_of(changed("engine", {"url": url})) == []
+
+
 def test_braces_are_data():
     inert = "{{ lookup('pipe', 'touch /tmp/evaluated') }}"
     config = changed("client", {"system_prompt": inert})

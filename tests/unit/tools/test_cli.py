@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: MIT
 """What both commands do alike: exit statuses, help, slips of the finger, configuration."""
 
+import errno
+import importlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.exit_codes import ExitCode
@@ -212,3 +216,16 @@ def test_copied_tree_runs_by_itself(commands, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = commands.run("llm", "--dry-run", "Why?", environ={"PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere"})
     assert json.loads(done.stdout)["body"]["messages"][0]["content"] == "Why?"
+
+
+def test_a_full_disk_is_told_without_a_traceback(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    cli = importlib.import_module("llm_tools.cli")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/logs/a")
+
+    monkeypatch.setattr(cli, "run", full)
+    monkeypatch.setattr(cli, "sys", SimpleNamespace(stdin=None, stdout=None, stderr=None))
+    assert cli.main("llm", []) == ExitCode.FAILURE
+    assert "llm: /logs/a: No space left on device. The disk is full" in capsys.readouterr().err

@@ -16,7 +16,7 @@ import os
 import sys
 
 from . import __version__, llm, manager
-from .core.errors import LlamaCppError
+from .core.errors import LlamaCppError, in_words
 from .core.exit_codes import ExitCode
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
 from .failures import advice, exit_code
@@ -39,6 +39,9 @@ def main(name, argv):
     except BrokenPipeError:
         # Whoever read the answer has enough of it. Python closes stdout at its end and must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILURE
+    except OSError as error:
+        environment.say(f"{name}: {in_words(error)}")
         return ExitCode.FAILURE
 
 

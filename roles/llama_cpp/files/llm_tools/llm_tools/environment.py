@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-from .core.api_keys import check_api_key, read_api_key
+from .core.api_keys import read_api_key, secret_of_environment
 from .core.errors import LlamaCppError
 from .core.llama_api import LlamaServer
 from .core.strict_json import MOST_BYTES, NotStrict, parse
@@ -156,7 +156,7 @@ class Environment:
     @property
     def key_source(self):
         """Where the API key comes from, in words, or None when there is none."""
-        if self.environ.get(KEY_VARIABLE):
+        if self.environ.get(KEY_VARIABLE, "").strip():
             return KEY_VARIABLE
         return None if self.elsewhere else self.section("server").get("api_key_file")
 
@@ -165,7 +165,7 @@ class Environment:
         try:
             key = None
             if self.key_source == KEY_VARIABLE:
-                key = check_api_key(self.environ[KEY_VARIABLE], KEY_VARIABLE)
+                key = secret_of_environment(KEY_VARIABLE, self.environ)
             elif self.key_source:
                 key = read_api_key(self.key_source)
             ca_file = None if self.elsewhere else self.section("server").get("ca_file")
