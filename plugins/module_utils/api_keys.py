@@ -7,6 +7,8 @@ None of them is ever part of an error: what refuses one says where it stands.
 
 from __future__ import annotations
 
+import os
+
 from .errors import LlamaCppError
 
 
@@ -21,6 +23,8 @@ def read_api_keys(path):
     Raises LlamaCppError when the file cannot be read, holds no key (llama-server would then ask nobody for one),
     or holds one that cannot work. The key never appears in the error.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
+        raise LlamaCppError(f"The API key file {path} cannot be read: it is not a file.")
     try:
         with open(path, encoding="utf-8", newline="\n") as stream:
             lines = [line.removesuffix("\n") for line in stream]

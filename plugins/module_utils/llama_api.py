@@ -13,16 +13,20 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import urllib.parse
 
 from .api_keys import check_api_key
+from .connection_peer import owner_of_peer
 from .errors import LlamaCppError
 from .strict_json import NotStrict, parse
 
 CONNECT_SECONDS = 10.0
+PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 EXCERPT_CHARACTERS = 300
+RENEWED = "If that was renewed, have the server read it: llm-manager restart"
 
 
 class ServerError(LlamaCppError):
@@ -50,6 +54,10 @@ class NotAuthorised(ServerError):
     """The server wants another API key than the one it was given."""
 
 
+class Stranger(ServerError):
+    """Whoever answers is not the server that the API key belongs to, so it was not told the key."""
+
+
 class LlamaServer:
     """One llama-server.
 
@@ -57,20 +65,29 @@ class LlamaServer:
     :param api_key: the key itself, or None when the server has none.
     :param timeout: seconds to wait for the next bytes of an answer; None waits for ever.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
+    :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
+        the name in it. Whoever asks for 127.0.0.1 could never verify a name.
+    :param owner: the user id of a server on this machine: without TLS, which proves who answers, the key is sent only
+        to a process of this user. Its port may be anybody's while it is stopped. None: to whoever answers.
 
     Every method raises ServerError or one of its kinds. Raises LlamaCppError when a parameter is unusable.
     """
 
-    def __init__(self, base_url, api_key=None, timeout=30.0, ca_file=None):
+    def __init__(self, base_url, api_key=None, timeout=30.0, ca_file=None, owner=None, certificate=None):
         self.base_url, self._https, self._host, self._port, self._prefix = _split_url(base_url)
         self._api_key = check_api_key(api_key, "The API key") if api_key else None
         self._timeout = timeout
         self._tls = _tls_context(ca_file) if self._https else None
+        self._certificate, self._shown = certificate, _first_certificate(certificate) if self._https else None
+        self._owner = owner
 
     def health(self):
         """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody answers."""
         try:
-            self._json("GET", "/health")
+            try:
+                self._json("GET", "/health", with_key=False)
+            except NotAuthorised:  # behind a prefix it is not public
+                self._json("GET", "/health")
         except StillLoading:
             return "loading"
         return "ready"
@@ -148,21 +165,22 @@ class LlamaServer:
                 yield event
         raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
 
-    def _json(self, method, path, body=None):
+    def _json(self, method, path, body=None, with_key=True):
         """The JSON object that the server answers to one request."""
-        with self._open(method, path, body) as response:
+        with self._open(method, path, body, with_key) as response:
             return self._parse(response.read().decode("utf-8", "replace"))
 
     @contextlib.contextmanager
-    def _open(self, method, path, body=None):
+    def _open(self, method, path, body=None, with_key=True):
         """Send one request and lend its response, whose status is 2xx; any other answer is raised."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if self._api_key:
-            headers["Authorization"] = "Bearer " + self._api_key
         connection = self._connect()
         try:
+            if self._api_key and with_key:
+                self._require_owner(connection.sock)
+                headers["Authorization"] = "Bearer " + self._api_key
             payload = None if body is None else json.dumps(body).encode("ascii")
             connection.request(method, self._prefix + path, payload, headers)
             response = connection.getresponse()
@@ -175,9 +193,18 @@ class LlamaServer:
             connection.close()
 
     def _connect(self):
+        """A connection to the server; over TLS it has proven itself."""
+        if self._shown:
+            connection = self._connect_with(_tls_context_that_trusts_anybody())
+            if connection.sock.getpeercert(binary_form=True) == self._shown:
+                return connection
+            connection.close()
+        return self._connect_with(self._tls)
+
+    def _connect_with(self, tls):
         patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
         if self._https:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=patience, context=self._tls)
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=patience, context=tls)
         else:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
         try:
@@ -185,7 +212,8 @@ class LlamaServer:
         except ssl.SSLError as error:
             connection.close()
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
-            raise ServerError(f"No trusted connection to {self.base_url}: {reason}.", reason=reason) from error
+            remedy = f" It does not show the certificate in {self._certificate}. {RENEWED}" if self._shown else ""
+            raise ServerError(f"No trusted connection to {self.base_url}: {reason}.{remedy}", reason=reason) from error
         except OSError as error:
             connection.close()
             reason = error.strerror or str(error) or "timed out"
@@ -193,6 +221,19 @@ class LlamaServer:
             raise NotRunning(text, reason=reason) from error
         connection.sock.settimeout(self._timeout)
         return connection
+
+    def _require_owner(self, connection):
+        """Raise Stranger unless the other end of ``connection`` may be told the key."""
+        if self._owner is None or self._https:
+            return
+        found = owner_of_peer(connection, self._timeout)
+        if found != self._owner:
+            whose = "cannot be told" if found is None else f"belongs to the user {found}"
+            raise Stranger(
+                f"Whatever answers at {self.base_url} is not known to be the server of the user {self._owner} (its "
+                f"process {whose}), so the API key was not sent. To see who holds the port: sudo lsof -nP "
+                f"-iTCP:{self._port} -sTCP:LISTEN"
+            )
 
     def _parse(self, text, kind=dict):
         try:
@@ -277,6 +318,24 @@ def _tls_context(ca_file):
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error
+
+
+def _tls_context_that_trusts_anybody():
+    """For a connection on which nothing is sent before its certificate was compared."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _first_certificate(path):
+    """The first certificate in a PEM file, in DER; None where there is none to be read: then the authority decides."""
+    try:
+        with open(path, encoding="latin-1") as stream:
+            found = PEM_CERTIFICATE.search(stream.read())
+        return ssl.PEM_cert_to_DER_cert(found.group(0)) if found else None
+    except (OSError, TypeError, ValueError):  # no path, no such file, no base64
+        return None
 
 
 def _code(event):

@@ -5,7 +5,7 @@
 The file is JSON and is read by ``llm-manager status``:
 
 ``held``   whether the runner has given up starting the server
-``why``    the reason, in one line; null unless held
+``why``    in one line, why it has, or why the last start came to nothing; null otherwise
 ``exits``  the fast exits in a row: [{"at": time, "seconds": how long it ran, "status": exit status, or minus a signal}]
 ``child``  the running server: {"pid", "argv"}; null when there is none
 
@@ -23,6 +23,12 @@ def why_held(path):
     """Why the runner with the state file ``path`` holds still, as text; None when it does not."""
     found = read_json(path)
     return found.get("why") if isinstance(found, dict) and found.get("held") else None
+
+
+def why_not_started(path):
+    """Why the last start came to nothing, as text, whether or not the runner holds still; None when it did not."""
+    found = read_json(path)
+    return found.get("why") if isinstance(found, dict) else None
 
 
 class RunState:
@@ -62,27 +68,29 @@ class RunState:
         self._save()
 
     def failed(self, status, seconds, reason):
-        """The server ended by itself after ``seconds``. The reason to hold still, or None to be started again.
+        """The server ended by itself after ``seconds``, or was not started. The reason to hold still, or None to be
+        started again.
 
         :param status: exit status, or minus the number of a signal.
         :param reason: called without arguments for what the server said about it, as text.
         """
-        self._child = None
+        started, self._child = self._child is not None, None
         if seconds >= self._seconds:
             self._exits = []
         else:
             self._exits.append({"at": now(), "seconds": round(seconds, 3), "status": status})
-        why = None
-        if len(self._exits) >= self._limit:
-            why = (
-                f"the server ended {len(self._exits)} times in a row within {self._seconds:g} s of its start, "
-                f"the last time {ending(status)}: {reason()}"
-            )
-        self._save(why)
+        if len(self._exits) < self._limit:
+            self._save(None if started else reason())
+            return None
+        why = (
+            f"the server ended {len(self._exits)} times in a row within {self._seconds:g} s of its start, "
+            f"the last time {ending(status)}: {reason()}"
+        )
+        self._save(why, held=True)
         return why
 
-    def _save(self, why=None):
-        state = {"held": why is not None, "why": why, "exits": self._exits, "child": self._child}
+    def _save(self, why=None, held=False):
+        state = {"held": held, "why": why, "exits": self._exits, "child": self._child}
         try:
             write_json_atomically(self._path, state)
         except OSError as error:

@@ -27,7 +27,8 @@ EXAMPLE = {
 #: ``argv``          the server's command line; the program by its path
 #: ``environment``   what the server gets besides server_runner.INHERITED
 #: ``beside``        a command that runs as long as the server, whose process id is its last argument; empty for none
-#: ``key_files``     the API keys of a file in a variable of that name, for whom ``--api-key-file`` does not reach
+#: ``key_files``     the API keys of a file in a variable of that name, for whom ``--api-key-file`` does not reach; what
+#:                   that option names is checked as well, and nothing is served without a usable key
 #: ``inputs``        the files without which the server cannot serve
 #: ``rotation``      size of a log file, and how many are kept beside the one that is written
 #: ``state_file``    see run_state.py; ``<state_file>.lock`` lies beside it

@@ -35,6 +35,8 @@ def check_server(
     *,
     api_key_file=None,
     ca_file=None,
+    certificate=None,
+    owner=None,
     model=None,
     purpose="chat",
     expected_build=None,
@@ -47,6 +49,8 @@ def check_server(
 ):
     """Wait until the server at ``url`` is ready, then put it to the proof.
 
+    :param ca_file, certificate, owner: how the server proves that it may be told the key: see
+        :class:`llama_api.LlamaServer`.
     :param model: the name under which the model must be on offer; None takes the first one offered.
     :param purpose: what it is asked for: a ``chat`` answer, an ``embedding`` or a ``rerank`` of documents.
     :param expected_build: what ``/props`` must call the build, for example ``b1-0c1e570``.
@@ -60,13 +64,14 @@ def check_server(
     :raises LlamaCppError: what is wrong, why, and what to do. Nothing is changed in any case.
     """
     key = read_api_key(api_key_file) if api_key_file else None
-    checked = LlamaServer(url, key, timeout, ca_file)
+    proofs = {"ca_file": ca_file, "certificate": certificate, "owner": owner}
+    checked = LlamaServer(url, key, timeout, **proofs)
     try:
         ready_after = wait_until_ready(checked, timeout, on_look, model)
         found = identify(checked, model, will_be_asked=True)
         _check_build(found["build"], expected_build, checked.base_url)
         if require_key:
-            _check_refusal(LlamaServer(url, None, timeout, ca_file), found["model"])
+            _check_refusal(LlamaServer(url, None, timeout, **proofs), found["model"])
         answer = sample_answer(checked, found["model"], purpose)
         devices = list_devices(server) if server else {}
         _check_device(devices, expected_device, server)

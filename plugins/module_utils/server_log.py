@@ -44,6 +44,11 @@ CAUSES = [
         "Leave server.tls out of the configuration, or install OpenSSL 3 and build the engine again.",
     ),
     (
+        r"service_runner: (?P<what>The API key (?:file .* (?:cannot be read: [^.]*|holds no key)|in .* cannot work))",
+        "{what}; without a usable key nothing is served",
+        "Write a key into the file, on a line of its own, then: llm-manager start",
+    ),
+    (
         r"service_runner: (?P<file>.*) cannot be read: (?P<why>[^.]*)\. (?P<what>.*)",
         "the file {file}, which the server needs, cannot be read: {why}",
         "{what}",

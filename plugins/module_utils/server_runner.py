@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -45,6 +46,10 @@ KILL_SECONDS = 3
 #: From the end of the server until what it started is killed too. Together with ``stop_seconds`` and KILL_SECONDS this
 #: has to be less than the service manager's patience.
 LEFT_SECONDS = 3
+
+#: Connections and other files that the server may have open. More than llama-server serves at a time (1,024 and a few):
+#: below that it would turn in circles instead of letting them wait. Not without end: each that waits takes memory.
+OPEN_FILES = 4096
 
 GUARD = ["/bin/sh", "-c", "trap '' HUP INT TERM; read -r _; kill -s KILL 0"]
 
@@ -98,6 +103,13 @@ def take_lock(path, patience):
     return lock
 
 
+def _limit_files():
+    """Have every service manager give the server as many files, or as many as the system allows."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+
+
 class Runner:
     """One run of the server."""
 
@@ -122,6 +134,7 @@ class Runner:
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         self._listen_to_signals()
+        _limit_files()
         guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, env={})
         try:
             self._end_predecessor()
@@ -171,7 +184,7 @@ class Runner:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._say(f"starting {argv[0]}")
         try:
-            keys = {name: as_variable(read_api_keys(path)) for name, path in self._config.key_files.items()}
+            keys = self._keys()
             self._require_inputs()
         except LlamaCppError as error:
             self._last_words = own_line(str(error))
@@ -202,6 +215,17 @@ class Runner:
                 break
         self._write(self._stamper.close())
         return self._child.returncode
+
+    def _keys(self):
+        """The variables with the API keys. Raises LlamaCppError: without a usable key nothing is served.
+
+        llama-server takes an empty key file for the wish to be open to all. The keys of the file on its command line
+        go into its environment too, where it adds them to those it reads itself: the file may change before it does.
+        """
+        files, argv = dict(self._config.key_files), self._config.argv
+        for place in (place for place, word in enumerate(argv[:-1]) if word == "--api-key-file"):
+            files.setdefault("LLAMA_API_KEY", argv[place + 1])
+        return {name: as_variable(read_api_keys(path)) for name, path in files.items()}
 
     def _start_beside(self):
         """Start what is to run beside the server; without it the server runs all the same."""

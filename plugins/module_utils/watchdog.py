@@ -22,7 +22,7 @@ from .rotating_log import RotatingLog
 from .strict_json import LONGEST_SECONDS
 from .waiting import wait_until
 from .watchdog_decision import GIVEN_UP, HELD, RESTARTED, UNCLEAR, Look, Memory, Settings, decide, token_is_due
-from .watchdog_look import look_at
+from .watchdog_look import last_work_logged, look_at
 
 END_SECONDS = 10  # from SIGKILL until the process is gone, unless the kernel holds it
 LOG = {"max_bytes": 1_000_000, "keep": 1}  # a line per event: this lasts for years
@@ -35,6 +35,7 @@ MEANING = {
     "given up": "the service has given up starting its server, and is left alone; to start it: llm-manager start",
     "down": "nobody listens; to start the server is its service manager's part",
     "unclear": "it cannot be told whether the server is well, so nothing is done",
+    "deaf": "the server hears nobody, as when too many connections are open, but its slots work on; it is left alone",
     "doubtful": "the server gives no sign of life",
     "restarted": "the server was wedged",
     "held": "the server is wedged, and was restarted so often that it is left alone",
@@ -52,6 +53,7 @@ class Watchdog:
     :param log: one line for each event, behind the time; the events are a change of state and a restart.
     :param model: the model to ask, where a server has several.
     :param purposes: what each model is for (``chat``, ``embedding``, ``rerank``), by name.
+    :param server_log: the server's log, in which slots tell of their work when the server can be asked nothing.
     :param why_given_up: returns why the service does not start its server any more, or None while it does.
     """
 
@@ -64,6 +66,7 @@ class Watchdog:
         log,
         model=None,
         purposes=None,
+        server_log=None,
         why_given_up=lambda: None,
     ):
         self._connect = connect
@@ -72,6 +75,7 @@ class Watchdog:
         self._state_file = state_file
         self._log = RotatingLog(log, **LOG)
         self._model, self._purposes = model, purposes or {}
+        self._server_log = server_log
         self._why_given_up = why_given_up
         self.memory = remembered(state_file)
 
@@ -103,9 +107,10 @@ class Watchdog:
         sleeps = self._settings.idle_unload_seconds is not None
         try:
             server = self._connect()
-            return look_at(server, process, model=self._model, purposes=self._purposes, ask=ask, sleeps=sleeps)
+            look = look_at(server, process, model=self._model, purposes=self._purposes, ask=ask, sleeps=sleeps)
         except LlamaCppError as error:
             return Look(process, UNCLEAR, reason=str(error))
+        return look._replace(logged=last_work_logged(self._server_log) if self._server_log else "")
 
     def _end(self, process):
         """Kill ``process``, and what it started, if the manager still has it; returns what came of it."""

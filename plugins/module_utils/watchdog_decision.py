@@ -27,6 +27,7 @@ UNCLEAR = "unclear"  # anything else, from which nothing follows: a wrong key, a
 
 # What the watchdog takes the server's state to be, beside DOWN, GIVEN_UP, LOADING, SLEEPING and UNCLEAR.
 ANSWERING = "answering"  # it answers, or works for somebody
+DEAF = "deaf"  # it hears nobody, and its slots work on
 DOUBTFUL = "doubtful"  # it should have answered, but not for long
 RESTARTED = "restarted"  # wedged, and about to be ended so that its manager starts it anew
 HELD = "held"  # wedged, and left alone for a while, having been restarted too often
@@ -73,7 +74,7 @@ class Settings(NamedTuple):
 class Look(NamedTuple):
     """What was seen: the process that the service manager has (an identity of processes.py) or None, one of the words
     above, whether the server must have loaded its model to behave so, the work of its slots as (task, prompt tokens
-    processed, tokens generated), and a reason in words.
+    processed, tokens generated), a reason in words, and when a slot last told of work in the log, as text.
     """
 
     process: str | None
@@ -81,6 +82,7 @@ class Look(NamedTuple):
     loaded: bool = False
     work: tuple = ()
     reason: str = ""
+    logged: str = ""
 
 
 class Memory(NamedTuple):
@@ -96,6 +98,7 @@ class Memory(NamedTuple):
     ready: bool = False  # whether this process has had its model loaded
     answered: bool = False  # whether this process has computed anything
     work: tuple = ()
+    logged: str = ""  # when a slot last told of work in the log
     doubt: float = 0.0  # how much of the patience with a server that gives no sign of life is used up; 1 is all
     alive: float = 0.0  # when the last look without doubt was
     rested: int = 0  # looks since a token was asked for
@@ -115,7 +118,8 @@ def decide(memory, look, now, settings):
     if look.process and look.process != memory.process:
         memory = memory._replace(process=look.process, ready=False, answered=False, work=(), doubt=0.0)
     moved = any(_computed(work) and work not in memory.work for work in look.work)
-    trouble = _is_trouble(memory, look, moved)
+    deaf = _is_deaf(memory, look)
+    trouble = not deaf and _is_trouble(memory, look, moved)
     memory = memory._replace(
         looked=now,
         seen=look.seen,
@@ -123,6 +127,7 @@ def decide(memory, look, now, settings):
         ready=memory.ready or look.loaded,
         answered=memory.answered or moved or look.seen == ANSWERED,
         work=look.work or memory.work,
+        logged=look.logged or memory.logged,
         rested=memory.rested + 1 if look.seen == RESTING else 0,
         restarts=tuple(moment for moment in memory.restarts if now - HOUR < moment <= now),
     )
@@ -131,7 +136,7 @@ def decide(memory, look, now, settings):
         until = _held_until(memory, now, settings)
         state = HELD if until else RESTARTED
     else:
-        until, state = None, _state(memory, look, trouble)
+        until, state = None, DEAF if deaf else _state(memory, look, trouble)
     memory = memory._replace(
         state=state,
         since=memory.since if state == memory.state else now,
@@ -146,6 +151,15 @@ def decide(memory, look, now, settings):
 def _computed(work):
     _task, prompt_tokens, generated = work
     return prompt_tokens + generated > 0
+
+
+def _is_deaf(memory, look):
+    """Whether nothing at all came over HTTP, and yet a slot has told of work since the last look.
+
+    Strangers who open as many connections as the server takes at a time make it so, whom a restart would serve: it ends
+    every request that is at work. When nothing is at work any more, silence counts as ever.
+    """
+    return look.seen == SILENT and not look.loaded and look.logged not in ("", memory.logged)
 
 
 def _is_trouble(memory, look, moved):

@@ -16,9 +16,11 @@ perhaps unload another.
 from __future__ import annotations
 
 import http
+import re
 import socket
 
 from .llama_api import NotAuthorised, NotRunning, ServerError, StillLoading
+from .logs import tail
 from .watchdog_decision import (
     ANSWERED,
     DOWN,
@@ -32,6 +34,10 @@ from .watchdog_decision import (
     WORKING,
     Look,
 )
+
+#: A slot at work in the server's log, behind the time that the runner writes: one that generates tells every 3 s, one
+#: that reads a long prompt after every batch. Task -1 is none. A router puts ``[port]`` before its models' lines.
+SLOT_AT_WORK = re.compile(r"^(\S+) .*\bslot +\S+: id +\d+ \| task \d+ \| ")
 
 PROMPT = "Hello"
 ONE_TOKEN = {"n_predict": 1, "temperature": 0}
@@ -150,6 +156,12 @@ def _seen(error):
     if error.status == http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotAuthorised):
         return FAILING
     return UNCLEAR
+
+
+def last_work_logged(log):
+    """When a slot last told of work in the server's log ``log``, as the text there; empty when none did lately."""
+    times = (SLOT_AT_WORK.match(line) for line in reversed(tail(log).splitlines()))
+    return next((found.group(1) for found in times if found), "")
 
 
 def _work(slot):

@@ -38,6 +38,16 @@ options:
   ca_file:
     description: PEM file of the authority that signed the server's certificate, when O(url) begins with C(https).
     type: path
+  certificate:
+    description:
+      - PEM file with the server's own certificate, when it runs on this host. A server that shows it is trusted,
+        whatever the name in it.
+    type: path
+  owner:
+    description:
+      - User id of the server, when it runs on this host. Without TLS the API key is then sent to a process of this user
+        only, since another may hold the port while the server is stopped.
+    type: int
   model:
     description: Name of the model that must be on offer and is asked. Without it, the first one on offer is asked.
     type: str
@@ -136,6 +146,8 @@ def main():
             "url": {"type": "str", "required": True},
             "api_key_file": {"type": "path", "no_log": False},
             "ca_file": {"type": "path"},
+            "certificate": {"type": "path"},
+            "owner": {"type": "int"},
             "model": {"type": "str"},
             "purpose": {"type": "str", "choices": ["chat", "embedding", "rerank"], "default": "chat"},
             "expected_build": {"type": "str"},

@@ -65,7 +65,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "files": files,
         "server": server,
         "service": service,
-        "health": _health(server, served, paths, device),
+        "health": _health(server, served, paths, device, host),
         "watchdog": watchdog,
         "client": {"default_model": _asked(models, served), **config["client"]},
         "policy": config["policy"],
@@ -115,12 +115,14 @@ def _sized(file):
     }
 
 
-def _health(server, model, paths, device):
+def _health(server, model, paths, device, host):
     """How it is found out whether the service serves: keywords of server_health.check_server."""
     return {
         "url": server["url"],
         "api_key_file": server["key_file"],
         "ca_file": server["ca_file"],
+        "certificate": server["certificate"],
+        "owner": int(host["uid"]),
         "require_key": server["key_file"] is not None,
         "model": model["name"],
         "purpose": model["purpose"],

@@ -72,6 +72,15 @@ OWNED_ARGUMENTS = {
     "lora-scaled": "models.<name>.lora",
 }
 
+#: llama-server options that run programs, read and write files, or reach other hosts for whoever asks, and the forms
+#: that a models.ini knows (common/arg.cpp of llama.cpp 0c1e570). A web page needs no more than a simple POST for that.
+REMOTE_HANDS = frozenset(
+    (
+        *("agent", "ag", "tools", "tools-runtime", "mcp-servers-config", "mcp-servers-json"),
+        *("ui-mcp-proxy", "webui-mcp-proxy"),
+    )
+)
+
 
 def checked(config, schema, catalog, source, locked=()):
     """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
@@ -233,16 +242,27 @@ def _key(config, _catalog):
 
 
 def _arguments(config, _catalog):
-    sections = {("server", "arguments"): config["server"]["arguments"]}
-    for name, model in config["models"].items():
-        sections["models", name, "arguments"] = model["arguments"]
-    for where, arguments in sections.items():
-        for option in arguments:
+    open_to_all = config["server"]["api_key"] == "none"
+    for where, arguments in _free_arguments(config):
+        for option, value in arguments.items():
             positive = option[3:] if option.startswith("no-") else option
             if positive in OWNED_ARGUMENTS:
                 owner = OWNED_ARGUMENTS[positive]
                 remedy = f"use {owner} instead" if owner else "remove it"
                 yield Problem((*where, option), f"this option belongs to the collection; {remedy}")
+            elif open_to_all and positive in REMOTE_HANDS and value is not (option != positive):
+                yield Problem(
+                    (*where, option),
+                    'without an API key every web page could use it through the browser; wanted: "auto" or a key file '
+                    "as server.api_key, or remove it",
+                )
+
+
+def _free_arguments(config):
+    """The free arguments, as pairs (where they stand, option -> value)."""
+    yield ("server", "arguments"), config["server"]["arguments"]
+    for name, model in config["models"].items():
+        yield ("models", name, "arguments"), model["arguments"]
 
 
 def _addresses(config, _catalog):

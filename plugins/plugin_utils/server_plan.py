@@ -19,6 +19,11 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.places import expa
 #: A stream in flight keeps llama-server from stopping until its next ping.
 SSE_PING_SECONDS = 2
 
+#: After so long without a byte of a request, or without the client taking one of the answer, llama-server drops a
+#: connection; how long an answer takes to compute does not count (cpp-httplib's read and write timeout). For a router
+#: it would: that waits no longer for the answers of its models.
+TRANSFER_SECONDS = 60
+
 #: How long a router waits for a model to end before it kills it; less than the runner waits for the router.
 MODEL_STOP_SECONDS = 5
 
@@ -71,6 +76,7 @@ def server(config, models, default, paths, host, device):
             if path
         },
         "ca_file": tls.get("ca_certificate") or tls.get("certificate"),
+        "certificate": tls.get("certificate"),
         "log_file": posixpath.join(paths["logs_dir"], "llama-server.log"),
         "inputs": [path for model in models for path in _files(model)],
         "needed": _files(default),
@@ -79,6 +85,7 @@ def server(config, models, default, paths, host, device):
         return {**plan, **_router(config, models, default, paths, listener, shared, key_file)}
     free = {**server["arguments"], **default["arguments"]}
     own = [("alias", ",".join([default["name"], *default["aliases"]])), ("api-key-file", key_file)]
+    free.setdefault("timeout", TRANSFER_SECONDS)
     arguments = command_line([*_model_options(default), *own, *listener, *shared, *free.items()])
     return {**plan, "arguments": arguments, "options": arguments, "key_files": {}, "presets": None}
 

@@ -98,20 +98,24 @@ def event_stream(*chunks):
     return [head, *(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks), b"0\r\n\r\n"]
 
 
-def self_signed(directory):
-    """The paths of ``server.pem`` (key and certificate for 127.0.0.1) and ``ca.pem``, written into ``directory``."""
+def self_signed(directory, name=None):
+    """The paths of ``server.pem`` (key and certificate) and ``ca.pem``, written into ``directory``.
+
+    The certificate is for the host ``name``, or for 127.0.0.1.
+    """
+    host = x509.DNSName(name) if name else x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scripted server")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scripted server")])
     now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

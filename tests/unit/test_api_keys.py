@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The API keys of a server: in its file, and in its environment."""
 
+import os
+
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import (
     as_variable,
@@ -47,6 +49,13 @@ def test_key_that_cannot_work_is_refused_without_being_repeated(tmp_path, conten
 def test_missing_key_file_is_named(tmp_path):
     with pytest.raises(LlamaCppError, match="No such file"):
         read_api_key(str(tmp_path / "none"))
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "key")
+    for path in (tmp_path, tmp_path / "key"):
+        with pytest.raises(LlamaCppError, match="not a file"):
+            read_api_key(str(path))
 
 
 def test_all_keys_in_one_variable(tmp_path):

@@ -70,6 +70,10 @@ def test_a_dangling_link_is_someones_too(tmp_path):
 def test_a_key_that_is_open_to_others_is_refused(tmp_path):
     (tmp_path / "key").write_text("s3cret")
     (tmp_path / "key").chmod(0o640)
-    wanted = {"bin_dir": str(tmp_path), "install_dir": str(tmp_path), "private_files": {"server.api_key": str(tmp_path / "key")}}
+    wanted = {
+        "bin_dir": str(tmp_path),
+        "install_dir": str(tmp_path),
+        "private_files": {"server.api_key": str(tmp_path / "key")},
+    }
     result = run_module("host_probe", wanted)
     assert result["failed"] and result["msg"].startswith("server.api_key: %s is open" % (tmp_path / "key"))

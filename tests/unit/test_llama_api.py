@@ -3,6 +3,7 @@
 """The client of llama-server's HTTP interface, against exact bytes."""
 
 import json
+import os
 import socket
 import time
 
@@ -15,6 +16,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import (
     NotRunning,
     ServerError,
     StillLoading,
+    Stranger,
 )
 from support.scripted_server import CLOSE, SILENCE, ScriptedServer, event_stream, response, self_signed
 
@@ -86,6 +88,34 @@ def test_key_travels_as_bearer(key, sent):
     with ScriptedServer(response(200, b"{}")) as server:
         LlamaServer(server.url, key).props()
     assert server.requests[0][1].get("authorization") == sent
+
+
+def test_the_key_is_told_to_the_owners_process_only():
+    with ScriptedServer(response(200, b"{}")) as server:
+        assert LlamaServer(server.url, "s3cret", owner=os.getuid()).props() == {}
+        with pytest.raises(Stranger, match="the API key was not sent") as caught:
+            LlamaServer(server.url, "s3cret", owner=os.getuid() + 1).chat(HELLO)
+    assert "lsof -nP" in str(caught.value) and "s3cret" not in str(caught.value)
+    first, *others = server.requests
+    assert first[1]["authorization"] == "Bearer s3cret"
+    assert not others  # not even the question was
+
+
+def test_a_key_is_not_told_where_none_is_needed():
+    with ScriptedServer(response(200, b"{}")) as server:
+        assert LlamaServer(server.url, "s3cret", owner=os.getuid() + 1).health() == "ready"
+    assert [headers.get("authorization") for _first, headers, _body in server.requests] == [None]
+
+
+def test_health_behind_a_prefix_wants_the_key():
+    with ScriptedServer(refusal(401, "Invalid API Key")) as server, pytest.raises(NotAuthorised):
+        LlamaServer(server.url + "/api", "s3cret").health()
+    assert [headers.get("authorization") for _first, headers, _body in server.requests] == [None, "Bearer s3cret"]
+
+
+def test_who_accepts_nothing_is_silent_and_learns_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ServerError, match=r"nothing for 0\.1 s"):
+        LlamaServer("http://127.0.0.1:%d" % listener.getsockname()[1], "s3cret", 0.1, owner=os.getuid()).props()
 
 
 def test_props_and_models():
@@ -270,6 +300,39 @@ def test_https_with_its_authority(tmp_path):
     certificate, authority = self_signed(tmp_path)
     with ScriptedServer(response(200, b"{}"), certificate=certificate) as server:
         assert LlamaServer(server.url, ca_file=str(authority)).props() == {}
+
+
+def test_a_certificate_for_a_name_is_known_by_itself(tmp_path):
+    """A server on all addresses has one, and is asked as 127.0.0.1."""
+    certificate, authority = self_signed(tmp_path, "mac-07.example")
+    with ScriptedServer(response(200, b"{}"), certificate=certificate) as server:
+        with pytest.raises(ServerError, match="mismatch"):
+            LlamaServer(server.url, ca_file=str(authority)).props()
+        client = LlamaServer(server.url, "s3cret", ca_file=str(authority), certificate=str(certificate), owner=-1)
+        assert client.props() == {}
+    assert len(server.requests) == 1
+
+
+def test_another_certificate_is_not_trusted_for_its_name(tmp_path):
+    (tmp_path / "other").mkdir()
+    configured, _ = self_signed(tmp_path, "mac-07.example")
+    shown, _ = self_signed(tmp_path / "other", "mac-07.example")
+    with ScriptedServer(certificate=shown) as server, pytest.raises(ServerError, match="No trusted") as caught:
+        LlamaServer(server.url, "s3cret", ca_file=str(configured), certificate=str(configured)).props()
+    assert str(configured) in str(caught.value) and "llm-manager restart" in str(caught.value)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"\xff no certificate", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
+)
+def test_where_the_certificate_cannot_be_read_its_authority_decides(tmp_path, content):
+    certificate, authority = self_signed(tmp_path)
+    if content is not None:
+        (tmp_path / "configured.pem").write_bytes(content)
+    with ScriptedServer(response(200, b"{}"), certificate=certificate) as server:
+        known = {"ca_file": str(authority), "certificate": str(tmp_path / "configured.pem")}
+        assert LlamaServer(server.url, **known).props() == {}
 
 
 def test_https_of_an_unknown_authority_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import (
+    connection_peer,
     launchctl_codes,
     launchd_causes,
     mac_hardware,
@@ -46,6 +47,7 @@ def test_every_place():
 def test_every_other_command():
     assert "`%s`" % launchd_causes.XATTR in DOCUMENT
     assert "`%s` `%s`" % (processes.PROGRAM, " ".join(processes.PS[1:])) in DOCUMENT
+    assert "`%s`" % connection_peer.LSOF in DOCUMENT
 
 
 def test_everything_that_is_asked_or_changed_of_the_host():

@@ -90,8 +90,18 @@ EXPOSED_KEY = (
     "if somebody may have read it: chmod 600 '/etc/a key'"
 )
 
+NO_KEY = "service_runner: The API key file /s/api-key holds no key. Write one into it, on a line of its own.\n"
+NO_KEY_FILE = "service_runner: The API key file /s/api-key cannot be read: No such file or directory.\n"
+BAD_KEY = (
+    "service_runner: The API key in /s/api-key begins or ends with a space, or contains a control character or a "
+    "letter outside ASCII; it cannot work.\n"
+)
+
 SAMPLES = [
     (EXPOSED_KEY, "the key file /etc/a key is open to other users", "chmod 600 '/etc/a key'"),
+    (NO_KEY, "/s/api-key holds no key; without a usable key nothing is served", "llm-manager start"),
+    (NO_KEY_FILE, "/s/api-key cannot be read: No such file or directory; without", "llm-manager start"),
+    (BAD_KEY, "/s/api-key begins or ends with a space", "llm-manager start"),
     (
         GUARDED,
         "/Volumes/Disk 1/a.gguf, which the server needs, cannot be read: Operation not permitted",

@@ -111,6 +111,30 @@ def test_no_server_is_started_with_a_secret_that_is_open_to_others(host, tmp_pat
     assert "is open to other users (mode 0644)" in cause.cause and "chmod 600" in cause.remedy
 
 
+@pytest.mark.parametrize("content", ["", "# none yet\n", " \n", None])
+def test_nor_is_one_that_reads_its_key_file_itself(host, tmp_path, content):
+    """llama-server takes a file without a key for the wish to be open to all."""
+    key_file = tmp_path / "key"
+    if content is None:
+        key_file.mkdir()
+    else:
+        key_file.write_text(content)
+    host.config["argv"] = [sys.executable, "-c", "print('open')", "--api-key-file", str(key_file)]
+    assert host.start().wait(PATIENCE) == 1
+    assert host.server_lines() == []
+    state = host.state()  # which llm-manager status tells, from the first attempt on
+    assert not state["held"] and str(key_file) in state["why"] and "llm-manager start" in state["why"]
+
+
+def test_a_key_file_that_changes_once_it_was_checked_opens_nothing(host, tmp_path):
+    (tmp_path / "key").write_text("s3cret\n")
+    (tmp_path / "key").chmod(0o600)
+    show = "import os; print(os.environ['LLAMA_API_KEY'] == 's3cret')"
+    host.config["argv"] = [sys.executable, "-c", show, "--api-key-file", str(tmp_path / "key")]
+    assert host.start().wait(PATIENCE) == 0
+    assert host.server_lines() == ["True"]
+
+
 def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_path):
     host.config["inputs"] = [str(tmp_path)]  # a directory cannot be read even by root
     assert host.start().wait(PATIENCE) == 1
@@ -120,6 +144,17 @@ def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_pat
     cause = diagnose(host.text().splitlines())
     assert str(tmp_path) in cause.cause and "Is a directory" in cause.cause and cause.remedy.startswith("To see it")
     assert "cannot be read: Is a directory" in host.state()["why"]
+
+
+def test_as_many_files_under_every_manager(host):
+    host.config["argv"] = [sys.executable, "-c", "import resource as r; print(r.getrlimit(r.RLIMIT_NOFILE)[0])"]
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+
+    assert host.start(preexec_fn=limit).wait(PATIENCE) == 0
+    assert host.server_lines() == [str(4096 if hard == resource.RLIM_INFINITY else min(4096, hard))]
 
 
 def test_what_is_missing_the_server_says_itself(host, tmp_path):

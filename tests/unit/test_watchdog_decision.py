@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_decision import (
     ANSWERED,
     ANSWERING,
+    DEAF,
     DOUBTFUL,
     DOWN,
     FAILING,
@@ -83,6 +84,32 @@ def test_one_that_never_could_is_left_alone():
 
 def test_a_port_that_closed_while_its_process_stays_is_wedged():
     assert follow([READY, *[look(DOWN)] * 3])[1] == [3]
+
+
+# Deaf
+
+
+def overrun(*times, loaded=False):
+    """Looks that hear nothing, while a slot last told of work in the log at these times."""
+    return [Look("1 a", SILENT, loaded=loaded, logged=time) for time in times]
+
+
+def test_a_server_that_hears_nobody_and_works_on_is_not_wedged():
+    """More connections are open than it takes. To end it would end the requests at work, and the crowd comes again."""
+    states, restarts, _memory = follow([READY._replace(logged="a"), *overrun(*"bcdefghij")])
+    assert (set(states[1:]), restarts) == ({DEAF}, [])
+
+
+def test_once_nothing_works_any_more_silence_counts():
+    states, restarts, _memory = follow([READY._replace(logged="a"), *overrun(*"bcdddd")])
+    assert states[1:] == [DEAF, DEAF, DEAF, DOUBTFUL, DOUBTFUL, RESTARTED]
+    assert restarts == [6]
+    assert follow([READY, *overrun("", "", "")])[1] == [3]
+
+
+def test_one_that_hears_and_does_not_answer_is_judged_by_its_answers():
+    """It takes each question for a token, and never gives one: its log tells of that too."""
+    assert follow([READY, *overrun(*"bcd", loaded=True)])[1] == [3]
 
 
 # Not wedged

@@ -19,7 +19,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_decision 
     WAKING,
     WORKING,
 )
-from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_look import look_at
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_look import last_work_logged, look_at
 from support.fake_server_process import fake_server
 from support.scripted_server import CLOSE, ScriptedServer, response
 
@@ -124,3 +124,22 @@ def test_nothing_follows_from_an_answer_that_is_not_understood(body):
 
 def test_an_unknown_host_is_no_dead_server():
     assert seen("http://host.invalid:1").seen == UNCLEAR
+
+
+# What the log tells of slots at work; lines of llama.cpp 0c1e570 behind the times of the runner.
+
+
+def test_the_last_word_of_a_slot_at_work(tmp_path):
+    log = tmp_path / "server.log"
+    assert last_work_logged(str(log)) == ""
+    idle = (
+        "T1 0.00.127.351 I slot get_availabl: id  0 | task -1 | selected slot by LRU, t_last = -1\n"
+        "T2 0.00.138.956 W srv    load_model: the slot context (2048) exceeds the training context\n"
+    )
+    log.write_text(idle)
+    assert last_work_logged(str(log)) == ""
+    log.write_text(
+        "T3 0.03.129.345 I slot print_timing: id  0 | task 0 | n_gen =   3224, tg = 1073.82 t/s, tg_3s = 1074.16 t/s\n"
+        "T4 [49213] 0.06.130.516 I slot print_timing: id  0 | task 12 | n_gen =   4449, tg = 741.01 t/s\n" + idle
+    )
+    assert last_work_logged(str(log)) == "T4"

@@ -192,6 +192,38 @@ def test_loopback_may_do_without(host):
     assert lines_of(config) == []
 
 
+#: What gives a shell, files or other hosts to whoever asks the server, however it is written.
+HANDS = [
+    ("agent", True),
+    ("agent", "on"),
+    ("ag", True),
+    ("no-agent", False),
+    ("no-agent", "0"),
+    ("tools", "all"),
+    ("tools-runtime", "docker:x"),
+    ("mcp-servers-config", "/x.json"),
+    ("mcp-servers-json", "{}"),
+    ("ui-mcp-proxy", True),
+    ("webui-mcp-proxy", 1),
+    ("no-webui-mcp-proxy", False),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), HANDS)
+def test_what_acts_for_whoever_asks_needs_a_key(option, value):
+    for path, where in (("server", "server"), ("models/tinyllama", "models.tinyllama")):
+        config = changed(f"{path}/arguments", {option: value, "threads": 4})
+        assert lines_of(config) == []
+        config["server"] = {**config.get("server", {}), "api_key": "none"}
+        (line,) = lines_of(config)
+        assert line.startswith(f"{where}.arguments.{option}: ") and "server.api_key" in line
+
+
+def test_what_is_switched_off_needs_none():
+    config = changed("server", {"api_key": "none", "arguments": {"agent": False, "no-ui-mcp-proxy": True}})
+    assert lines_of(config) == []
+
+
 def test_secrets_are_not_repeated():
     config = changed("server", {"api_key": "sk-very-secret"})
     config["models"]["tinyllama"]["url"] = "ftp://user:hunter2@x/a.gguf?signature=abc"

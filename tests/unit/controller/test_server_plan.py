@@ -37,6 +37,14 @@ def test_several_models_have_one_and_never_a_model_of_its_own():
     assert sections["tiny"]["load-on-startup"] == "true" and "load-on-startup" not in sections["other"]
 
 
+def test_a_client_that_stands_still_is_dropped_but_no_router_drops_a_long_answer():
+    assert option(resolve()["server"]["arguments"], "--timeout") == "60"
+    chosen = resolve({"server": {"arguments": {"timeout": 600}}})["server"]["arguments"]
+    assert option(chosen, "--timeout") == "600" and chosen.count("--timeout") == 1
+    found = several()
+    assert "--timeout" not in found["arguments"] and "timeout" not in found["presets"]["sections"]["*"]
+
+
 def test_the_keys_reach_the_models_through_the_environment():
     assert several()["key_files"] == {"LLAMA_API_KEY": "/home/sam/llm-workspace/service/api-key"}
     assert several({"api_key": "none"})["key_files"] == {}

@@ -110,6 +110,19 @@ def test_a_service_that_was_given_up_on_says_why(commands, supervised, tmp_path)
     assert "holds still: the server ended 5 times in a row" in commands.run("llm-manager", "status").stdout
 
 
+def test_a_server_that_was_not_started_says_why_before_it_is_given_up(commands, supervised, tmp_path):
+    """Without a usable key nothing is served, and status has to say so, although it reads the same file."""
+    supervised.key_file.write_text("# none\n")
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"held": False, "why": "the key file holds no key", "exits": [], "child": None}))
+    commands.config["service"]["state_file"] = str(state)
+    code, status = status_of(commands)
+    assert (code, status["server"]["state"], status["service"]["held"]) == (2, "misconfigured", False)
+    assert status["service"]["why"] == "the key file holds no key"
+    assert str(supervised.key_file) in status["server"]["message"]
+    assert "not started: the key file holds no key" in commands.run("llm-manager", "status").stdout
+
+
 def test_a_service_that_runs_is_not_held(commands, supervised, tmp_path):
     for content in (None, "{", json.dumps({"held": False, "why": None, "exits": [], "child": None})):
         if content is not None:

@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,24 @@ def test_a_service_that_holds_still(commands, section, tmp_path):
     done = commands.run("llm-manager", "watchdog", "--once")
     assert (done.returncode, done.stdout.partition(":")[0]) == (3, "given up"), done.stderr
     assert "it ended 5 times in a row" in done.stdout
+
+
+def test_without_a_usable_key_it_says_why(commands, section, tmp_path):
+    (tmp_path / "key").write_text("# none\n")
+    commands.config["server"]["api_key_file"] = str(tmp_path / "key")
+    done = commands.run("llm-manager", "watchdog", "--once")
+    assert done.stdout.startswith("unclear: ") and f"{tmp_path / 'key'} holds no key" in done.stdout
+
+
+def test_a_server_that_hears_nobody_but_works(commands, section, tmp_path):
+    log = tmp_path / "server.log"
+    log.write_text("T 0.03.129.345 I slot print_timing: id  0 | task 0 | n_gen =   3224, tg = 1073.82 t/s\n")
+    commands.config["service"]["log"] = str(log)
+    section["answer_seconds"] = 0.1
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which is busy with others
+        commands.config["server"]["url"] = "http://127.0.0.1:%d" % listener.getsockname()[1]
+        done = commands.run("llm-manager", "watchdog", "--once")
+    assert (done.returncode, done.stdout.partition(":")[0]) == (1, "deaf"), done.stderr
 
 
 def test_without_a_configuration(commands, section):

@@ -160,6 +160,17 @@ class Environment:
             return KEY_VARIABLE
         return None if self.elsewhere else self.section("server").get("api_key_file")
 
+    @property
+    def owner(self):
+        """The user whose process the configured server must be to be told the key: the one whose configuration it is.
+
+        None for a server that was named together with its key: that is the caller's own affair.
+        """
+        named = self.environ.get(URL_VARIABLE) and self.environ.get(KEY_VARIABLE)
+        if self.elsewhere or named or not self.environ.get(CONFIG_VARIABLE):
+            return None
+        return os.stat(self.environ[CONFIG_VARIABLE]).st_uid
+
     def server(self, timeout=30.0):
         """The server to talk to. Raises UsageError when what is configured cannot be used."""
         try:
@@ -168,8 +179,9 @@ class Environment:
                 key = secret_of_environment(KEY_VARIABLE, self.environ)
             elif self.key_source:
                 key = read_api_key(self.key_source)
-            ca_file = None if self.elsewhere else self.section("server").get("ca_file")
-            return LlamaServer(self.url, key, timeout, ca_file)
+            proofs = {} if self.elsewhere else self.section("server")
+            tls = {name: proofs.get(name) for name in ("ca_file", "certificate")}
+            return LlamaServer(self.url, key, timeout, owner=self.owner, **tls)
         except LlamaCppError as error:
             raise UsageError(str(error)) from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from ..core.privileges import is_root
-from ..core.run_state import why_held
+from ..core.run_state import why_held, why_not_started
 from ..core.service import open_service
 from ..environment import UsageError
 
@@ -38,3 +38,9 @@ def why_service_is_held(environment):
     """Why the runner of the service has given up starting the server, as text; None when it has not."""
     state_file = environment.section("service").get("state_file")
     return why_held(state_file) if state_file else None
+
+
+def why_service_did_not_start(environment):
+    """Why the last start of the server came to nothing, as text, also while there will be another; None when it did."""
+    state_file = environment.section("service").get("state_file")
+    return why_not_started(state_file) if state_file else None

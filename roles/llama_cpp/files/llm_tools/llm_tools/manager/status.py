@@ -14,9 +14,10 @@ from ..core.llama_api import NotRunning
 from ..core.logs import last_lines
 from ..core.server_health import identify, wait_until_ready
 from ..core.watchdog import remembered, settings_from
+from ..environment import UsageError
 from ..failures import advice, exit_code, state_word
 from .readiness import exit_words
-from .service import configured_service, why_service_is_held
+from .service import configured_service, why_service_did_not_start, why_service_is_held
 
 SUMMARY = "Show the state of the service and of its server."
 EXAMPLES = ("%(prog)s status", "%(prog)s status --json")
@@ -33,19 +34,21 @@ def add_arguments(parser):
 
 def run(environment, arguments):
     service = configured_service(environment).status()
-    server = environment.server(timeout=10.0)
+    url = environment.url
     model = environment.section("server").get("model")
     found, failure = {"build": None, "model": None}, None
     try:
+        server = environment.server(timeout=10.0)
         wait_until_ready(server, 0, model=model)
         found = identify(server, model)
     except LlamaCppError as error:
         failure = error
-    if not service["running"] and not isinstance(failure, NotRunning):
-        failure = LlamaCppError(f"The service does not run, yet another program answers at {server.base_url}.")
-    why = why_service_is_held(environment) if failure else None
-    service.update(held=why is not None, why=why)
-    state = {"state": state_word(failure), "url": server.base_url, **found, "message": failure and str(failure)}
+    if not service["running"] and not isinstance(failure, (NotRunning, UsageError)):
+        failure = LlamaCppError(f"The service does not run, yet another program answers at {url}.")
+    held = why_service_is_held(environment) if failure else None
+    why = held or (why_service_did_not_start(environment) if failure else None)
+    service.update(held=held is not None, why=why)
+    state = {"state": state_word(failure), "url": url, **found, "message": failure and str(failure)}
     watchdog = watchdog_of(environment)
     if arguments.json:
         environment.write_json({"service": service, "server": state, "watchdog": watchdog})
@@ -81,7 +84,7 @@ def rows(environment, service, server, watchdog):
         details.append(f"last ended with {exit_words(service['last_exit'])}")
     return [
         ("service", f"{running} ({', '.join(details)})" if details else running, None),
-        *([("held", f"holds still: {service['why']}", "red")] if service["held"] else []),
+        *why_rows(service),
         ("server", server["state"], COLOURS.get(server["state"], "red")),
         ("url", server["url"], None),
         ("model", server["model"] or "-", None),
@@ -89,6 +92,13 @@ def rows(environment, service, server, watchdog):
         *watchdog_rows(watchdog),
         ("log", environment.section("service").get("log") or "-", None),
     ]
+
+
+def why_rows(service):
+    """The part of :func:`rows` that tells why no server runs."""
+    if service["held"]:
+        return [("held", f"holds still: {service['why']}", "red")]
+    return [("why", f"not started: {service['why']}", "red")] if service["why"] else []
 
 
 def watchdog_rows(watchdog):

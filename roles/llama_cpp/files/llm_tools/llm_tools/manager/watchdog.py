@@ -50,6 +50,7 @@ def run(environment, arguments):
         section["log"],
         environment.section("server").get("model"),
         {model["name"]: model.get("purpose") for model in environment.config.get("models") or ()},
+        server_log=environment.section("service").get("log"),
         why_given_up=lambda: why_service_is_held(environment),
     )
     if arguments.once:
