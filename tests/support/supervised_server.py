@@ -38,6 +38,7 @@ class SupervisedServer:
         self.log = self.root / "logs" / "service.log"
         self.key_file = self.root / "key"
         self.key_file.write_text(key + "\n")
+        self.key_file.chmod(0o600)
         self.definition = self.root / "supervisord.conf"
         self.definition.write_text(render("supervisord.conf.j2", self._plan))
         self.description = {
