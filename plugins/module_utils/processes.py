@@ -16,6 +16,7 @@ import subprocess
 from .waiting import wait_until
 
 PROC = "/proc"
+SHOWN_CHARACTERS = 100  # of a command line
 PS = ["ps", "-A", "-E", "-ww", "-o", "pid=,ppid=,pgid=,command="]
 
 
@@ -131,6 +132,31 @@ def identity(pid):
         )
         started = " ".join(done.stdout.decode("ascii", "replace").split())
     return f"{pid} {started}" if started else None
+
+
+def command(pid):
+    """The beginning of the command line of process ``pid``, for people; "ended" when it has."""
+    try:
+        line = " ".join(_words(pid, "cmdline"))
+    except OSError:
+        listing = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        line = os.fsdecode(listing.stdout)
+    return line.strip()[:SHOWN_CHARACTERS] or "ended"
+
+
+def family(pid):
+    """``pid`` and the numbers of all processes that descend from it."""
+    found, parents = {pid}, {process.pid: process.parent for process in find(lambda process: True)}
+    while True:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
 
 
 def end(pids, patience):

@@ -7,7 +7,7 @@ The file is JSON and is read by ``llm-manager status``:
 ``held``   whether the runner has given up starting the server
 ``why``    the reason, in one line; null unless held
 ``exits``  the fast exits in a row: [{"at": time, "seconds": how long it ran, "status": exit status, or minus a signal}]
-``child``  the running server: {"pid", "argv"}; null when there is none
+``child``  the running server: {"pid", "identity" (processes.py), "argv"}; null when there is none
 
 A service manager starts again what failed, never what ended with 0. So the count goes on only after a failure: a
 start after a hold, or after a stop, is one that somebody wanted, and has all its attempts.
@@ -15,6 +15,7 @@ start after a hold, or after a stop, is one that somebody wanted, and has all it
 
 from __future__ import annotations
 
+from . import processes
 from .files import read_json, write_json_atomically
 from .log_lines import now
 
@@ -42,11 +43,11 @@ class RunState:
         found = read_json(path)
         found = found if isinstance(found, dict) else {}
         self._exits = [] if found.get("held") else list(found.get("exits") or [])
-        #: What ran when the file was last written, {"pid", "argv"}, or None.
+        #: What ran when the file was last written, as in ``child``, or None.
         self.predecessor = found.get("child")
 
     def started(self, pid, argv):
-        self._child = {"pid": pid, "argv": argv}
+        self._child = {"pid": pid, "identity": processes.identity(pid), "argv": argv}
         self._save()
 
     def lasted(self):

@@ -23,6 +23,9 @@ from .errors import LlamaCppError
 from .files import exclusive, read_json, write_atomically, write_json_atomically
 from .server_health import check_server
 
+#: How long somebody else may take to change the service: he waits for a model to be loaded, maybe twice.
+CHANGE_SECONDS = 1800
+
 
 class OpenGate:
     """No conditions: what a service manager keeps running is good enough."""
@@ -151,8 +154,11 @@ class HealthGate(OpenGate):
     def exclusively(self):
         with contextlib.ExitStack() as stack:
             with self._as_owner():
-                stack.enter_context(exclusive(self._record_path + ".lock"))
+                stack.enter_context(exclusive(self._record_path + ".lock", self._say_who_is_at_it, CHANGE_SECONDS))
             yield
+
+    def _say_who_is_at_it(self, holder):
+        self._report(f"waiting for process {holder}, which changes the service")
 
     def words(self):
         found = ["It answers, with the release %s." % releases.current_release(self._engine_dir)]
