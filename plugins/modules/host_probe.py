@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Looks for programs in the search path and where a non-login shell does not look, such as Homebrew's directories.
   - Looks whether a command name is taken by a program that does not belong to the collection.
+  - Refuses places that are taken by what the collection did not make.
 options:
   programs:
     description: Names of the programs to look for.
@@ -27,6 +28,15 @@ options:
     description: Directory that the commands are to be installed in.
     type: path
     required: true
+  manifest:
+    description:
+      - Manifest of the installation. Given, the module fails if something that is not noted in it stands where one of
+        the O(claims) is to be, and names all of that.
+    type: path
+  claims:
+    description: What is going to be there, as path and kind.
+    type: dict
+    default: {}
   launchd:
     description: Where launchd runs jobs of this user, or could; for a host that has launchd.
     type: dict
@@ -107,6 +117,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import commands, h
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -123,6 +134,8 @@ def main():
             "programs": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path", "required": True},
+            "manifest": {"type": "path"},
+            "claims": {"type": "dict", "default": {}},
             "launchd": {"type": "dict", "options": LAUNCHD},
         },
         supports_check_mode=True,
@@ -133,6 +146,8 @@ def main():
         "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
+        if given["manifest"]:
+            Manifest(given["manifest"]).refuse_taken(given["claims"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
     except LlamaCppError as error:
         module.fail_json(msg=str(error))

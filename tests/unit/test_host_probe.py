@@ -42,6 +42,18 @@ def test_theirs_in_the_same_place(tmp_path):
     assert foreign(tmp_path) == path
 
 
+def test_all_places_that_are_taken_are_refused_in_check_mode_too(tmp_path):
+    for name in ("engine/src", "tools/lib"):
+        (tmp_path / name).mkdir(parents=True)
+    claims = {str(tmp_path / name): "tree" for name in ("engine/src", "tools/lib", "tools/venv")}
+    arguments = {"bin_dir": str(tmp_path / "bin"), "claims": claims, "manifest": str(tmp_path / "manifest.json")}
+    for check in (True, False):
+        refused = run_module("host_probe", arguments, check=check)
+        assert refused["failed"] and "in 2 of its places" in refused["msg"]
+        assert all(str(tmp_path / name) in refused["msg"] for name in ("engine/src", "tools/lib"))
+    assert sorted(os.listdir(tmp_path)) == ["engine", "tools"]
+
+
 def test_theirs_elsewhere_in_the_search_path(tmp_path):
     path = put(tmp_path / "other", THEIRS)
     assert foreign(tmp_path, [tmp_path / "bin", tmp_path / "other"]) == path
