@@ -57,7 +57,9 @@ def differences(wanted, trees=()):
     :raises LlamaCppError: something that is no file stands under the name of one, or a link under that of a tree.
     """
     for directory in filter(os.path.islink, trees):
-        raise LlamaCppError(f"{directory} is a link. What it leads to was not touched. Move it away, then run this again.")
+        raise LlamaCppError(
+            f"{directory} is a link. What it leads to was not touched. Move it away, then run this again."
+        )
     found = {path for directory in trees for path in _files(directory)}
     changes = [_difference(path, wanted.get(path)) for path in sorted(found | set(wanted))]
     return [change for change in changes if change]

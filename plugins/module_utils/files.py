@@ -43,7 +43,7 @@ def make_directories(path, mode=0o755):
 
 
 def why_not_own(path):
-    """Why what stands at ``path`` is not this user's own file or directory, in words; None if it is, or nothing is there.
+    """Why what stands at ``path`` is no file or directory of this user, in words; None if it is, or nothing is there.
 
     A link is nobody's own: it leads wherever somebody else wants. So is a file with a second name.
     """

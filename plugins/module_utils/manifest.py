@@ -57,13 +57,14 @@ class Manifest:
         if found is None and os.path.lexists(self.path):
             raise LlamaCppError(
                 f"{self.path} is damaged, so it is not known what this collection made here. Nothing was changed. "
-                "Put it back from a backup. Without one, move it away and run the play once more: it notes what bears the "
-                "collection's mark, and names the rest."
+                "Put it back from a backup. Without one, move it away and run the play once more: it notes what bears "
+                "the collection's mark, and names the rest."
             )
         if found is not None and not (isinstance(found, dict) and isinstance(found.get("made"), dict)):
             raise LlamaCppError(
-                f"{self.path} is not a manifest of this collection, so {os.path.dirname(self.path)} belongs to something "
-                "else. Nothing was changed. Choose another directory (llm_settings.install_dir), then run the play again."
+                f"{self.path} is not a manifest of this collection, so {os.path.dirname(self.path)} belongs to "
+                "something else. Nothing was changed. Choose another directory (llm_settings.install_dir), then run "
+                "the play again."
             )
         return found or {}
 

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What stands where something of ours is to be, and is not ours: refused, all of it at once, before anything is touched."""
+"""What is not ours and stands where something of ours is to be: refused, all of it at once, before a change."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def taken(claims, is_noted):
 
 def _why_taken(path, kind, is_noted):
     try:
-        mode = os.lstat(path).st_mode
+        status = os.lstat(path)
     except OSError:  # nothing; or what is above it is in the way, and is claimed, too
         return None
+    mode = status.st_mode
     if kind == "model":  # its stamp tells
         return None
     if kind == "directory":  # or a link to one: it may lie on another disk
@@ -54,8 +55,10 @@ def _why_taken(path, kind, is_noted):
         wrong = None if stat.S_ISLNK(mode) else "is no link"
     elif stat.S_ISDIR(mode):
         wrong = "is a directory"
+    elif kind == "log" and stat.S_ISLNK(mode):  # to another disk, if it is the owner's
+        wrong = None if status.st_uid == os.geteuid() else "is a link of somebody else"
     else:
-        wrong = "is a link" if stat.S_ISLNK(mode) and kind != "log" else None
+        wrong = "is a link" if stat.S_ISLNK(mode) else None
     if wrong or is_noted(path) or (kind in MARKED and is_ours(path)):
         return wrong
     return {"tree": "is a directory", "link": "is a link"}.get(kind, "is a file") + " that is not noted as ours"

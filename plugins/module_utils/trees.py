@@ -43,7 +43,7 @@ RUN_FILES = r"supervisor\.sock|supervisord\.pid|llama-server\.json|llama-server\
 
 
 def foreign(tree):
-    """The paths in the directory ``tree`` that are not ours, sorted; a directory with nothing of ours by its top alone."""
+    """The paths in the directory ``tree`` that are not ours, sorted; a directory with nothing of ours by its top."""
     found, _any = _foreign(tree, "", _judge_of(tree))
     return sorted(os.path.join(tree, path) for path in found)
 
@@ -105,8 +105,8 @@ def clear(tree):
 def _foreign(tree, inside, is_ours):
     """Paths, relative to ``tree``, that are foreign below ``inside``; and whether anything there is ours."""
     found, any_ours = [], False
-    with os.scandir(os.path.join(tree, inside)) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
+    with os.scandir(os.path.join(tree, inside)) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
         path = os.path.join(inside, entry.name)
         if is_ours(path) or STRAY.fullmatch(path):
@@ -129,7 +129,7 @@ def is_source(path):
         return False
 
 
-# -- what each tree says, as a function of a path relative to it ---------------------------------------------------------
+# -- what each tree says, as a function of a path relative to it ------------------------------------------------------
 
 
 def is_known(tree):
@@ -147,6 +147,8 @@ def _judge_of(tree):
     if RELEASE.fullmatch(name):
         judge = _releases(os.path.dirname(tree))
         return lambda path: judge(os.path.join(name, path))
+    if os.path.exists(os.path.join(tree, COMPLETE)):
+        return _environment(tree)
     return JUDGES.get(name, _everything)(tree)
 
 

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What comes to be on a host, by its places: to be noted in the manifest, and free or ours before anything is touched."""
+"""What comes to be on a host, by its places: noted in the manifest, and free or ours before anything is touched."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def places(features, paths, server, service, watchdog):
 
     found = {
         **of(paths, server, service, watchdog),
-        **dict.fromkeys((paths[name] for name in ("install_dir", "engine_dir", "selftest_dir", "logs_dir")), "directory"),
+        **dict.fromkeys(
+            (paths[name] for name in ("install_dir", "engine_dir", "selftest_dir", "logs_dir")), "directory"
+        ),
         **dict.fromkeys((below("selftest_dir", name) for name in ("selftest.gguf", "answers.json")), "file"),
         below("install_dir", "THIRD_PARTY_NOTICES"): "marked",
         below("engine_dir", BUILD_TOOLS): "tree",

@@ -91,7 +91,10 @@ def test_what_a_link_in_the_place_of_a_tree_leads_to_is_not_touched(tmp_path, ch
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.py").write_text(MARK)
     (tmp_path / "lib").symlink_to(tmp_path / "elsewhere")
-    for arguments in ({"trees": [{"src": "/", "dest": str(tmp_path / "lib"), "texts": TEXTS}]}, directory(tmp_path / "lib")):
+    for arguments in (
+        {"trees": [{"src": "/", "dest": str(tmp_path / "lib"), "texts": TEXTS}]},
+        directory(tmp_path / "lib"),
+    ):
         result = run(check, **arguments)
         assert result["failed"] and f"{tmp_path / 'lib'} is a link" in result["msg"]
     assert tree(tmp_path / "elsewhere") == {"a.py": MARK} and mode(tmp_path / "elsewhere") != 0o700
@@ -104,7 +107,10 @@ def directory(path):
 def test_a_directory_that_the_umask_would_leave_open_is_not(tmp_path):
     before = os.umask(0)
     try:
-        run(directories=[{"path": str(tmp_path / "a" / "b")}], files=[{"dest": str(tmp_path / "c" / "d"), "content": "x"}])
+        run(
+            directories=[{"path": str(tmp_path / "a" / "b")}],
+            files=[{"dest": str(tmp_path / "c" / "d"), "content": "x"}],
+        )
     finally:
         os.umask(before)
     assert [mode(tmp_path / name) for name in ("a", "a/b", "c", "c/d")] == [0o755, 0o755, 0o755, 0o644]

@@ -73,6 +73,12 @@ def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path, environment)
     made = run(tmp_path, environment, requirements(wheel))
     os.unlink(made["python"])
     os.symlink("/nowhere/python", made["python"])
+    mine = tmp_path / "an environment" / "bin" / "mine"
+    mine.write_text("years of work")
+    for check in (True, False):  # not without what its owner put there
+        refused = run(tmp_path, environment, requirements(wheel), check=check)
+        assert refused["failed"] and str(mine) in refused["msg"] and mine.exists()
+    mine.unlink()
     again = run(tmp_path, environment, requirements(wheel))
     assert again["changed"] is True
     assert version_in(again) == "1\n"

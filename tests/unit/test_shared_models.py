@@ -73,7 +73,7 @@ def test_a_link_under_the_name_of_the_lock_is_refused(server, models):
 def test_a_directory_of_stamps_of_somebody_else_is_refused(server, models):
     (models / ".llama_cpp").mkdir()
     os.chown(models / ".llama_cpp", NOBODY, NOBODY)
-    with pytest.raises(LlamaCppError, match="belongs to .*llm_settings.models_dir"):
+    with pytest.raises(LlamaCppError, match=r"belongs to .*llm_settings\.models_dir"):
         have(server, models)
     assert os.listdir(models) == [".llama_cpp"] and os.listdir(models / ".llama_cpp") == []
 

@@ -91,7 +91,14 @@ def test_what_tells_whose_the_rest_is_goes_last(tmp_path):
 def test_an_environment_of_an_earlier_version_is_told_by_what_its_packages_list(tmp_path):
     record = f"{SITE}/x-1.0.dist-info/RECORD"
     rows = "x.py,sha256=1,2\n../../../bin/x,,\nx-1.0.dist-info/RECORD,,\n"
-    ours = {"pyvenv.cfg": "", "bin/python3.9": "", "bin/activate.fish": "", "bin/x": "", f"{SITE}/x.py": "", record: rows}
+    ours = {
+        "pyvenv.cfg": "",
+        "bin/python3.9": "",
+        "bin/activate.fish": "",
+        "bin/x": "",
+        f"{SITE}/x.py": "",
+        record: rows,
+    }
     write(tmp_path / "venv", {**ours, trees.COMPLETE: "digest", "bin/mine": "", f"{SITE}/mine.py": ""})
     trees.clear(str(tmp_path / "venv"))
     assert left_in(tmp_path / "venv") == ["bin/mine", f"{SITE}/mine.py"]

@@ -176,7 +176,11 @@ def test_a_file_that_nobody_noted_stays_and_is_named(full):
 def test_what_the_owner_put_below_a_tree_of_ours_stays_and_is_named(installation):
     installation.note(tools__lib="tree", service__run="tree")
     source = "# Copyright: contributors to macos_setup.llm\n"
-    for name, content in {"tools/lib/llm.py": source, "tools/lib/sub/x.py": source, "service/run/watchdog.json": ""}.items():
+    for name, content in {
+        "tools/lib/llm.py": source,
+        "tools/lib/sub/x.py": source,
+        "service/run/watchdog.json": "",
+    }.items():
         installation.write(name, content)
     mine = [installation.write(name) for name in ("tools/lib/mine.py", "tools/lib/sub/a.csv", "service/run/x/y")]
     done = installation.run()

@@ -4,7 +4,10 @@
 set -eu
 mark=/tmp/.com.apple.dt.CommandLineTools.installondemand.in-progress
 trap 'rm -f "$mark"' EXIT
-touch "$mark"
+rm -f "$mark"
+set -C # anybody may put a link there, and nothing is to be written where it leads
+: > "$mark"
+set +C
 
 # "* Label: Command Line Tools for Xcode-16.4" from macOS 10.15 on, "* Command Line Tools (…) for Xcode-9.4" before.
 offered=$(softwareupdate --list 2>&1) || true
