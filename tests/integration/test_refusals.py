@@ -19,7 +19,7 @@ def test_a_broken_configuration_and_a_wrong_variable_touch_nothing(host):
 
 
 def test_places_that_the_owner_has_taken_are_all_named_and_nothing_is_touched(host):
-    taken = ("engine/src", "engine/releases", "tools/lib", "tools/venv", "service/runner", "service/venv", "service/run")
+    taken = ("engine/src", "engine/releases", "tools/lib", "tools/venv", "service/runner", "service/venv")
     for name in (*taken, "models", "logs"):
         (host.install / name).mkdir(parents=True)
         (host.install / name / "mine").write_text("years of work")
