@@ -39,6 +39,9 @@ RELEASE = re.compile(r"\.?[^./][^/]*-[0-9a-f]{%d}" % FINGERPRINT_DIGITS)
 #: What files.write_atomically and tempfile make on the way.
 ON_THE_WAY = r"(\.?%s\.[a-z0-9_]{8})"
 
+#: Of ccache, beside what it names by a hash (ccache.dev/manual: cache directory structure).
+CCACHE_FILES = r"stats|CACHEDIR\.TAG|ccache\.conf"
+
 RUN_FILES = r"supervisor\.sock|supervisord\.pid|llama-server\.json|llama-server\.json\.lock|watchdog\.json"
 
 
@@ -220,6 +223,19 @@ def _releases(tree):
     return is_ours
 
 
+def _stamps(tree):
+    """Stamps tell of a file, its lock of a process; both by name and content."""
+    on_the_way = re.compile(ON_THE_WAY % r"[^/]+\.json")
+
+    def is_ours(path):
+        if path.endswith(".json") and not on_the_way.fullmatch(path):
+            stamp = read_json(os.path.join(tree, path))
+            return isinstance(stamp, dict) and {"size", "mtime_ns", "inode"} <= set(stamp)
+        return path.endswith(".lock") or bool(on_the_way.fullmatch(path))
+
+    return is_ours
+
+
 _work = _named(rf"{RELEASE.pattern}|lock|download|\.unpacking\.[^/]*")
 
 JUDGES = {
@@ -230,8 +246,8 @@ JUDGES = {
     "releases": _releases,
     "build": _work,
     "src": _work,
-    "ccache": _named(r"[0-9a-f]|ccache\.conf|CACHEDIR\.TAG|tmp|lock|stats[^/]*"),  # ccache.dev/manual: cache directory
+    "ccache": _named(rf"[0-9a-f](?:/[0-9a-f])*/(?:[0-9a-z]{{20,}}[A-Z]?|{CCACHE_FILES})|{CCACHE_FILES}|tmp|lock"),
     "run": _named(rf"(?:{RUN_FILES})(?:\.[0-9]+)?"),  # supervisord binds "<socket>.<its pid>" first
-    "home": _named(r"\.[^/]+|Library"),  # llama-server's HOME: nothing but caches
-    ".llama_cpp": _named(r"[^/]+\.(?:json|lock)"),
+    "home": _named(r"\.(?:cache|config|local|nv)|Library"),  # llama-server's HOME: what programs keep in one
+    ".llama_cpp": _stamps,
 }

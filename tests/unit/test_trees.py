@@ -25,14 +25,20 @@ TREES = {
     RELEASE: ({"bin/llama-server": "", "stamp.json": STAMP}, ["bin/mine"]),
     "build": ({f"{RELEASE}/CMakeCache.txt": "", "lock": "1"}, ["CMakeCache.txt", "mine/x.o"]),
     "src": ({f"{RELEASE}/main.cpp": "", "download/x.tar.gz": "", ".unpacking.ab/x": ""}, ["main.cpp"]),
-    "ccache": ({"0/1/x": "", "ccache.conf": "", "tmp/y": ""}, ["mine.txt", "notes/a"]),
+    "ccache": (
+        {f"0/1/{'0a' * 19}": "", f"0/1/{'0a' * 19}R": "", "0/1/stats": "", "ccache.conf": "", "tmp/y": ""},
+        ["mine.txt", "notes/a", "0/1/mine"],
+    ),
     "run": (
         {"supervisor.sock": "", "supervisor.sock.12": "", "llama-server.json": "", ".watchdog.json.ab_12345": ""},
         ["x", "notes/diary.txt"],
     ),
     "llama-cpp-0123456789abcdef": ({"supervisor.sock": ""}, ["mine"]),
-    "home": ({".cache/x/y": "", "Library/Caches/z": ""}, ["diary.txt"]),
-    ".llama_cpp": ({"m.gguf.json": "{}", "m.gguf.lock": "", ".m.gguf.json.abcdefgh": ""}, ["notes.txt"]),
+    "home": ({".cache/x/y": "", "Library/Caches/z": ""}, ["diary.txt", ".mine"]),
+    ".llama_cpp": (
+        {"m.gguf.json": '{"size": 1, "mtime_ns": 2, "inode": 3}', "m.gguf.lock": "1", ".m.gguf.json.abcdefgh": ""},
+        ["notes.txt", "notes.json"],
+    ),
     "venv": ({"pyvenv.cfg": "", "bin/python": "", f"{SITE}/x.py": "", f"{SITE}/__pycache__/x.pyc": ""}, ["bin/mine"]),
     "build-tools": ({"pyvenv.cfg": "", "bin/cmake": ""}, ["notes/a", f"{SITE}/mine.py"]),
 }
