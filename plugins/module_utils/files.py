@@ -227,5 +227,6 @@ def _noted(text):
 
 
 def _holder(descriptor, path):
-    pid = _noted(os.pread(descriptor, 200, 0).decode("ascii", "replace"))
+    told = os.pread(descriptor, 200, 0).decode("ascii", "replace")
+    pid = processes.lock_holder(os.fstat(descriptor).st_ino) or _noted(told)
     return f"{pid} ({processes.command(pid)})" if pid else f"unknown (to see which: lsof '{path}')"

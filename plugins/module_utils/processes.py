@@ -149,6 +149,18 @@ def command(pid):
     return line.strip()[:SHOWN_CHARACTERS] or "ended"
 
 
+def lock_holder(inode):
+    """The process that took the lock (flock) on the file ``inode``; None where the system does not tell: on macOS."""
+    try:
+        with open(PROC + "/locks", encoding="ascii", errors="replace") as stream:
+            locks = [line.split() for line in stream]
+    except OSError:
+        return None
+    # "1: FLOCK  ADVISORY  WRITE 4711 08:01:131090 0 EOF" (proc_locks(5)); of who waits, "->" stands before FLOCK
+    taken = [lock for lock in locks if len(lock) > 5 and lock[1] == "FLOCK" and lock[5].endswith(f":{inode}")]
+    return next((int(lock[4]) for lock in taken if int(lock[4]) > 0), None)
+
+
 def family(pid):
     """``pid`` and the numbers of all processes that descend from it."""
     found, parents = {pid}, {process.pid: process.parent for process in find(lambda process: True)}

@@ -89,6 +89,20 @@ def test_who_says_nothing_waits_for_seconds_and_names_who_has_it(tmp_path, monke
     assert re.search(rf"{path} is still held by process {os.getpid()} \(\S*python", str(refused.value))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="only Linux tells who holds a lock")
+def test_a_stranger_who_holds_a_lock_is_named(tmp_path):
+    """Who had it open before it was closed to others has noted nothing in it."""
+    path = tmp_path / "lock"
+    path.touch(mode=0o644)
+    held = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); f = input()"
+    command = [sys.executable, "-c", held, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        stranger.stdout.readline()
+        with pytest.raises(LlamaCppError, match=rf"process {stranger.pid} \(.*python.* -c import fcntl"):
+            files.exclusive(str(path), timeout=0, poll=0.01).__enter__()
+        stranger.communicate(b"\n")
+
+
 def test_a_lock_is_closed_to_others_and_names_its_process_as_long_as_that_runs(tmp_path):
     path = tmp_path / "lock"
     path.touch(mode=0o644)
