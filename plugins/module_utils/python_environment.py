@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -65,6 +66,8 @@ class PythonEnvironment:
                     remedy,
                     on_line=lambda _line: progress.heartbeat(),
                 )
+        with contextlib.suppress(FileNotFoundError):  # uv lets everybody write to it, whatever the umask
+            os.chmod(os.path.join(self.path, ".lock"), 0o644)
         trees.note_files(self.path)
         write_atomically(self._stamp, self._digest + "\n")
 

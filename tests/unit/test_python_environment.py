@@ -50,9 +50,13 @@ def test_check_real_check_real_and_a_new_version(tmp_path, environment):
     text = requirements(wheel)
     assert run(tmp_path, environment, text, check=True)["changed"] is True
     assert not (tmp_path / "an environment").exists()
+    before = os.umask(0)
     made = run(tmp_path, environment, text)
+    os.umask(before)
     assert made["changed"] is True, made
     assert version_in(made) == "1\n"
+    modes = {path: path.lstat().st_mode for path in (tmp_path / "an environment").rglob("*") if not path.is_symlink()}
+    assert [path for path, mode in modes.items() if mode & 0o022] == []
     assert run(tmp_path, environment, text, check=True)["changed"] is False
     assert run(tmp_path, environment, text)["changed"] is False
     newer = packages.make_wheel(tmp_path / "wheels", "marker", "2.0", "VERSION = 2\n")
