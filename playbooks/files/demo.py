@@ -8,16 +8,18 @@ python3 playbooks/files/demo.py clean DIRECTORY
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils import engine_build, files, processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 
 QUESTION = "What is the capital of France?"
 
@@ -50,16 +52,33 @@ def report(directory):
 
 
 def clean(directory):
-    """End every process that was started from the directory, compilers included, and remove it."""
-    below = str(directory) + os.sep
-    pids = [process.pid for process in processes.find(lambda process: process.mentions(below))]
-    pids = [pid for pid in pids if pid != os.getppid()]
-    left = processes.end(pids, patience=20)
-    if left:
-        print(f"These processes do not end: {left}. {directory} was not removed.", file=sys.stderr)
+    """End the compile and the service of the demo and remove what it made; what somebody else put there stays."""
+    workspace = directory / "llm-workspace"
+    try:
+        end_build(workspace / "engine" / "build" / engine_build.LOCK)
+        removal = Uninstall(Manifest(str(workspace / "manifest.json")), purge_models=True)
+        removal.run()
+    except LlamaCppError as error:
+        print(error, file=sys.stderr)
         return 1
-    shutil.rmtree(directory, ignore_errors=True)
-    return 1 if directory.exists() else 0
+    with contextlib.suppress(OSError):  # not there, or not empty
+        directory.rmdir()
+    if directory.exists():
+        print(f"{directory} stays: what is left in it was not made by the demo.")
+    return 0
+
+
+def end_build(lock):
+    """End the process that has the lock of a build, and what it started. Nobody else is taken for it.
+
+    Raises LlamaCppError when compilers that outlived it go on.
+    """
+    builder = files.lock_owner(str(lock))
+    if builder:
+        processes.end(sorted(processes.family(builder)), patience=20)
+    if lock.exists():
+        with files.exclusive(str(lock)):
+            pass
 
 
 def main(arguments):

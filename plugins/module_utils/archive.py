@@ -15,7 +15,7 @@ import zipfile
 from . import commands
 from .download import Download
 from .errors import LlamaCppError
-from .files import exclusive, sha256_of
+from .files import exclusive, make_directories, sha256_of
 from .web import Web
 
 XATTR = "/usr/bin/xattr"
@@ -24,7 +24,7 @@ QUARANTINE = "com.apple.quarantine"
 
 def obtain(url, sha256, directory, progress, allow_plain_http=False):
     """Download ``url`` into ``directory`` and return the path; a file that is there already is not fetched again."""
-    os.makedirs(directory, exist_ok=True)
+    make_directories(directory)
     path = os.path.join(directory, sha256)
     with exclusive(path + ".lock", on_wait=lambda holder: progress.update(f"waiting for process {holder}")):
         if not os.path.exists(path):
@@ -59,11 +59,11 @@ def unpack(path, directory):
     Raises LlamaCppError for anything that is no archive or would land or point outside of it.
     """
     parent = os.path.dirname(directory)
-    os.makedirs(parent, exist_ok=True)
+    make_directories(parent)
     staging = tempfile.mkdtemp(prefix=".unpacking.", dir=parent)
     try:
         content = os.path.join(staging, "content")
-        os.mkdir(content)
+        make_directories(content)
         try:
             (_unzip if zipfile.is_zipfile(path) else _untar)(path, content)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:

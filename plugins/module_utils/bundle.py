@@ -15,6 +15,7 @@ A plain tar, so that any part is found without unpacking the rest:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ import tarfile
 import tempfile
 
 from .errors import LlamaCppError
-from .files import CHUNK_BYTES
+from .files import CHUNK_BYTES, make_directories, open_own
 from .progress import byte_counter
 from .strict_json import MOST_BYTES, parse
 
@@ -70,7 +71,7 @@ class Bundle:
                 if ".." in parts or "" in parts:
                     raise self._damaged(member.name)
                 target = os.path.join(directory, *parts)
-                os.makedirs(os.path.dirname(target), exist_ok=True)
+                make_directories(os.path.dirname(target))
                 self._copy(archive, member, target, sums)
 
     def extract_file(self, name, target, on_bytes=None):
@@ -87,7 +88,10 @@ class Bundle:
 
     def _copy(self, archive, member, target, sums, on_bytes=None):
         digest = hashlib.sha256()
-        with open(target, "wb") as stream:
+        # Anew, and not through a link: what the name stands for may be somebody else's.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(target)
+        with os.fdopen(open_own(target, os.O_WRONLY | os.O_EXCL), "wb") as stream:
             for chunk in _chunks(archive.extractfile(member)):
                 stream.write(chunk)
                 digest.update(chunk)

@@ -11,7 +11,7 @@ import tempfile
 
 from . import bundle, commands, pip_source
 from .errors import LlamaCppError
-from .files import sha256_of
+from .files import make_directories, sha256_of
 from .model_set import part_names
 from .releases import current_release
 from .stamps import Stamp
@@ -65,7 +65,7 @@ class BundleContent:
             files.update({f"engine/{os.path.join(inside, name)}": os.path.join(parent, name) for name in names})
         with tempfile.TemporaryDirectory() as scratch:
             wheels = os.path.join(scratch, "wheels")
-            os.mkdir(wheels)
+            make_directories(wheels)
             for requirements in self._requirements:
                 _download(requirements, wheels, scratch, progress)
             files.update({"wheels/" + name: os.path.join(wheels, name) for name in os.listdir(wheels)})

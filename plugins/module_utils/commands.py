@@ -19,6 +19,9 @@ FURTHER_DIRECTORIES = ("/opt/homebrew/bin", "/usr/local/bin", "~/.local/bin")
 
 OUTPUT_LINES = 15
 
+#: What programs make (compilers, pip, unpackers) is for everybody to read and for us to write, whoever runs the play.
+UMASK = 0o022
+
 
 def search_path(first=()):
     """The directories in which programs are looked for, as a PATH: ``first``, the environment's, then the usual."""
@@ -66,6 +69,7 @@ def output_of(command, timeout=60):
             timeout=timeout,
             check=False,
             stdin=subprocess.DEVNULL,
+            umask=UMASK,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -93,6 +97,7 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
             env=environment,
             start_new_session=True,
             pass_fds=inherit,
+            umask=UMASK,
         )
     except OSError as error:
         raise LlamaCppError(f"{what} could not start: {command[0]}: {error.strerror}. {remedy}") from None

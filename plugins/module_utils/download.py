@@ -20,7 +20,7 @@ from typing import NamedTuple
 from .addresses import shown
 from .disk_room import DiskRoom
 from .errors import LlamaCppError, in_words
-from .files import read_json, write_json_atomically
+from .files import read_json, why_not_own, write_json_atomically
 from .hashed_file import HashedFile
 from .patience import ATTEMPTS, Patience
 from .progress import MIB, Progress
@@ -113,7 +113,7 @@ class Download:
             raise LlamaCppError("%s %d bytes are kept in %s." % (words, self._have, self._part)) from error
         finally:
             with contextlib.suppress(FileNotFoundError):
-                if not os.path.getsize(self._part):
+                if self._file and not os.path.getsize(self._part):
                     self.discard()
         kept = "No bytes are kept. Run the play again."
         if self._have:
@@ -135,7 +135,7 @@ class Download:
 
     def _take_up(self):
         """Continue an earlier part if it belongs to the file that is wanted now."""
-        self._note = read_json(self._note_path)
+        self._note = None if why_not_own(self._note_path) else read_json(self._note_path)
         length = self._file.found()
         if not isinstance(self._note, dict) or self._belongs_to_another() or length > (self._total() or length):
             self._restart()

@@ -16,9 +16,9 @@ import re
 import shutil
 import tempfile
 
-from . import build_options, toolchain
+from . import build_options, toolchain, trees
 from .errors import LlamaCppError
-from .files import read_json, write_json_atomically
+from .files import make_directories, read_json, write_json_atomically
 from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
 
 #: Sources whose programs stay where they are and are linked to.
@@ -108,17 +108,18 @@ class Release:
         Raises LlamaCppError when the server among them does not run.
         """
         releases = os.path.dirname(self.path)
-        os.makedirs(releases, exist_ok=True)
+        make_directories(releases)
         staging = tempfile.mkdtemp(prefix=f".{self.name}.", dir=releases)
         try:
             os.chmod(staging, 0o755)
-            os.mkdir(os.path.join(staging, "bin"))
+            make_directories(os.path.join(staging, "bin"))
             for name, path in programs.items():
                 target = os.path.join(staging, "bin", name)
                 if self.engine["source"] in ADOPTED:
                     os.symlink(path, target)
                 else:
                     shutil.copy2(path, target)
+                    os.chmod(target, 0o755 if os.access(path, os.X_OK) else 0o644)
             server = os.path.join(staging, "bin", SERVER)
             build_info = build_info_of(server)
             if build_info is None:
@@ -140,7 +141,7 @@ class Release:
         Raises LlamaCppError when its server does not run.
         """
         releases = os.path.dirname(self.path)
-        os.makedirs(releases, exist_ok=True)
+        make_directories(releases)
         staging = tempfile.mkdtemp(prefix=f".{self.name}.", dir=releases)
         try:
             os.chmod(staging, 0o755)
@@ -161,6 +162,7 @@ class Release:
     def _replace(self, staging):
         """Rename ``staging`` to the final name; what stood there (something unusable) goes."""
         if os.path.lexists(self.path):
+            trees.require_ours(self.path, f"The release {self.path}")
             discarded = tempfile.mkdtemp(prefix=".discarded.", dir=os.path.dirname(self.path))
             os.rename(self.path, os.path.join(discarded, self.name))
             os.rename(staging, self.path)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 
-from . import build_options, commands, toolchain
+from . import build_options, commands, toolchain, trees
 from .engine import digest, label
 from .errors import LlamaCppError
-from .files import exclusive, write_atomically
+from .files import exclusive, make_directories, write_atomically
 
 LOCK = "lock"
 
@@ -41,7 +40,7 @@ def build(release, source_dir, progress, tools=()):
     toolchain.require_compiler(release.system)
     cmake = _require_cmake(tools)
     builds = os.path.dirname(release.build_path)
-    os.makedirs(builds, exist_ok=True)
+    make_directories(builds)
 
     def waiting(holder):
         progress.update(f"waiting for process {holder}, which builds here already")
@@ -54,7 +53,7 @@ def build(release, source_dir, progress, tools=()):
         _compile(release, cmake, progress, environment, lock)
         binaries = os.path.join(release.build_path, "bin")
         release.install({name: os.path.join(binaries, name) for name in release.engine["targets"]})
-        shutil.rmtree(builds, ignore_errors=True)
+        trees.clear(builds)
 
 
 def configure_arguments(release):
@@ -101,7 +100,7 @@ def _require_cmake(tools):
 def _configure(release, source_dir, cmake, progress, environment, lock, tools):
     progress.update("configuring")
     generator = ["-G", "Ninja"] if commands.find("ninja", tools) else ["-G", "Unix Makefiles"]
-    os.makedirs(release.build_path, exist_ok=True)
+    make_directories(release.build_path)
     our_options = os.path.join(release.build_path, build_options.FILE)
     write_atomically(our_options, build_options.TEXT)
     command = [*cmake, "-S", source_dir, "-B", release.build_path, *generator]

@@ -13,6 +13,7 @@ import tempfile
 
 from .download import Download, DownloadFailed
 from .errors import LlamaCppError
+from .files import make_directories
 from .web import Web, host_of
 
 
@@ -29,7 +30,7 @@ def fetch(release, seed, progress):
         raise LlamaCppError("{} does not offer {}.".format(host_of(seed.url), ", ".join(missing)))
     web = Web(neighbour=seed.url)
     releases = os.path.dirname(release.path)
-    os.makedirs(releases, exist_ok=True)
+    make_directories(releases)
     with tempfile.TemporaryDirectory(prefix=f".{release.name}.", dir=releases) as directory:
         programs = {name: os.path.join(directory, name) for name in release.engine["targets"]}
         for name, path in programs.items():

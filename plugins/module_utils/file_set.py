@@ -14,7 +14,8 @@ import tempfile
 from dataclasses import dataclass
 
 from .errors import LlamaCppError, in_words
-from .files import write_atomically
+from .files import make_directories, write_atomically
+from .trees import is_source
 
 #: What Python leaves behind when it imports from a tree.
 CACHE = "__pycache__"
@@ -52,9 +53,13 @@ def tree(directory, texts):
 def differences(wanted, trees=()):
     """Every :class:`Difference` between ``wanted`` (path -> :class:`Wanted`) and what is there, sorted by path.
 
-    :param trees: directories that hold wanted files and nothing else, apart from ``__pycache__``.
-    :raises LlamaCppError: something that is no file stands under the name of one.
+    :param trees: directories in which no other file of ours is wanted. What is not ours (trees.py) stays.
+    :raises LlamaCppError: something that is no file stands under the name of one, or a link under that of a tree.
     """
+    for directory in filter(os.path.islink, trees):
+        raise LlamaCppError(
+            f"{directory} is a link. What it leads to was not touched. Move it away, then run this again."
+        )
     found = {path for directory in trees for path in _files(directory)}
     changes = [_difference(path, wanted.get(path)) for path in sorted(found | set(wanted))]
     return [change for change in changes if change]
@@ -73,7 +78,7 @@ def apply(changes, trees=()):
                     with contextlib.suppress(OSError):  # not empty
                         os.rmdir(os.path.dirname(change.path))
                 continue
-            os.makedirs(os.path.dirname(change.path), exist_ok=True)
+            make_directories(os.path.dirname(change.path))
             _validate(change)
             if change.before == change.after.content:
                 os.chmod(change.path, change.after.mode)
@@ -91,7 +96,7 @@ def missing_keys(paths):
 def generate_key(path):
     """Write a random key to ``path``, for its owner's eyes alone; it is on no wire and in no result."""
     key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    make_directories(os.path.dirname(path))
     write_atomically(path, key + "\n", KEY_MODE)
 
 
@@ -120,8 +125,7 @@ def identity(path):
 def _files(directory):
     for parent, directories, files in os.walk(directory):
         directories[:] = [name for name in directories if name != CACHE]
-        for name in files:
-            yield os.path.join(parent, name)
+        yield from filter(is_source, (os.path.join(parent, name) for name in files))
 
 
 def _difference(path, wanted):

@@ -13,6 +13,8 @@ import concurrent.futures
 import hashlib
 import os
 
+from .files import open_own
+
 READ_BYTES = 1024 * 1024
 HASHED_LATER = 4  # so many pieces at most wait in memory to be hashed
 SYNC_BYTES = 64 * 1024 * 1024  # so much is left to the system to write whenever it likes
@@ -25,7 +27,9 @@ class HashedFile:
     """
 
     def __init__(self, path):
-        self._stream = open(path, "ab", buffering=0)  # noqa: SIM115 - __exit__ closes it
+        # Another user may write where it lies, too: in a directory of models that several share.
+        descriptor = open_own(path, os.O_RDWR | os.O_APPEND)
+        self._stream = open(descriptor, "ab", buffering=0)  # noqa: SIM115 - __exit__ closes it
         self._hasher = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._syncer = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._start_anew()
@@ -50,11 +54,10 @@ class HashedFile:
 
     def take_up(self, on_piece):
         """Hash what was there before, and go on behind it; ``on_piece()`` is called for every piece."""
-        with open(self._stream.name, "rb") as stream:
-            for piece in iter(lambda: stream.read(READ_BYTES), b""):
-                self._hash(piece)
-                self.size += len(piece)
-                on_piece()
+        for piece in iter(lambda: os.pread(self._stream.fileno(), READ_BYTES, self.size), b""):
+            self._hash(piece)
+            self.size += len(piece)
+            on_piece()
         self._synced = self.size
 
     def clear(self):

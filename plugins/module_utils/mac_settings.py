@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple
 
 from . import commands, mac_hardware, mac_power, plist
 from .errors import LlamaCppError, in_words
-from .files import read_json, write_json_atomically
+from .files import make_directories, read_json, write_json_atomically
 from .host import MANAGED_BY, is_ours
 from .service_definition import Definition
 
@@ -123,7 +123,7 @@ def _found_autorestart(pmset):
 
 def _turn_on(record, pmset):
     try:
-        os.makedirs(os.path.dirname(record), mode=0o755, exist_ok=True)
+        make_directories(os.path.dirname(record))
         write_json_atomically(record, {"_": MANAGED_BY, AUTORESTART: 0})
     except OSError as error:
         raise LlamaCppError(in_words(error, "cannot be written", record)) from None

@@ -5,7 +5,7 @@
 ``manifest.json`` in the installation directory holds one entry per path. Its ``kind`` says what may be removed there:
 
 ``directory``  the directory, once nothing is left in it
-``tree``       the directory with all that is in it
+``tree``       the directory with all in it that is ours, as the tree itself tells (trees.py)
 ``file``       the file
 ``marked``     the file as long as it bears the collection's mark; without it somebody else has made it his own
 ``link``       the symbolic link
@@ -14,7 +14,8 @@
 ``service``    a marked file that a service manager reads, after the service; the entry tells the rest as service.py
                wants it
 
-What stood in a place before is not noted: it stays whose it was. Marks and stamps tell that by themselves.
+What stood in a place before stays whose it was: a directory is not noted then, and anything else refused (taken.py).
+Marks and stamps tell that by themselves.
 """
 
 from __future__ import annotations
@@ -22,12 +23,10 @@ from __future__ import annotations
 import os
 import shutil
 
+from . import taken
 from .errors import LlamaCppError, in_words
-from .files import exclusive, read_json, write_json_atomically
+from .files import exclusive, make_directories, read_json, require_private, write_json_atomically
 from .privileges import refuse_foreign
-
-#: Kinds whose mark or stamp tells when it matters whose they are.
-TOLD_BY_ITSELF = ("marked", "service", "model")
 
 LOCK_SUFFIX = ".lock"
 
@@ -54,15 +53,28 @@ class Manifest:
         if found is None and os.path.lexists(self.path):
             raise LlamaCppError(
                 f"{self.path} is damaged, so it is not known what this collection made here. Nothing was changed. "
-                "Move it away and run the play once more, which notes what bears the collection's mark."
+                "Put it back from a backup. Without one, move it away and run the play once more: it notes what bears "
+                "the collection's mark, and names the rest."
+            )
+        if found is not None and not (isinstance(found, dict) and isinstance(found.get("made"), dict)):
+            raise LlamaCppError(
+                f"{self.path} is not a manifest of this collection, so {os.path.dirname(self.path)} belongs to "
+                "something else. Nothing was changed. Choose another directory (llm_settings.install_dir), then run "
+                "the play again."
             )
         return found or {}
+
+    def refuse_taken(self, claims):
+        """Raise LlamaCppError if something that is not ours stands where one of ``claims``, path -> kind, is to be."""
+        made = self.entries()
+        taken.refuse(claims, lambda path: path in made or _in_tree(path, made), self.path)
 
     def note(self, claims):
         """Note what is about to be made: path -> kind, or a dict with ``kind`` and more; parents come by themselves."""
         if self.path is None:
             return
         claims = {path: {"kind": entry} if isinstance(entry, str) else entry for path, entry in claims.items()}
+        self.refuse_taken({path: entry["kind"] for path, entry in claims.items()})
         if not self._news(claims, self.entries()):
             return
         try:
@@ -79,11 +91,11 @@ class Manifest:
 
     def _news(self, claims, made):
         """The entries that ``claims`` add to, or change in, those that were ``made``."""
-        news, trees = {}, {path for path, entry in made.items() if entry["kind"] == "tree"}
+        news = {}
         for path, entry in claims.items():
-            if made.get(path) == entry or any(tree in trees for tree in parents_of(path)):
+            if made.get(path) == entry or _in_tree(path, made):
                 continue
-            if path not in made and os.path.lexists(path) and entry["kind"] not in TOLD_BY_ITSELF:
+            if entry["kind"] == "directory" and path not in made and os.path.lexists(path):
                 continue
             news.update({parent: {"kind": "directory"} for parent in _missing(path) if parent not in made})
             news[path] = entry
@@ -97,8 +109,10 @@ class Manifest:
         top = missing[-1]
         staging = staging_of(top)
         home = os.path.join(staging, os.path.relpath(os.path.dirname(self.path), top))
+        require_private(staging)
         try:
-            os.makedirs(home, exist_ok=True)
+            make_directories(home)
+            require_private(staging)  # somebody else may have been faster
             made = {directory: {"kind": "directory"} for directory in missing}
             write_json_atomically(os.path.join(home, os.path.basename(self.path)), _document(made))
             os.rename(staging, top)
@@ -117,6 +131,10 @@ def staging_of(directory):
 
 def _document(entries):
     return {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
+
+
+def _in_tree(path, made):
+    return any(made.get(parent, {}).get("kind") == "tree" for parent in parents_of(path))
 
 
 def parents_of(path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from .files import read_json
+from .files import read_json, why_not_own
 from .models import ModelFile
 from .stamps import DIRECTORY, Stamp
 
@@ -37,7 +37,7 @@ def _known(directory):
 
 
 def _is_note(path):
-    note = read_json(path)
+    note = None if why_not_own(path) else read_json(path)
     return isinstance(note, dict) and {"url", "validator", "size", "sha256"} <= set(note)
 
 

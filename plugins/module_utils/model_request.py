@@ -53,7 +53,9 @@ def fulfil(wanted, check_only):
         return model.absent()
     if not check_only:
         directory = Stamp(wanted["dest"]).directory
-        Manifest(wanted["manifest"]).note({**dict.fromkeys(places, "model"), directory: "tree"})
+        # The stamps of other models may lie there, of another installation, too.
+        new = {} if os.path.lexists(directory) else {directory: "tree"}
+        Manifest(wanted["manifest"]).note({**dict.fromkeys(places, "model"), **new})
     bundle = _bundle_with(wanted, places)
     if bundle:
         results = [file.from_bundle(bundle) for file in files]

@@ -19,7 +19,7 @@ import tempfile
 
 from . import commands
 from .errors import LlamaCppError
-from .files import sha256_of
+from .files import make_directories, sha256_of
 
 BACKEND_PACKAGE, BACKEND_MODULE = "scikit_build_core", "build"
 
@@ -91,7 +91,7 @@ def _show(line, progress):
 
 
 def _write_backend(directory, package, version):
-    os.mkdir(os.path.join(directory, BACKEND_PACKAGE))
+    make_directories(os.path.join(directory, BACKEND_PACKAGE))
     name = re.sub(r"[-_.]+", "_", package)
     texts = {"__init__": "", BACKEND_MODULE: BACKEND.format(name=name, package=package, version=version)}
     for module, text in texts.items():

@@ -16,6 +16,7 @@ import subprocess
 from .waiting import wait_until
 
 PROC = "/proc"
+SHOWN_CHARACTERS = 100  # of a command line
 #: By its path, since root asks it too, and a user may have another in the PATH.
 PROGRAM = "/bin/ps"
 PS = [PROGRAM, "-A", "-E", "-ww", "-o", "pid=,ppid=,pgid=,command="]
@@ -135,6 +136,43 @@ def identity(pid):
         )
         started = " ".join(done.stdout.decode("ascii", "replace").split())
     return f"{pid} {started}" if started else None
+
+
+def command(pid):
+    """The beginning of the command line of process ``pid``, for people; "ended" when it has."""
+    try:
+        line = " ".join(_words(pid, "cmdline"))
+    except OSError:
+        listing = subprocess.run(
+            [PROGRAM, "-ww", "-o", "command=", "-p", str(pid)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        line = os.fsdecode(listing.stdout)
+    return line.strip()[:SHOWN_CHARACTERS] or "ended"
+
+
+def lock_holder(inode):
+    """The process that took the lock (flock) on the file ``inode``; None where the system does not tell: on macOS."""
+    try:
+        with open(PROC + "/locks", encoding="ascii", errors="replace") as stream:
+            locks = [line.split() for line in stream]
+    except OSError:
+        return None
+    # "1: FLOCK  ADVISORY  WRITE 4711 08:01:131090 0 EOF" (proc_locks(5)); of who waits, "->" stands before FLOCK
+    taken = [lock for lock in locks if len(lock) > 5 and lock[1] == "FLOCK" and lock[5].endswith(f":{inode}")]
+    return next((int(lock[4]) for lock in taken if int(lock[4]) > 0), None)
+
+
+def family(pid):
+    """``pid`` and the numbers of all processes that descend from it."""
+    found, parents = {pid}, {process.pid: process.parent for process in find(lambda process: True)}
+    while True:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
 
 
 def end(pids, patience):

@@ -18,6 +18,7 @@ import os
 import time
 
 from .errors import LlamaCppError
+from .files import open_own
 
 LEASE_SUFFIX = ".lease"
 LEASE_SECONDS = 20
@@ -73,7 +74,8 @@ class Progress:
             "rate": (done - self._stage_first) / elapsed if elapsed > 0.2 else None,
         }
         temporary = self._path + ".new"
-        with open(temporary, "w", encoding="utf-8") as stream:
+        with open(open_own(temporary, os.O_WRONLY, 0o600), "w", encoding="utf-8") as stream:
+            os.ftruncate(stream.fileno(), 0)
             json.dump(state, stream)
         os.replace(temporary, self._path)
 

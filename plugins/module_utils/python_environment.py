@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
 
-from . import commands
+from . import commands, trees
 from .errors import LlamaCppError
-from .files import write_atomically
-
-STAMP = ".requirements.sha256"
+from .files import make_directories, write_atomically
 
 
 class PythonEnvironment:
@@ -29,7 +28,7 @@ class PythonEnvironment:
         self._requirements = requirements
         self._bundle = bundle
         self._digest = hashlib.sha256(requirements.encode()).hexdigest()
-        self._stamp = os.path.join(path, STAMP)
+        self._stamp = os.path.join(path, trees.COMPLETE)
 
     def is_ready(self):
         """Whether it was installed to the end from these requirements and its Python still runs."""
@@ -40,10 +39,14 @@ class PythonEnvironment:
             return False
         return installed == self._digest and commands.output_of([self.python, "-I", "-c", "pass"]) is not None
 
+    def require_ours(self):
+        """Raise LlamaCppError where something stands in its place that would be lost if it were made anew."""
+        trees.require_ours(self.path, f"The Python environment {self.path}")
+
     def install(self, progress):
         """Make it anew. Raises LlamaCppError with what pip or uv printed."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        make_directories(os.path.dirname(self.path))
         with tempfile.TemporaryDirectory() as scratch:
             requirements_file = os.path.join(scratch, "requirements.txt")
             with open(requirements_file, "w", encoding="utf-8") as stream:
@@ -63,6 +66,9 @@ class PythonEnvironment:
                     remedy,
                     on_line=lambda _line: progress.heartbeat(),
                 )
+        with contextlib.suppress(FileNotFoundError):  # uv lets everybody write to it, whatever the umask
+            os.chmod(os.path.join(self.path, ".lock"), 0o644)
+        trees.note_files(self.path)
         write_atomically(self._stamp, self._digest + "\n")
 
     def _commands(self, uv, requirements_file):

@@ -13,13 +13,12 @@ import shutil
 import tempfile
 import time
 
-from . import commands
+from . import commands, trees
 from .errors import LlamaCppError
 from .files import read_json
+from .trees import FINGERPRINT_DIGITS, STAMP
 
 SERVER = "llama-server"
-STAMP = "stamp.json"
-FINGERPRINT_DIGITS = 12  # at the end of a release's name
 
 #: A release that is on its way in or out: its name, maybe with a dot before it and something random behind it.
 UNFINISHED = re.compile(r"\.?[^.].*-[0-9a-f]{%d}(\.|$)|\.discarded\." % FINGERPRINT_DIGITS)
@@ -87,15 +86,16 @@ def prune(engine_dir, keep, protected):
     """Remove the oldest releases until ``keep`` are left; never the current one nor one in ``protected``.
 
     A release loses its stamp first, so that what an interruption leaves of it counts as absent. Returns the names.
-    What interruptions have left goes too, here and in installations.
+    What interruptions have left goes too, here and in installations. What somebody else put among them stays.
     """
     names = installed(engine_dir)
     protected = {current_release(engine_dir), *protected}
     free = [name for name in names if name not in protected]
     surplus = free[max(0, keep - (len(names) - len(free))) :]
+    foreign = trees.foreign(os.path.join(engine_dir, "releases")) if names else ()
     for name in surplus:
         os.unlink(os.path.join(directory_of(engine_dir, name), STAMP))
-        shutil.rmtree(directory_of(engine_dir, name), ignore_errors=True)
+        trees.remove(directory_of(engine_dir, name), foreign)
     for name in _directories(engine_dir):
         if name not in [*names, *protected] and UNFINISHED.match(name) and _is_old(directory_of(engine_dir, name)):
             shutil.rmtree(directory_of(engine_dir, name), ignore_errors=True)

@@ -81,10 +81,18 @@ class RotatingLog:
         if self._descriptor is None or there is None or not os.path.samestat(there, os.fstat(self._descriptor)):
             self.close()
             # 0600: logs may quote what people asked
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (0 if self._is_own() else os.O_NOFOLLOW)
+            self._descriptor = os.open(self._path, flags, 0o600)
             there = os.fstat(self._descriptor)
             self._torn = there.st_size > 0 and os.pread(self._descriptor, 1, there.st_size - 1) != b"\n"
         self._size = there.st_size
+
+    def _is_own(self):
+        """Whether what stands there is this user's: his link may lead to another disk; no other is followed."""
+        try:
+            return os.lstat(self._path).st_uid == os.geteuid()
+        except FileNotFoundError:
+            return False
 
     def _confess(self):
         words = f"{self._lost} lines were lost between {self._lost_since} and now: {self._problem}"

@@ -7,7 +7,7 @@ The file is JSON and is read by ``llm-manager status``:
 ``held``   whether the runner has given up starting the server
 ``why``    in one line, why it has, or why the last start came to nothing; null otherwise
 ``exits``  the fast exits in a row: [{"at": time, "seconds": how long it ran, "status": exit status, or minus a signal}]
-``child``  the running server: {"pid", "argv"}; null when there is none
+``child``  the running server: {"pid", "identity" (processes.py), "argv"}; null when there is none
 
 A service manager starts again what failed, never what ended with 0. So the count goes on only after a failure: a
 start after a hold, or after a stop, is one that somebody wanted, and has all its attempts.
@@ -15,6 +15,7 @@ start after a hold, or after a stop, is one that somebody wanted, and has all it
 
 from __future__ import annotations
 
+from . import processes
 from .files import read_json, write_json_atomically
 from .log_lines import now
 
@@ -49,11 +50,11 @@ class RunState:
         found = found if isinstance(found, dict) else {}
         exits, child = found.get("exits"), found.get("child")
         self._exits = exits if isinstance(exits, list) and not found.get("held") else []
-        #: What ran when the file was last written, {"pid", "argv"}, or None.
+        #: What ran when the file was last written, as in ``child``, or None.
         self.predecessor = child if _is_child(child) else None
 
     def started(self, pid, argv):
-        self._child = {"pid": pid, "argv": argv}
+        self._child = {"pid": pid, "identity": processes.identity(pid), "argv": argv}
         self._save()
 
     def lasted(self):

@@ -27,6 +27,7 @@ from . import processes
 from .api_keys import as_variable, read_api_keys
 from .errors import LlamaCppError, in_words
 from .faults import tell_briefly
+from .files import open_own
 from .guarded_places import advice, guarded_place, why_unreadable
 from .log_lines import LineStamper, own_line
 from .private_files import refuse_exposed
@@ -94,7 +95,7 @@ def take_lock(path, patience):
         return True
 
     try:
-        lock = open(path, "ab")  # noqa: SIM115 - it stays open for as long as the runner lives
+        lock = os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND, 0o600), "ab")
     except OSError as error:
         raise LlamaCppError(f"{in_words(error, 'cannot be opened', path)} Nothing was started.") from None
     if not wait_until(taken, patience):
@@ -172,7 +173,11 @@ class Runner:
         left = self._state.predecessor
         if not left or not processes.alive(left["pid"]):
             return
-        if processes.find(lambda process: process.pid == left["pid"] and process.has_arguments(*left["argv"])):
+        if left.get("identity"):
+            still = processes.identity(left["pid"]) == left["identity"]
+        else:  # noted by a runner of 0.1.0
+            still = processes.find(lambda one: one.pid == left["pid"] and one.has_arguments(*left["argv"]))
+        if still:
             self._say(f"process {left['pid']}, the server of an earlier run, is still there and is ended first")
             processes.end([left["pid"]], self._config.stop_seconds)
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 
 from .errors import LlamaCppError, in_words
-from .files import write_atomically
+from .files import make_directories, write_atomically
 
 
 class Definition:
@@ -65,7 +65,7 @@ class Definition:
     def prepare(self, content):
         """Write ``content`` beside the file, complete with owner and mode; the file itself is not touched."""
         try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            make_directories(os.path.dirname(self.path))
             write_atomically(self._next, content, self.mode)
             self._set_attributes(self._next)
         except OSError as error:

@@ -24,6 +24,9 @@ from .files import exclusive, read_json, write_atomically, write_json_atomically
 from .privileges import Deputy, is_root
 from .server_health import check_server
 
+#: How long somebody else may take to change the service: he waits for a model to be loaded, maybe twice.
+CHANGE_SECONDS = 1800
+
 
 #: Keywords of server_health.check_server.
 PROOF = ("owner", "certificate")
@@ -153,8 +156,11 @@ class HealthGate(OpenGate):
 
     @contextlib.contextmanager
     def exclusively(self):
-        with exclusive(self._record_path + ".lock"):
+        with exclusive(self._record_path + ".lock", self._say_who_is_at_it, CHANGE_SECONDS):
             yield
+
+    def _say_who_is_at_it(self, holder):
+        self._report(f"waiting for process {holder}, which changes the service")
 
     def words(self):
         found = ["It answers, with the release %s." % releases.current_release(self._engine_dir)]

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from .files import read_json, write_json_atomically
+from .errors import LlamaCppError
+from .files import make_directories, read_json, why_not_own, write_json_atomically
 
 DIRECTORY = ".llama_cpp"
 
@@ -33,7 +34,7 @@ class Stamp:
         self._file = os.path.join(self.directory, name + ".json")
         self.lock = os.path.join(self.directory, name + ".lock")
         self.files = (self._file, self.lock)
-        content = read_json(self._file)
+        content = None if self._why_untrusted() else read_json(self._file)
         self._facts = content if isinstance(content, dict) else {}
 
     def __getitem__(self, fact):
@@ -56,8 +57,21 @@ class Stamp:
         self._facts.update(facts, **_identity(self._path))
         write_json_atomically(self._file, self._facts)
 
+    def _why_untrusted(self):
+        """Why the stamp may not speak for the file: beside models that several users share, anybody can write one."""
+        return why_not_own(self.directory) or why_not_own(self._file)
+
     def make_directory(self):
-        os.makedirs(self.directory, exist_ok=True)
+        """Make the directory of the stamps. Raises LlamaCppError where somebody else has made it."""
+        make_directories(self.directory)
+        why = why_not_own(self.directory)
+        if why:
+            raise LlamaCppError(
+                f"{self.directory} {why}, so what it says of the models cannot be trusted. Nothing was changed. Give "
+                "this installation models of its own (llm_settings.models_dir), or have that directory removed."
+            )
+        if os.stat(self.directory).st_mode & 0o022:
+            os.chmod(self.directory, 0o755)
 
     def remove(self):
         """Forget the file; the directory goes with its last stamp."""

@@ -18,6 +18,7 @@ import subprocess
 
 from . import commands, logs, processes, supervisor_api
 from .errors import LlamaCppError
+from .files import make_directories, require_private
 from .service_definition import Definition
 from .supervisor_config import SupervisorConfig
 from .waiting import stays, wait_until
@@ -171,6 +172,8 @@ class Supervisor:
                 "The service %s is not installed: there is no %s. Install it with the play's tag llm_service."
                 % (self.name, self.definition.path)
             )
+        if config is not None:  # below /tmp another user may have made it first, with a socket that listens to nobody
+            require_private(os.path.dirname(config.socket))
         return config
 
     def _ready(self, config):
@@ -188,8 +191,10 @@ class Supervisor:
                 "path." % (self._supervisord, self.name)
             )
         self._report("starting supervisord")
-        for file in (config.socket, config.pid_file, config.log):
-            os.makedirs(os.path.dirname(file), exist_ok=True)
+        for file in (config.pid_file, config.log):
+            make_directories(os.path.dirname(file))
+        make_directories(os.path.dirname(config.socket), 0o700)
+        require_private(os.path.dirname(config.socket))
         done = subprocess.run(
             self._command("supervisord"),
             stdin=subprocess.DEVNULL,

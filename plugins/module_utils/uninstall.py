@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 
+from . import trees
 from .errors import LlamaCppError, in_words
-from .files import exclusive
+from .files import exclusive, why_not_own
 from .host import is_ours
 from .manifest import parents_of, staging_of
 from .rotating_log import numbered, rotated_numbers
@@ -22,6 +23,8 @@ from .stamps import Stamp
 
 #: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
 TEMPORARY = "[a-z0-9_]{8}"
+
+FOREIGN = "was not made by this collection"
 
 
 class Uninstall:
@@ -55,7 +58,8 @@ class Uninstall:
             self._look_at_contents(path)
         # A play that was killed while it made or removed the very first directory.
         above = parents_of(manifest.path)
-        self._staged = [staging_of(directory) for directory in above if os.path.lexists(staging_of(directory))]
+        staged = filter(os.path.lexists, map(staging_of, above))
+        self._staged = [path for path in staged if why_not_own(path) is None]
         self.doomed += self._staged
 
     def is_needed(self):
@@ -124,8 +128,16 @@ class Uninstall:
         self._judge(path, os.path.islink(path), "is no link any more")
 
     def _look_at_tree(self, path, _entry):
-        if path not in self._protected:
-            self._judge(path, not os.path.islink(path) and os.path.isdir(path), "is no directory any more")
+        """It goes as a whole, or without what somebody else put into it."""
+        if path in self._protected:
+            return
+        there = not os.path.islink(path) and os.path.isdir(path)
+        foreign = trees.foreign(path) if there else []
+        if foreign:
+            self._doom(*trees.doomed(path, foreign))
+            self.left.update(dict.fromkeys(foreign, FOREIGN))
+        else:
+            self._judge(path, there, "is no directory any more")
 
     def _look_at_log(self, path, entry):
         self._look_at_file(path, entry)
@@ -166,7 +178,7 @@ class Uninstall:
             self._doom(path)
         for entry in staying:
             if not any(known == entry or known.startswith(entry + os.sep) for known in self._accounted()):
-                self.left[entry] = "was not made by this collection"
+                self.left[entry] = FOREIGN
 
     def _accounted(self):
         return {*self.left, *self._staying, *((self._manifest.path, self._manifest.lock) if self._staying else ())}

@@ -30,7 +30,8 @@ options:
   state:
     description:
       - V(probed) only looks.
-      - V(present) compiles the release from O(source_dir), or links the programs of an existing engine.
+      - V(present) compiles the release from O(source_dir), or links the programs of an existing engine. What was
+        fetched for that is removed then.
       - V(fetched) takes the programs that O(seed) compiled for the same release. When it does not have them, or what
         it sends is not what it offered or does not run here, a warning says so and the release is as absent as before.
       - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
@@ -126,6 +127,8 @@ release:
     serving: {description: Name of the one in use., type: str}
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import (
     engine,
@@ -134,6 +137,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import (
     releases,
     seed,
     server_options,
+    trees,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
@@ -167,6 +171,7 @@ def ensure(release, params, check_mode, warn):
             release.install(engine.prebuilt_programs(params["source_dir"]))
         else:
             engine_build.build(release, params["source_dir"], progress, params["tool_dirs"])
+        trees.clear(os.path.dirname(release.source_path))
     return True
 
 

@@ -29,7 +29,7 @@ options:
         type: raw
         default: u+rwx
       kind:
-        description: V(tree) if all that is ever in it belongs to the collection, for O(manifest).
+        description: V(tree) if programs of the collection fill it, for O(manifest). It must not be somebody else's.
         type: str
         choices: [directory, tree]
         default: directory
@@ -62,7 +62,9 @@ options:
         description: The content of O(files[].src); filled in by the action plugin.
         type: str
   trees:
-    description: Directories of text files that belong to this module alone, apart from C(__pycache__).
+    description:
+      - Directories of this collection's source files. Other files that bear its mark are removed; what is somebody
+        else's stays.
     type: list
     elements: dict
     default: []
@@ -149,6 +151,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.files import make_directories, why_not_own
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import bears_mark
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 
@@ -201,7 +204,7 @@ def place(module):
     for files in trees.values():
         wanted.update(files)
     changes, keys = file_set.differences(wanted, trees), file_set.missing_keys(given["keys"])
-    changed = [item["path"] for item in given["directories"] if make_directory(module, item["path"], item["mode"])]
+    changed = [item["path"] for item in given["directories"] if make_directory(module, **item)]
     if not module.check_mode:
         file_set.apply(changes, trees)
         for path in keys:
@@ -221,7 +224,8 @@ def claims(given, wanted, trees):
     kinds = {item["path"]: item["kind"] for item in given["directories"]}
     kinds.update(dict.fromkeys(trees, "tree"))
     kinds.update((path, "marked" if bears_mark(file.content) else "file") for path, file in wanted.items())
-    return {**kinds, **dict.fromkeys(given["keys"], "file"), **given["claims"]}
+    # A key that is there already is its owner's.
+    return {**kinds, **dict.fromkeys(file_set.missing_keys(given["keys"]), "file"), **given["claims"]}
 
 
 def wanted_file(file):
@@ -229,19 +233,28 @@ def wanted_file(file):
     return file_set.Wanted(content, int(file["mode"], 8), tuple(file["validate"]))
 
 
-def make_directory(module, path, mode):
+def make_directory(module, path, mode, kind):
     """Whether the directory ``path`` was not there, or not with ``mode``."""
+    require_ours(path, kind)
     if os.path.isdir(path):
         return module.set_mode_if_different(path, mode, False)
     if os.path.lexists(path):
         raise LlamaCppError(f"{path} is to be a directory and is something else. Move it away, then run this again.")
     if not module.check_mode:
         try:
-            os.makedirs(path)
+            make_directories(path, 0o700 if kind == "tree" else 0o755)
         except OSError as error:
             raise LlamaCppError(in_words(error, "cannot be made", path)) from error
+        require_ours(path, kind)  # below /tmp, somebody else may have been faster
         module.set_mode_if_different(path, mode, True)
     return True
+
+
+def require_ours(path, kind):
+    """Raise LlamaCppError for a tree that somebody else has made, or a link in its place."""
+    why = why_not_own(path) if kind == "tree" else None
+    if why:
+        raise LlamaCppError(f"{path} {why}, and is to be a directory of ours. Have it removed, then run this again.")
 
 
 def shown(change):

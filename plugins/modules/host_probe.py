@@ -13,6 +13,7 @@ description:
   - Looks for programs in the search path and where a non-login shell does not look, such as Homebrew's directories.
   - Looks whether a command name is taken by a program that does not belong to the collection.
   - Refuses files with a secret that are open to others.
+  - Refuses places that are taken by what the collection did not make.
 options:
   programs:
     description: Names of the programs to look for.
@@ -28,14 +29,20 @@ options:
     description: Directory that the commands are to be installed in.
     type: path
     required: true
-  install_dir:
-    description: Directory of the installation. Root is refused to work in one that belongs to somebody else.
-    type: path
-    required: true
   private_files:
     description:
       - Files with a secret by the name of their setting. One that is there and open to other users is refused, as is
         one that belongs to somebody else than this user and root. Root's own may be read by a group.
+    type: dict
+    default: {}
+  manifest:
+    description:
+      - Manifest of the installation. The module fails if something that is not noted in it stands where one of the
+        O(claims) is to be, and names all of that. It fails, too, if it runs as root and the directory is not root's.
+    type: path
+    required: true
+  claims:
+    description: What is going to be there, as path and kind.
     type: dict
     default: {}
   launchd:
@@ -84,7 +91,7 @@ EXAMPLES = r"""
     programs: [brew, cmake]
     commands: [llm]
     bin_dir: /Users/sam/.local/bin
-    install_dir: /Users/sam/llm-workspace
+    manifest: /Users/sam/llm-workspace/manifest.json
   register: host
 """
 
@@ -119,8 +126,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils import commands, h
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import refuse_all_exposed
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import refuse_foreign
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -137,8 +144,9 @@ def main():
             "programs": {"type": "list", "elements": "str", "default": []},
             "commands": {"type": "list", "elements": "str", "default": []},
             "bin_dir": {"type": "path", "required": True},
-            "install_dir": {"type": "path", "required": True},
             "private_files": {"type": "dict", "default": {}},
+            "manifest": {"type": "path", "required": True},
+            "claims": {"type": "dict", "default": {}},
             "launchd": {"type": "dict", "options": LAUNCHD},
         },
         supports_check_mode=True,
@@ -149,8 +157,8 @@ def main():
         "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
-        refuse_foreign(given["install_dir"])
         refuse_all_exposed(given["private_files"])
+        Manifest(given["manifest"]).refuse_taken(given["claims"])
         result.update(_places(given["launchd"]) if given["launchd"] else {})
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))

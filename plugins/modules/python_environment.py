@@ -86,6 +86,8 @@ def main():
             module.params["path"], module.params["requirements"], Bundle(bundle) if bundle else None
         )
         ready = environment.is_ready()
+        if not ready:
+            environment.require_ours()
         if not ready and not module.check_mode:
             Manifest(module.params["manifest"]).note({environment.path: "tree"})
             environment.install(Progress(module.params["progress_file"], subject=environment.path))

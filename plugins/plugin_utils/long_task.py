@@ -57,7 +57,15 @@ class LongTaskAction(ActionBase):
         progress_file = f"{directory}/llama_cpp-{secrets.token_hex(8)}.json"
         lease, python = progress_file + LEASE_SUFFIX, progress_file + PYTHON_SUFFIX
         leftovers = [progress_file, lease, python]
-        self._low_level_execute_command(f"umask 077; mkdir -p {shlex.quote(directory)} && touch {shlex.quote(lease)}")
+        # Where ANSIBLE_ASYNC_DIR is a place that others write in, too, somebody may have made it first.
+        made = self._low_level_execute_command(
+            "umask 077; mkdir -p {0} && test -O {0} && touch {1}".format(shlex.quote(directory), shlex.quote(lease))
+        )
+        if made.get("rc"):
+            raise AnsibleActionFail(
+                f"{directory}, in which Ansible keeps its running jobs (async_dir), is not a directory of this user. "
+                "Nothing was changed. Remove it or choose another, then run the play again."
+            )
         try:
             started = self._start(progress_file, self._with_plain_interpreter(python, task_vars))
             if "ansible_job_id" not in started:
@@ -78,7 +86,7 @@ class LongTaskAction(ActionBase):
             return task_vars
         script = f'#!/bin/sh\nexec {shlex.quote(interpreter)} "$@"\n'
         path = shlex.quote(python)
-        self._low_level_execute_command(f"printf %s {shlex.quote(script)} > {path} && chmod 0700 {path}")
+        self._low_level_execute_command(f"umask 077; printf %s {shlex.quote(script)} > {path} && chmod 0700 {path}")
         return {**task_vars, "ansible_python_interpreter": python}
 
     def _start(self, progress_file, task_vars):

@@ -73,6 +73,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "device": device,
         "fit": _fit(config, models, model_files, catalog, device),
         "claims": claims.of(paths, server, service, watchdog),
+        "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
     }
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What is wrong is said before anything is touched."""
 
-from support.plays import processes_below, recap
+from support.plays import listing, processes_below, recap
 
 HUGE = {"huge": {"url": "https://models.example/huge.gguf", "bytes": 1 << 50}}
 
@@ -16,6 +16,17 @@ def test_a_broken_configuration_and_a_wrong_variable_touch_nothing(host):
     assert "llm_settings.default_model" in output
     assert not host.install.exists()
     assert not host.bin.exists()
+
+
+def test_places_that_the_owner_has_taken_are_all_named_and_nothing_is_touched(host):
+    taken = ("engine/src", "engine/releases", "tools/lib", "tools/venv", "service/runner", "service/venv")
+    for name in (*taken, "models", "logs"):
+        (host.install / name).mkdir(parents=True)
+        (host.install / name / "mine").write_text("years of work")
+    before = listing(host.install)
+    output = host.play("--check", expect=2)
+    assert all(f"{host.install / name} is a directory that is not noted as ours" in output for name in taken)
+    assert f"in {len(taken)} of its places" in output and listing(host.install) == before and not host.bin.exists()
 
 
 def test_a_model_that_cannot_fit_is_refused_before_anything_is_touched(host):

@@ -124,6 +124,17 @@ def test_a_model_is_taken_as_if_it_had_been_fetched(source, tmp_path):
     assert ModelFile("tiny", str(path)).from_bundle(Bundle(source.path))["changed"] is False
 
 
+def test_a_model_is_not_written_through_a_link_that_somebody_put_there(source, tmp_path):
+    source.pack()
+    models = tmp_path / "other"
+    models.mkdir()
+    (tmp_path / "victim").write_text("important")
+    (models / "tiny.gguf.part").symlink_to(tmp_path / "victim")
+    ModelFile("tiny", str(models / "tiny.gguf")).from_bundle(Bundle(source.path))
+    assert (tmp_path / "victim").read_text() == "important"
+    assert not (models / "tiny.gguf").is_symlink() and (models / "tiny.gguf").read_bytes() == source.model.read_bytes()
+
+
 def test_a_model_that_is_not_the_configured_one_is_refused(source, tmp_path):
     source.pack()
     with pytest.raises(LlamaCppError, match="is not the expected file"):

@@ -9,7 +9,8 @@ from support.modules import run_module
 
 pytestmark = pytest.mark.processes
 
-TEXTS = {"a.py": "A = 1\n", "package/b.py": "B = 'ü'\n"}
+MARK = "# Copyright: contributors to macos_setup.llm\n"
+TEXTS = {"a.py": MARK + "A = 1\n", "package/b.py": MARK + "B = 'ü'\n"}
 
 
 def tree(directory):
@@ -55,7 +56,7 @@ def test_only_what_differs_in_a_tree_is_replaced_and_what_is_gone_removed(tmp_pa
     inode = os.stat(dest / "a.py").st_ino
     result = run_tree(dest, {"a.py": TEXTS["a.py"], "c.py": "C\n"})
     assert result["paths"] == [str(dest / "c.py"), str(dest / "package" / "b.py")]
-    assert tree(dest) == {"a.py": "A = 1\n", "c.py": "C\n"}
+    assert tree(dest) == {"a.py": TEXTS["a.py"], "c.py": "C\n"}
     assert os.stat(dest / "a.py").st_ino == inode
     assert not (dest / "package").exists()
 
@@ -74,7 +75,56 @@ def test_the_diff_shows_both_sides(tmp_path):
     dest = tmp_path / "lib"
     run_tree(dest, TEXTS)
     (difference,) = run_tree(dest, {**TEXTS, "a.py": "A = 2\n"}, check=True)["diff"]
-    assert (difference["before"], difference["after"]) == ("A = 1\n", "A = 2\n")
+    assert (difference["before"], difference["after"]) == (TEXTS["a.py"], "A = 2\n")
+
+
+def test_what_the_owner_put_into_a_tree_stays(tmp_path):
+    dest = tmp_path / "lib"
+    run_tree(dest, TEXTS)
+    (dest / "package" / "mine.py").write_text("years of work")
+    assert run_tree(dest, {"a.py": TEXTS["a.py"]})["paths"] == [str(dest / "package" / "b.py")]
+    assert tree(dest) == {"a.py": TEXTS["a.py"], "package/mine.py": "years of work"}
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_a_link_in_the_place_of_a_tree_leads_to_is_not_touched(tmp_path, check):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.py").write_text(MARK)
+    (tmp_path / "lib").symlink_to(tmp_path / "elsewhere")
+    for arguments in (
+        {"trees": [{"src": "/", "dest": str(tmp_path / "lib"), "texts": TEXTS}]},
+        directory(tmp_path / "lib"),
+    ):
+        result = run(check, **arguments)
+        assert result["failed"] and f"{tmp_path / 'lib'} is a link" in result["msg"]
+    assert tree(tmp_path / "elsewhere") == {"a.py": MARK} and mode(tmp_path / "elsewhere") != 0o700
+
+
+def directory(path):
+    return {"directories": [{"path": str(path), "mode": "0700", "kind": "tree"}]}
+
+
+def test_a_directory_that_the_umask_would_leave_open_is_not(tmp_path):
+    before = os.umask(0)
+    try:
+        run(
+            directories=[{"path": str(tmp_path / "a" / "b")}],
+            files=[{"dest": str(tmp_path / "c" / "d"), "content": "x"}],
+        )
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / name) for name in ("a", "a/b", "c", "c/d")] == [0o755, 0o755, 0o755, 0o644]
+
+
+def test_a_place_that_is_taken_is_refused_with_a_manifest(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "mine.py").write_text("years of work")
+    (tmp_path / "key").write_text("the owner's")
+    arguments = {"manifest": str(tmp_path / "manifest.json"), "keys": [str(tmp_path / "key")]}
+    trees = [{"src": "/ignored", "dest": str(tmp_path / "lib"), "texts": TEXTS}]
+    refused = run(trees=trees, **arguments)
+    assert refused["failed"] and str(tmp_path / "lib") in refused["msg"] and str(tmp_path / "key") not in refused["msg"]
+    assert sorted(os.listdir(tmp_path)) == ["key", "lib"] and os.listdir(tmp_path / "lib") == ["mine.py"]
 
 
 # -- single files -----------------------------------------------------------------------------------------------------

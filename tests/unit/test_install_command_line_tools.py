@@ -46,6 +46,12 @@ echo "$2" > "{tmp_path}/installed"''',
     return subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=False)
 
 
+def test_nothing_is_written_where_a_link_under_the_name_of_the_mark_leads(tmp_path):
+    os.symlink(tmp_path / "victim", MARK)
+    assert run(tmp_path, NEW).returncode == 0
+    assert not (tmp_path / "victim").exists() and not os.path.lexists(MARK)
+
+
 @pytest.mark.parametrize(
     ("listing", "label"),
     [

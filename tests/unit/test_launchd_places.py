@@ -101,11 +101,15 @@ def test_the_module_tells_both(host):
         "elsewhere": {"domains": [GUI, USER], "directory": host.folder},
     }
     for check in (False, True):
-        result = run_module("host_probe", {"bin_dir": "/bin", "install_dir": "/x", "launchd": launchd}, check=check)
+        result = run_module(
+            "host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
+        )
         assert not result["changed"] and result["domain"] == "system"
         assert result["elsewhere"] == [{"label": host.label, "plist": host.path, "domain": USER}]
     assert host.verbs() == ["enable", "bootstrap"], "only looked at"
 
 
 def test_without_launchd_nothing_is_told_of_it():
-    assert not {"domain", "elsewhere"} & set(run_module("host_probe", {"bin_dir": "/bin", "install_dir": "/x"}))
+    assert not {"domain", "elsewhere"} & set(
+        run_module("host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})
+    )

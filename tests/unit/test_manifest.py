@@ -3,12 +3,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import manifest as manifest_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest, staging_of
 from support.paths import COLLECTIONS
 
@@ -60,18 +62,45 @@ def test_the_home_appears_together_with_its_manifest(manifest, home, monkeypatch
     assert not os.path.exists(staging_of(str(home.parent)))
 
 
-def test_what_was_there_before_is_not_ours(manifest, home, tmp_path):
+def test_a_directory_that_was_there_before_is_not_ours(manifest, home, tmp_path):
     owned = tmp_path / "bin"
     owned.mkdir()
-    (owned / "tool").write_text("")
-    claims = {str(owned): "directory", str(owned / "tool"): "file", str(owned / "llm"): "marked", str(home): "tree"}
-    manifest.note(claims)
+    manifest.note({str(owned): "directory", str(owned / "llm"): "marked", str(home): "tree"})
     assert set(manifest.entries()) == {str(home.parent), str(home), str(owned / "llm")}
+
+
+def test_what_stands_in_a_place_of_ours_is_refused_before_anything_is_made(manifest, home, tmp_path):
+    (tmp_path / "there").write_text("mine")
+    with pytest.raises(LlamaCppError, match=f"{tmp_path / 'there'} is a file that is not noted"):
+        manifest.note({str(tmp_path / "there"): "file", str(tmp_path / "new"): "file"})
+    assert not home.parent.exists() and (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_manifest_of_something_else_is_not_taken_for_ours(manifest, home):
+    home.mkdir(parents=True)
+    (home / "manifest.json").write_text('{"name": "a web page", "icons": []}')
+    with pytest.raises(LlamaCppError, match="not a manifest of this collection"):
+        manifest.note({str(home / "x"): "file"})
+    assert "web page" in (home / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("kind", ["link", "writable"])
+def test_the_home_is_not_made_where_somebody_else_prepared_it(manifest, home, tmp_path, kind):
+    staging = tmp_path / os.path.basename(staging_of(str(home.parent)))
+    (tmp_path / "theirs").mkdir()
+    if kind == "link":
+        staging.symlink_to(tmp_path / "theirs")
+    else:
+        staging.mkdir()
+        staging.chmod(0o777)
+    with pytest.raises(LlamaCppError, match=re.escape(str(staging))):
+        manifest.note({str(home / "x"): "file"})
+    assert os.listdir(tmp_path / "theirs") == [] and staging.exists() and not home.parent.exists()
 
 
 @pytest.mark.parametrize("kind", ["marked", "service", "model"])
 def test_what_tells_by_itself_whose_it_is_is_noted_anyway(manifest, tmp_path, kind):
-    (tmp_path / "there").write_text("")
+    (tmp_path / "there").write_text(MANAGED_BY)
     manifest.note({str(tmp_path / "there"): kind})
     assert manifest.entries()[str(tmp_path / "there")] == {"kind": kind}
 

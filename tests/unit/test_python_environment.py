@@ -50,9 +50,13 @@ def test_check_real_check_real_and_a_new_version(tmp_path, environment):
     text = requirements(wheel)
     assert run(tmp_path, environment, text, check=True)["changed"] is True
     assert not (tmp_path / "an environment").exists()
+    before = os.umask(0)
     made = run(tmp_path, environment, text)
+    os.umask(before)
     assert made["changed"] is True, made
     assert version_in(made) == "1\n"
+    modes = {path: path.lstat().st_mode for path in (tmp_path / "an environment").rglob("*") if not path.is_symlink()}
+    assert [path for path, mode in modes.items() if mode & 0o022] == []
     assert run(tmp_path, environment, text, check=True)["changed"] is False
     assert run(tmp_path, environment, text)["changed"] is False
     newer = packages.make_wheel(tmp_path / "wheels", "marker", "2.0", "VERSION = 2\n")
@@ -73,6 +77,12 @@ def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path, environment)
     made = run(tmp_path, environment, requirements(wheel))
     os.unlink(made["python"])
     os.symlink("/nowhere/python", made["python"])
+    mine = tmp_path / "an environment" / "bin" / "mine"
+    mine.write_text("years of work")
+    for check in (True, False):  # not without what its owner put there
+        refused = run(tmp_path, environment, requirements(wheel), check=check)
+        assert refused["failed"] and str(mine) in refused["msg"] and mine.exists()
+    mine.unlink()
     again = run(tmp_path, environment, requirements(wheel))
     assert again["changed"] is True
     assert version_in(again) == "1\n"

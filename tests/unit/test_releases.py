@@ -86,6 +86,17 @@ def test_what_interruptions_left_goes_when_nobody_can_be_at_work_on_it(engine_di
     assert os.path.exists(left) == stays
 
 
+def test_what_the_owner_put_among_them_stays(engine_dir):
+    mine = [os.path.join(engine_dir, "releases", *name) for name in (("b1-aaaa", "bin", "mine"), ("notes", "a"))]
+    os.mkdir(os.path.dirname(mine[1]))
+    for path in mine:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("years of work")
+    assert set(releases.prune(engine_dir, 1, set())) == {"b1-aaaa", "b2-aaaa", "b3-aaaa"}
+    assert all(map(os.path.exists, mine)) and releases.installed(engine_dir) == ["b4-aaaa"]
+    assert not os.path.exists(os.path.join(engine_dir, "releases", "b2-aaaa"))
+
+
 def test_the_choice(engine_dir):
     assert releases.choose(engine_dir, None, "b3-aaaa") == "b3-aaaa"
     assert releases.choose(engine_dir, "b2", "b3-aaaa") == "b2-aaaa"

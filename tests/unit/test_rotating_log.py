@@ -38,6 +38,18 @@ def numbers_from(first, count):
     return "".join(f"{number:09d}\n" for number in range(first, first + count))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link of somebody else")
+def test_a_link_of_the_owner_is_followed_and_that_of_somebody_else_is_not(tmp_path):
+    for name, owner in (("own", 0), ("others", 65534)):
+        (tmp_path / name).symlink_to(tmp_path / (name + ".target"))
+        (tmp_path / (name + ".target")).write_text("before\n")
+        os.chown(tmp_path / name, owner, owner, follow_symlinks=False)
+        log = RotatingLog(str(tmp_path / name), 1000, 2)
+        log.write("after\n")
+        log.close()
+    assert [(tmp_path / name).read_text() for name in ("own", "others")] == ["before\nafter\n", "before\n"]
+
+
 def test_one_line_after_the_other_ends_up_in_bounded_files(log, path):
     for number in range(95):
         log.write(numbers_from(number, 1))

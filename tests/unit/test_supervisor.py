@@ -103,6 +103,21 @@ def environment_in(directory):
     return directory
 
 
+@pytest.mark.parametrize("kind", ["writable by others", "a link"])
+def test_a_directory_that_somebody_else_prepared_for_the_socket_is_refused(host, kind):
+    """Below /tmp its name is known to everybody, and what answers there tells which processes are to be ended."""
+    Path(host.config).write_text(host.content())
+    run = Path(host.plan["service"]["socket"]).parent
+    if kind == "a link":
+        run.rename(Path(host.root) / "elsewhere")
+        run.symlink_to("elsewhere")
+    else:
+        run.chmod(0o777)
+    for act in (host.service().status, host.service().start, host.service().clear):
+        with pytest.raises(LlamaCppError, match=f"{run} (is a link|can be written by others)"):
+            act()
+
+
 def test_an_unchanged_service_is_never_restarted(host):
     first = host.ensure(content=host.content())
     second = host.ensure(content=host.content())

@@ -173,6 +173,25 @@ def test_a_file_that_nobody_noted_stays_and_is_named(full):
     assert done.left == {str(full.home / "sub" / "run" / "notes.txt"): "was not made by this collection"}
 
 
+def test_what_the_owner_put_below_a_tree_of_ours_stays_and_is_named(installation):
+    installation.note(tools__lib="tree", service__run="tree")
+    source = "# Copyright: contributors to macos_setup.llm\n"
+    for name, content in {
+        "tools/lib/llm.py": source,
+        "tools/lib/sub/x.py": source,
+        "service/run/watchdog.json": "",
+    }.items():
+        installation.write(name, content)
+    mine = [installation.write(name) for name in ("tools/lib/mine.py", "tools/lib/sub/a.csv", "service/run/x/y")]
+    done = installation.run()
+    assert [name for name in installation.everything() if name.endswith((".py", ".csv", "y", ".json"))] == [
+        "opt/llm/service/run/x/y",
+        "opt/llm/tools/lib/mine.py",
+        "opt/llm/tools/lib/sub/a.csv",
+    ]
+    assert sorted(done.left) == sorted([str(mine[2].parent), *map(str, mine[:2])])
+
+
 def test_directories_that_were_there_before_stay(installation):
     installation.home.mkdir(parents=True)
     installation.note(bin__llm="marked")

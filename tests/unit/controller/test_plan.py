@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import trees
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SOCKET_BYTES
 from support.planning import CATALOG, MAC, MODEL, option, resolve
@@ -260,6 +261,23 @@ def test_a_daemons_mac_starts_again_after_a_power_failure():
 
 def test_a_plan_holds_only_data():
     assert json.loads(json.dumps(resolve())) == resolve()
+
+
+@pytest.mark.parametrize("host", [None, MAC])
+def test_every_place_is_known_before_anything_is_touched(host):
+    places = resolve({}, host)["places"] if host else resolve()["places"]
+    below = {path.split("/llm-workspace/")[-1]: kind for path, kind in places.items()}
+    wanted = dict.fromkeys(("engine/src", "engine/build", "engine/releases", "engine/build-tools"), "tree")
+    wanted.update(dict.fromkeys(("tools/lib", "tools/venv", "service/runner", "service/venv"), "tree"))
+    wanted.update({"service/home": "tree", "service/run": "tree", "engine/current": "link", "tools": "directory"})
+    wanted.update(dict.fromkeys(("service/runner.json", "service/llama-server", "tools/client.json"), "marked"))
+    assert wanted.items() <= below.items()
+    assert all(trees.is_known(path) for path, kind in places.items() if kind == "tree")
+
+
+def test_what_is_not_wanted_needs_no_place():
+    off = {"install_client_tools": False, "setup_service": False}
+    assert not [path for path in resolve({"feature_flags": off})["places"] if "/tools/" in path or "/venv" in path]
 
 
 def test_what_no_module_notes_is_claimed():
