@@ -27,6 +27,10 @@ options:
     description: Directory that is to hold the content, without the single directory that archives begin with.
     type: path
     required: true
+  tree:
+    description: Directory in the archive, below the single one, that is wanted; everything when it is not given.
+    type: str
+    default: ""
   allow_plain_http:
     description: Whether O(url) may begin with C(http) and lead to another machine.
     type: bool
@@ -78,6 +82,7 @@ def main():
             "path": {"type": "path"},
             "sha256": {"type": "str", "required": True},
             "dest": {"type": "path", "required": True},
+            "tree": {"type": "str", "default": ""},
             "allow_plain_http": {"type": "bool", "default": False},
             "progress_file": {"type": "path"},
         },
@@ -90,13 +95,11 @@ def main():
         progress = Progress(wanted["progress_file"], subject="llama.cpp")
         try:
             path = wanted["path"]
-            if path:
-                archive.verify(path, wanted["sha256"])
-            else:
+            if not path:
                 downloads = os.path.join(os.path.dirname(wanted["dest"]), "download")
                 path = archive.obtain(wanted["url"], wanted["sha256"], downloads, progress, wanted["allow_plain_http"])
             progress.update("unpacking")
-            archive.unpack(path, wanted["dest"])
+            archive.unpack(path, wanted["dest"], wanted["sha256"], wanted["tree"])
             archive.release_from_quarantine(wanted["dest"])
         except LlamaCppError as error:
             module.fail_json(msg=str(error))
