@@ -18,7 +18,8 @@ import tempfile
 
 from . import build_options, toolchain
 from .errors import LlamaCppError
-from .files import read_json, write_json_atomically
+from .file_tree import parts_of
+from .files import read_json, sha256_of, write_json_atomically
 from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
 
 #: Sources whose programs stay where they are and are linked to.
@@ -126,10 +127,10 @@ class Release:
                     f"{programs.get(SERVER, SERVER)} does not run on this host ({SERVER} --version failed), "
                     "so it was not installed. What served before is unchanged."
                 )
-            write_json_atomically(
-                os.path.join(staging, STAMP),
-                {"programs": sorted(programs), "build_info": build_info, "identity": self.identity},
-            )
+            stamp = {"programs": sorted(programs), "build_info": build_info, "identity": self.identity}
+            if self.engine["source"] not in ADOPTED:
+                stamp["sha256"] = {name: sha256_of(os.path.join(staging, "bin", name)) for name in programs}
+            write_json_atomically(os.path.join(staging, STAMP), stamp)
             self._replace(staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -152,8 +153,7 @@ class Release:
                     'sources (engine.source "pypi" or "git") with {"GGML_NATIVE": false} in engine.cmake_options.'
                 )
             stamp = os.path.join(staging, STAMP)
-            facts = read_json(stamp)
-            write_json_atomically(stamp, {key: facts[key] for key in facts if key != "selftest"})
+            write_json_atomically(stamp, _unproved(read_json(stamp), bundle.path))
             self._replace(staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -172,6 +172,22 @@ class Release:
         """Remember in the stamp that the release has passed the self-test, with its ``summary`` (a dict)."""
         path = os.path.join(self.path, STAMP)
         write_json_atomically(path, {**(read_json(path) or {}), "selftest": summary})
+
+
+def _unproved(stamp, source):
+    """A stamp out of the bundle ``source`` as it may be kept here, where the self-test is still to come.
+
+    The names in it become paths. Raises LlamaCppError when they are not the plain ones that :meth:`Release.install`
+    notes.
+    """
+    programs = stamp.get("programs") if isinstance(stamp, dict) else None
+    names = programs if isinstance(programs, list) else [None]
+    if not all(isinstance(name, str) and parts_of(name) == [name] for name in names) or SERVER not in names:
+        raise LlamaCppError(
+            f"llama_cpp_bundle: {source} is damaged: the {STAMP} of its release does not name its programs. It was not "
+            "installed, and what served before is unchanged. Make it anew: ansible-playbook playbooks/bundle.yml"
+        )
+    return {key: stamp[key] for key in stamp if key != "selftest"}
 
 
 def label(engine):

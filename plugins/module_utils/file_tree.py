@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Writes what an archive holds below one directory, and nothing anywhere else.
 
-The names and links in an archive are its maker's words. A name that looks harmless leads outside when a link of the same
-archive lies on its way, so every place is looked at where it is: on the disk. tarfile's own filters do this too, but not
-every Python 3.9 has them.
+The names and links in an archive are its maker's words. A name that looks harmless leads outside when a link of the
+same archive lies on its way, so every place is looked at where it is: on the disk. tarfile's own filters do this too,
+but not every Python 3.9 has them.
 """
 
 from __future__ import annotations
