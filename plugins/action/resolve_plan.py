@@ -50,8 +50,9 @@ class ActionModule(ActionBase):
             source += f" with the {VARIABLE_PREFIX}* variables of this host"
         lock_file = lock.path_for(arguments["config_file"])
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
+        tags = None if arguments["renew_lock"] else lock.read_tags(lock_file)
         config = rules.checked(config, schema, catalog, source, locked)
-        return plan.resolve(config, catalog, _read("engine_pins.json"), arguments["host"], locked, lock_file)
+        return plan.resolve(config, catalog, _read("engine_pins.json"), arguments["host"], locked, lock_file, tags)
 
     def _settings_from_variables(self, schema, task_vars):
         """``llama_cpp_server_port`` and its like: every key of ``llm_settings`` has a variable."""

@@ -68,6 +68,8 @@ class Release:
         return {
             **identity,
             "origin": _origin(engine),
+            **_tagged(engine),
+            **({"web_ui": engine["web_ui"]["sha256"]} if "web_ui" in engine else {}),
             "targets": engine["targets"],
             "options": engine["options"],
             "our_options": digest(build_options.TEXT),
@@ -201,6 +203,12 @@ def label(engine):
 def _origin(engine):
     """What tells the source of ``engine`` from others of the same version. An archive is what its hash says."""
     return engine.get("pypi") or engine.get("archive", {}).get("sha256") or engine.get("url")
+
+
+def _tagged(engine):
+    """The commit that a tag was when it was recorded. What stands under the same tag later is another release."""
+    commit = engine.get("commit")
+    return {} if commit in (None, engine["version"]) else {"commit": commit}
 
 
 def digest(facts):

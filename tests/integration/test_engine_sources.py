@@ -29,12 +29,20 @@ def test_git_by_commit_and_then_by_tag(installed):
     assert first.startswith(installed.config["engine"]["version"][:7] + "-")
     assert stamp(installed)["selftest"]
     assert not (installed.install / "engine" / "src").exists()
-    installed.source.commit("second", tag="b42")
+    second = installed.source.commit("second", tag="b42")
     installed.config["engine"] = installed.source.engine("b42")
     installed.play()
     assert installed.release().startswith("b42-")
     assert (installed.install / "engine" / "releases" / first).is_dir(), "the old release is gone"
     assert stamp(installed)["identity"]["version"] == "b42"
+    tag = {installed.source.engine("b42")["url"] + "#b42": second}
+    assert json.loads((installed.directory / "llm_config.lock.json").read_text())["tags"] == tag
+    assert recap(installed.play())["changed"] == 0
+
+    installed.source.commit("third", tag="b42", move=True)
+    installed.config["engine"]["cmake_options"] = {"ANOTHER": True}
+    output = installed.play(expect=2)
+    assert "was moved" in output and second in output
 
 
 def test_what_does_not_exist_or_compile_changes_nothing(installed):
@@ -50,7 +58,7 @@ def test_what_does_not_exist_or_compile_changes_nothing(installed):
 
 
 def test_an_archive_of_sources_without_any_network(installed):
-    installed.source.commit("third")
+    installed.source.commit("fourth")
     file = installed.directory / "llama.cpp.tar.gz"
     sha256 = packed(file, installed.source.url, "llama.cpp-b43")
     installed.config["engine"] = {"source": "archive", "version": "b43", "path": str(file), "sha256": sha256}
