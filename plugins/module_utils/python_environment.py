@@ -48,7 +48,10 @@ class PythonEnvironment:
             requirements_file, wheels = (os.path.join(scratch, name) for name in ("requirements.txt", "wheels"))
             with open(requirements_file, "w", encoding="utf-8") as stream:
                 stream.write(self._requirements)
-            remedy = "See that a package index is reachable with pip's own configuration, then run the play again."
+            remedy = (
+                "Packages are taken as wheels only. See that a package index that has them is reachable with pip's own "
+                "configuration, then run the play again."
+            )
             if self._bundle:
                 os.mkdir(wheels)
                 self._bundle.extract("wheels", wheels)

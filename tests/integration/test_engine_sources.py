@@ -3,6 +3,7 @@
 """Engines from every kind of source: made, verified by the self-test, and current. (In service: test_upgrade.py.)"""
 
 import json
+from pathlib import Path
 
 import pytest
 from support.engine_source import EngineSource, packed
@@ -58,10 +59,18 @@ def test_what_does_not_exist_or_compile_changes_nothing(installed):
 
 
 def test_an_archive_of_sources_without_any_network(installed):
+    interface = Path(installed.source.url, "tools", "ui")
+    interface.mkdir(parents=True)
+    (interface / "CMakeLists.txt").touch()
     installed.source.commit("fourth")
-    file = installed.directory / "llama.cpp.tar.gz"
+    file, page = installed.directory / "llama.cpp.tar.gz", installed.directory / "ui.tar.gz"
     sha256 = packed(file, installed.source.url, "llama.cpp-b43")
+    (installed.directory / "page").mkdir()
+    (installed.directory / "page" / "index.html").write_text("<html>")
+    # The build starts only with the page in its place.
+    web_ui = {"path": str(page), "sha256": packed(page, installed.directory / "page", "dist")}
     installed.config["engine"] = {"source": "archive", "version": "b43", "path": str(file), "sha256": sha256}
+    installed.config["engine"]["web_ui"] = web_ui
     installed.play()
     assert installed.release().startswith("b43-")
     assert stamp(installed)["selftest"]
