@@ -13,6 +13,11 @@ import tempfile
 import zipfile
 import zlib
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it unpacks nothing of this kind
+    LZMAError = zlib.error
+
 from . import commands
 from .download import Download
 from .errors import LlamaCppError
@@ -26,7 +31,10 @@ QUARANTINE = "com.apple.quarantine"
 LONGEST_LINK = 4096
 
 #: What tarfile and zipfile raise for what is no archive, or a damaged one.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError)
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError),
+    *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
+)
 
 
 def obtain(url, sha256, directory, progress, allow_plain_http=False):

@@ -94,9 +94,12 @@ def _require_page(release, source_dir):
     Without it llama.cpp's build only warns, and makes a server without a page.
     """
     interface = os.path.join(source_dir, "tools", "ui")
+    if "web_ui" not in release.engine:
+        shutil.rmtree(os.path.join(interface, "dist"), ignore_errors=True)  # a build that was given up had one
+        return
     wanted = [os.path.join(interface, "CMakeLists.txt"), os.path.join(interface, "dist", "index.html")]
     missing = [path for path in wanted if not os.path.isfile(path)]
-    if "web_ui" in release.engine and missing:
+    if missing:
         raise LlamaCppError(
             f"engine.web_ui: there is no {os.path.relpath(missing[0], source_dir)} in the sources, so nothing was "
             "built. Give the page that belongs to this llama.cpp (llama-bNNNN-ui.tar.gz of its release), or set "

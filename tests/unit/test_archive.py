@@ -176,6 +176,20 @@ def test_a_tree_of_the_archive(tmp_path):
         archive.unpack(path, str(tmp_path / "tree"), tree="vendor/other")
 
 
+@pytest.mark.parametrize("compression", ["gz", "xz"])
+def test_an_archive_with_damage_in_it_is_said(tmp_path, compression):
+    path = str(tmp_path / "a.tar")
+    with tarfile.open(path, "w:" + compression) as made:
+        info = tarfile.TarInfo("top/x")
+        info.size = 200_000
+        made.addfile(info, io.BytesIO(os.urandom(info.size // 2).hex().encode()))
+    with open(path, "r+b") as stream:
+        stream.seek(50_000)
+        stream.write(b"\xff" * 20_000)
+    with pytest.raises(LlamaCppError, match="cannot be unpacked"):
+        archive.unpack(path, str(tmp_path / "in" / "tree"))
+
+
 @pytest.mark.parametrize("kept", [10, 60, 1000])
 def test_an_archive_that_is_cut_off_is_said(tmp_path, kept):
     path = tar(tmp_path / "a.tar.gz", [("top/x", os.urandom(2000))])

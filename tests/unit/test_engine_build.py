@@ -65,6 +65,9 @@ def test_a_page_has_to_be_where_the_build_takes_it_from(tmp_path):
         (tmp_path / "tools" / "ui" / file).touch()
     engine_build._require_page(release, str(tmp_path))
     assert not os.path.exists(release.build_path)
+    without = engine.Release(plan(), str(tmp_path / "the engine"), "Linux")
+    engine_build._require_page(without, str(tmp_path))
+    assert os.listdir(tmp_path / "tools" / "ui") == ["CMakeLists.txt"]
 
 
 def build(tmp_path, source, reporter=None, **options):

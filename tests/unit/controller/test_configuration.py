@@ -128,6 +128,13 @@ BROKEN = [
         "engine.web_ui.file",
         ["unknown key"],
     ),
+    (
+        "page with a line break",
+        "engine",
+        {"web_ui": {"url": "https://x.example/a\n", "sha256": "0" * 64}},
+        "engine.web_ui.url",
+        ["https://"],
+    ),
     ("page as text", "engine", {"web_ui": "yes"}, "engine.web_ui", ["true, false or an object"]),
     (
         "page for finished programs",
