@@ -41,14 +41,17 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
 """
 
 #: Every Python imports this module as it starts. By these variables pip tells the process that asks a backend which one
-#: it is and where in the package it lies (pyproject_hooks/_in_process, before pip 23.1 pep517/in_process).
+#: it is and where in the package it lies (pyproject_hooks/_in_process, before pip 23.1 pep517/in_process; the path is in
+#: BACKEND_PATH, as of pip 26.3 in BACKEND_PATH_JSON).
 SITE = f"""
 import os
 
 for prefix in ("_PYPROJECT_HOOKS_", "PEP517_"):
-    if prefix + "BUILD_BACKEND" in os.environ:
-        os.environ[prefix + "BUILD_BACKEND"] = "{BACKEND_MODULE}"
-        os.environ.pop(prefix + "BACKEND_PATH", None)
+    for name in list(os.environ):
+        if name == prefix + "BUILD_BACKEND":
+            os.environ[name] = "{BACKEND_MODULE}"
+        elif name.startswith(prefix + "BACKEND_PATH"):
+            del os.environ[name]
 """
 
 #: From this version on pip asks backends only, even for a package that has nothing but a setup.py.

@@ -176,10 +176,9 @@ def test_a_tree_of_the_archive(tmp_path):
         archive.unpack(path, str(tmp_path / "tree"), tree="vendor/other")
 
 
-@pytest.mark.parametrize("compression", ["gz", "xz"])
-def test_an_archive_with_damage_in_it_is_said(tmp_path, compression):
+def test_an_archive_with_damage_in_it_is_said(tmp_path):
     path = str(tmp_path / "a.tar")
-    with tarfile.open(path, "w:" + compression) as made:
+    with tarfile.open(path, "w:xz") as made:
         info = tarfile.TarInfo("top/x")
         info.size = 200_000
         made.addfile(info, io.BytesIO(os.urandom(info.size // 2).hex().encode()))
