@@ -54,6 +54,8 @@ def obtain(url, sha256, directory, progress, allow_plain_http=False):
 def verify(path, sha256, copy=os.devnull):
     """Raise LlamaCppError unless the file ``path`` has the hash; the bytes that were hashed are written to ``copy``."""
     digest = hashlib.sha256()
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise LlamaCppError(f"{path} is no file. Nothing was changed. Correct engine.path, then run the play again.")
     try:
         with open(path, "rb") as stream, open(copy, "wb") as copied:
             for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):

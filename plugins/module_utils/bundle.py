@@ -190,12 +190,29 @@ class _Opened:
 
 
 def intact_facts(path, wanted, progress):
-    """The facts of the bundle ``path``; None when there is none, or it says what is ``wanted`` and is damaged."""
+    """The facts of the bundle ``path``; None when there is none, or it says what is ``wanted`` and is damaged.
+
+    Raises LlamaCppError for a file that never was a bundle: a new one would take its place.
+    """
     try:
         found = Bundle(path)
     except LlamaCppError:
+        if os.path.lexists(path) and not _begins_like_one(path):
+            raise LlamaCppError(
+                f"llama_cpp_bundle: {path} is there and is no bundle, so it was left as it is. Remove it, or name "
+                "another file, then run this again."
+            ) from None
         return None
     return found.facts if found.facts != wanted or found.is_whole(progress) else None
+
+
+def _begins_like_one(path):
+    name = FACTS.encode() + b"\0"
+    try:
+        with _Stream(path) as stream:
+            return stream.read(len(name)) == name
+    except _NoBundle:
+        return False
 
 
 def pack(path, facts, texts, files, progress, expected=None):

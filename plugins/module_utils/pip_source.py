@@ -40,9 +40,9 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
     return name
 """
 
-#: Every Python imports this module as it starts. By these variables pip tells the process that asks a backend which one
-#: it is and where in the package it lies (pyproject_hooks/_in_process, before pip 23.1 pep517/in_process; the path is in
-#: BACKEND_PATH, as of pip 26.3 in BACKEND_PATH_JSON).
+#: Every Python imports this module as it starts. By these variables pip tells the process that asks a backend which
+#: one it is and where in the package it lies (pyproject_hooks/_in_process, before pip 23.1 pep517/in_process; the path
+#: is in BACKEND_PATH, as of pip 26.3 in BACKEND_PATH_JSON).
 SITE = f"""
 import os
 

@@ -210,6 +210,8 @@ def test_a_local_file_must_be_the_pinned_one(tmp_path):
     file = tmp_path / "a.tar.gz"
     with pytest.raises(LlamaCppError, match="cannot be read"):
         archive.verify(str(file), "0" * 64)
+    with pytest.raises(LlamaCppError, match="is no file"):
+        archive.verify("/dev/zero", "0" * 64)
     file.write_bytes(b"x")
     archive.verify(str(file), hashlib.sha256(b"x").hexdigest())
     with pytest.raises(LlamaCppError, match="pinned  sha256 " + "0" * 64):

@@ -218,6 +218,18 @@ def test_a_bundle_that_the_disk_has_spoiled_is_made_anew(source):
         stream.write(b"\x55")
     assert bundle.intact_facts(path, facts, Progress()) is None
     assert bundle.intact_facts(path, {**facts, "content": "other"}, Progress()) == facts
+    with open(path, "r+b") as stream:
+        stream.truncate(1000)
+    assert bundle.intact_facts(path, facts, Progress()) is None
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.write_text("thesis"), os.mkdir, os.mkfifo, lambda path: path.symlink_to("x")]
+)
+def test_no_bundle_takes_the_place_of_something_else(tmp_path, make):
+    make(tmp_path / "x.tar")
+    with pytest.raises(LlamaCppError, match="left as it is"):
+        bundle.intact_facts(str(tmp_path / "x.tar"), {}, Progress())
 
 
 @pytest.mark.parametrize("programs", [None, [], ["llama-server", "../../../etc/passwd"], [1], "llama-server"])
