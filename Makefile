@@ -38,12 +38,15 @@ requirements: $(VENV)/test ## write the pinned requirement files anew
 	@for file in requirements/*.in roles/llama_cpp/files/requirements/*.in roles/llama_cpp/files/llm_tools/*.in; do \
 	  case $$file in requirements/python39.in|roles/*) minimum=3.9;; *) minimum=3.11;; esac; \
 	  "$(BIN)/uv" pip compile --quiet --upgrade --universal --python-version $$minimum --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	    --only-binary :all: --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    --output-file "$${file%.in}.txt" "$$file" || exit 1; \
 	done
 
 clean: demo-clean ## remove every build product, the virtual environment included
 	@rm -rf $(VENV) $(VENV)-* .cache macos_setup-llm-*.tar.gz
+
+# Wheels only: the hash of a source distribution covers neither what it runs to become one nor the backend it fetches.
+HASHED := --require-hashes --only-binary :all:
 
 # A virtual environment with exactly the packages of a requirements file; uv, once there, installs the rest.
 $(VENV)/runtime $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/bootstrap.txt
@@ -51,6 +54,6 @@ $(VENV)/runtime $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/bootstr
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@echo "Installing the Python packages of requirements/$*.txt into $(VENV)"
 	@test -x "$(BIN)/uv" || { $(PYTHON) -m venv $(VENV) && \
-	  "$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt; }
-	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" --require-hashes -r requirements/$*.txt
+	  "$(BIN)/python" -m pip install --quiet --disable-pip-version-check $(HASHED) -r requirements/bootstrap.txt; }
+	@"$(BIN)/uv" pip install --quiet --python "$(BIN)/python" $(HASHED) -r requirements/$*.txt
 	@touch $@

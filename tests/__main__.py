@@ -103,7 +103,8 @@ def python39():
     uv, python = BIN / "uv", OLD_ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([uv, "venv", "--quiet", "--python", found, OLD_ENVIRONMENT], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
+    install = [uv, "pip", "install", "--quiet", "--python", python]
+    install += ["--require-hashes", "--only-binary", ":all:"]
     subprocess.run([*install, "-r", REPOSITORY / "requirements" / "python39.txt"], check=True)
     return python
 

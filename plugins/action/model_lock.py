@@ -26,23 +26,46 @@ class ActionModule(ActionBase):
         _spec, arguments = self.validate_argument_spec(
             argument_spec={
                 "path": {"type": "path", "required": True},
-                "found": {"type": "dict", "required": True},
+                "found": {"type": "dict", "default": {}},
+                "engines": {"type": "dict", "default": {}},
             }
         )
         path = arguments["path"]
         try:
-            before = lock.read(path)
-            after = {**before, **entries_of(arguments["found"], path)}
+            before = lock.read(path), lock.read_tags(path)
+            after = (
+                {**before[0], **entries_of(arguments["found"], path)},
+                {**before[1], **tags_of(arguments["engines"], path)},
+            )
             changed = before != after
             if changed and not self._task.check_mode:
-                write_atomically(path, lock.text_of(after))
+                write_atomically(path, lock.text_of(*after))
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
         except OSError as error:
-            raise AnsibleActionFail(f"{in_words(error, 'cannot be written', path)} It is as it was.") from None
-        shown = {"before": lock.text_of(before) if before else "", "after": lock.text_of(after) if after else ""}
+            instead = " Let it be written, or name the commit in engine.version." if arguments["engines"] else ""
+            raise AnsibleActionFail(f"{in_words(error, 'cannot be written', path)} It is as it was.{instead}") from None
+        sides = (("before", before), ("after", after))
+        shown = {side: lock.text_of(*content) if any(content) else "" for side, content in sides}
         headers = {"before_header": path, "after_header": path}
         return {**result, "changed": changed, "path": path, "diff": {**shown, **headers}}
+
+
+def tags_of(engines, path):
+    """The tags of the lock file ``path`` with their commits, from the engine's part of each host's plan."""
+    tags, owners = {}, {}
+    for host, engine in engines.items():
+        tag, commit = (engine.get("locked_by") or {}).get(path), engine.get("commit")
+        if not tag or not commit:
+            continue
+        owners.setdefault(tag, host)
+        if tags.setdefault(tag, commit) != commit:
+            raise LlamaCppError(
+                f"{tag} is not the same commit everywhere, so {path} was left as it is.\n"
+                f"  {tags[tag]} on {owners[tag]}\n  {commit} on {host}\n"
+                "Name the right commit in engine.version, then run the play again."
+            )
+    return tags
 
 
 def entries_of(found, path):

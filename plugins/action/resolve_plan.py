@@ -49,9 +49,10 @@ class ActionModule(ActionBase):
             source += f" with the {PREFIX}* variables of this host"
         lock_file = lock.path_for(arguments["config_file"])
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
+        tags = None if arguments["renew_lock"] else lock.read_tags(lock_file)
         config, queries = addresses.withheld(rules.checked(config, schema, catalog, source, locked))
         host = arguments["host"]
-        return plan.resolve(config, catalog, _read("engine_pins.json"), host, locked, lock_file), queries
+        return plan.resolve(config, catalog, _read("engine_pins.json"), host, locked, lock_file, tags), queries
 
 
 def _read(name):

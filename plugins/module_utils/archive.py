@@ -4,30 +4,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import posixpath
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it unpacks nothing of this kind
+    LZMAError = zlib.error
 
 from . import commands
 from .download import Download
 from .errors import LlamaCppError
-from .files import exclusive, make_directories, sha256_of
+from .file_tree import FileTree, printable
+from .files import CHUNK_BYTES, exclusive, make_directories, sha256_of
 from .web import Web
 
 XATTR = "/usr/bin/xattr"
 QUARANTINE = "com.apple.quarantine"
 
+LONGEST_LINK = 4096
+
+#: What tarfile and zipfile raise for what is no archive, or a damaged one.
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError),
+    *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
+)
+
 
 def obtain(url, sha256, directory, progress, allow_plain_http=False):
-    """Download ``url`` into ``directory`` and return the path; a file that is there already is not fetched again."""
+    """Download ``url`` into ``directory`` and return the path; the file that is there already is not fetched again."""
     make_directories(directory)
     path = os.path.join(directory, sha256)
     with exclusive(path + ".lock", on_wait=lambda holder: progress.update(f"waiting for process {holder}")):
-        if not os.path.exists(path):
+        if not os.path.exists(path) or sha256_of(path) != sha256:
             web = Web(allow_plain_http=allow_plain_http)
             web.accepted(url)
             part = path + ".part"
@@ -36,41 +51,60 @@ def obtain(url, sha256, directory, progress, allow_plain_http=False):
     return path
 
 
-def verify(path, sha256):
-    """Raise LlamaCppError unless the file ``path`` has the hash."""
+def verify(path, sha256, copy=os.devnull):
+    """Raise LlamaCppError unless the file ``path`` has the hash; the bytes that were hashed are written to ``copy``."""
+    digest = hashlib.sha256()
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise LlamaCppError(f"{path} is no file. Nothing was changed. Correct engine.path, then run the play again.")
     try:
-        found = sha256_of(path)
+        with open(path, "rb") as stream, open(copy, "wb") as copied:
+            for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
+                digest.update(chunk)
+                copied.write(chunk)
     except OSError as error:
         raise LlamaCppError(
             f"{path} cannot be read: {error.strerror}. Nothing was changed. "
             "Correct engine.path, then run the play again."
         ) from None
-    if found != sha256:
+    if digest.hexdigest() != sha256:
         raise LlamaCppError(
             f"{path} is not the pinned file; it was not unpacked and nothing was changed.\n"
-            f"  pinned  sha256 {sha256}\n  found   sha256 {found}\n"
+            f"  pinned  sha256 {sha256}\n  found   sha256 {digest.hexdigest()}\n"
             "Confirm the published checksum, then correct engine.sha256 or the file, and run the play again."
         )
 
 
-def unpack(path, directory):
+def unpack(path, directory, sha256=None, tree=""):
     """Make ``directory`` the content of the archive ``path`` (tar or zip), at once, without a single directory on top.
 
-    Raises LlamaCppError for anything that is no archive or would land or point outside of it.
+    ``tree`` names what below that is wanted, if not all of it (``vendor/llama.cpp``).
+
+    With ``sha256`` the archive has to have that hash. What is unpacked are the very bytes that were hashed: somebody
+    else may be able to write the file. Raises LlamaCppError for that, for anything that is no archive, and for what
+    would land or point outside of the directory.
     """
     parent = os.path.dirname(directory)
     make_directories(parent)
     staging = tempfile.mkdtemp(prefix=".unpacking.", dir=parent)
     try:
-        content = os.path.join(staging, "content")
+        content, archive = os.path.join(staging, "content"), path
         make_directories(content)
+        if sha256:
+            archive = os.path.join(staging, "archive")
+            verify(path, sha256, archive)
+        files = FileTree(content, path)
         try:
-            (_unzip if zipfile.is_zipfile(path) else _untar)(path, content)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            (_unzip if zipfile.is_zipfile(archive) else _untar)(archive, files)
+        except DAMAGE as error:
             raise LlamaCppError(f"{path} cannot be unpacked: {error}. Nothing was changed.") from None
         names = os.listdir(content)
         if len(names) == 1 and os.path.isdir(os.path.join(content, names[0])):
             content = os.path.join(content, names[0])
+        if tree:
+            content = os.path.join(content, tree)
+            if not os.path.isdir(content):
+                raise LlamaCppError(f"There is no {tree} in {path}. Nothing was changed.")
+        files.require_closed(content)
         shutil.rmtree(directory, ignore_errors=True)
         os.rename(content, directory)
     finally:
@@ -83,31 +117,37 @@ def release_from_quarantine(directory, xattr=XATTR):
         commands.output_of([xattr, "-dr", QUARANTINE, directory])
 
 
-def _untar(path, directory):
+def _untar(path, tree):
     with tarfile.open(path) as archive:
         for member in archive:
-            _require_inside(path, member.name)
-            if member.issym():
-                _require_inside(path, posixpath.join(posixpath.dirname(member.name), member.linkname))
+            if member.size < 0 or member.issparse():  # a few bytes of an archive that fill the disk
+                raise tree.refused(f"holds {printable(member.name)} with an impossible size")
+            if member.isdir():
+                tree.directory(member.name)
+            elif member.issym():
+                tree.symbolic_link(member.name, member.linkname)
             elif member.islnk():
-                _require_inside(path, member.linkname)
-            elif not (member.isfile() or member.isdir()):
-                raise LlamaCppError(f"{path} holds a device, {member.name}, so it was not unpacked.")
-            member.mode = 0o755 if member.isdir() or member.mode & stat.S_IXUSR else 0o644
-            member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
-            archive.extract(member, directory)
+                tree.hard_link(member.name, member.linkname)
+            elif member.isfile():
+                executable = bool(member.mode & stat.S_IXUSR)
+                tree.file(member.name, _chunks(archive.extractfile(member)), executable, member.mtime)
+            else:
+                raise tree.refused(f"holds a device, {printable(member.name)}")
 
 
-def _unzip(path, directory):
+def _unzip(path, tree):
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            _require_inside(path, member.filename)
-            target = archive.extract(member, directory)
-            if not member.is_dir() and member.external_attr >> 16 & stat.S_IXUSR:
-                os.chmod(target, 0o755)
+            mode = member.external_attr >> 16
+            if member.is_dir():
+                tree.directory(member.filename)
+                continue
+            with archive.open(member) as stream:
+                if stat.S_ISLNK(mode):
+                    tree.symbolic_link(member.filename, os.fsdecode(stream.read(LONGEST_LINK)))
+                else:
+                    tree.file(member.filename, _chunks(stream), bool(mode & stat.S_IXUSR))
 
 
-def _require_inside(path, name):
-    normal = posixpath.normpath(name)
-    if posixpath.isabs(name) or normal == ".." or normal.startswith("../"):
-        raise LlamaCppError(f"{path} would put something outside of its directory ({name}), so it was not unpacked.")
+def _chunks(stream):
+    return iter(lambda: stream.read(CHUNK_BYTES), b"")

@@ -11,6 +11,9 @@ A plain tar, so that any part is found without unpacking the rest:
 ``licenses/…``                 the licences of all that
 ``llm_config.json``            the configuration that it was made from
 ``SHA256SUMS``                 the hash of every other member, in sha256sum's format; the last one
+
+What it says of itself is in bundle_facts.py; here are the bytes. They are hashed while they are packed, and while they
+are unpacked: what ``SHA256SUMS`` and ``bundle.json`` say is compared with them, never taken for them.
 """
 
 from __future__ import annotations
@@ -18,41 +21,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
-import platform
+import stat
 import tarfile
 import tempfile
 
+from . import bundle_facts
+from .bundle_facts import FACTS, SUMS, Malformed, this_platform
 from .errors import LlamaCppError
-from .files import CHUNK_BYTES, make_directories, open_own
+from .file_tree import FileTree
+from .files import CHUNK_BYTES
 from .progress import byte_counter
-from .strict_json import MOST_BYTES, parse
 
-FACTS, SUMS = "bundle.json", "SHA256SUMS"
-FORMAT = 1
+#: What tarfile raises for damage of every kind; MemoryError stands for a size that only a header claims.
+DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError, MemoryError, RecursionError)
 
-
-def this_platform():
-    """What a bundle must have been made on to be installed here."""
-    return {"system": platform.system(), "machine": platform.machine()}
+LARGEST_READ = 4 * CHUNK_BYTES  # more is asked for only where a header lies about its own length
 
 
 class Bundle:
-    """The bundle in the file ``path``. Raises LlamaCppError when there is none, or one for other hosts.
+    """The bundle in the file ``path``. Raises LlamaCppError when there is none, or one that is not sound or for others.
 
-    ``facts``  ``platform``; ``python``, the version that the wheels are for; ``release``, the name of the engine's;
-               ``models``, by filename: ``sha256``, ``bytes``, ``origin`` and ``revision`` as in stamps.py
+    ``facts``  what :func:`bundle_facts.checked` tells
     """
 
     def __init__(self, path):
         self.path = path
-        self.facts = read_facts(path)
-        if self.facts is None:
-            raise LlamaCppError(
-                f"llama_cpp_bundle: {path} is not there or is no bundle. Nothing was changed. Copy the bundle to this "
-                "host, or make one where an installation works: ansible-playbook playbooks/bundle.yml"
-            )
+        with self._opened() as opened:
+            self.facts = opened.facts
         if self.facts["platform"] != this_platform():
             words = "{system} on {machine}"
             raise LlamaCppError(
@@ -61,88 +59,199 @@ class Bundle:
             )
 
     def extract(self, folder, directory):
-        """Write all files of ``folder`` (such as ``wheels``) below ``directory``, which is there, and verify them."""
-        with tarfile.open(self.path, "r:") as archive:
-            sums = self._sums(archive)
-            for member in archive:
-                if not member.isfile() or not member.name.startswith(folder + "/"):
-                    continue
-                parts = member.name[len(folder) + 1 :].split("/")
-                if ".." in parts or "" in parts:
-                    raise self._damaged(member.name)
-                target = os.path.join(directory, *parts)
-                make_directories(os.path.dirname(target))
-                self._copy(archive, member, target, sums)
+        """Write all files of ``folder`` (such as ``wheels``) below ``directory``, which is empty, and verify them."""
+        tree = FileTree(directory, self.path)
+        with self._opened(self.facts) as opened:
+            for name in opened.below(folder):
+                executable = bool(opened.members[name].mode & stat.S_IXUSR)
+                tree.file(name[len(folder) + 1 :], opened.verified(name), executable)
 
     def extract_file(self, name, target, on_bytes=None):
-        """Write the file ``name`` of the bundle to ``target`` and verify it; ``on_bytes(count)`` follows that."""
-        with tarfile.open(self.path, "r:") as archive:
-            self._copy(archive, archive.getmember(name), target, self._sums(archive), on_bytes)
+        """Write the file ``name`` of the bundle to ``target`` and verify it; ``on_bytes(count)`` follows that.
 
-    def _sums(self, archive):
-        try:
-            lines = archive.extractfile(SUMS).read().decode().splitlines()
-        except KeyError:
-            raise self._damaged(SUMS) from None
-        return {name: digest for digest, _blank, name in (line.partition("  ") for line in lines)}
-
-    def _copy(self, archive, member, target, sums, on_bytes=None):
-        digest = hashlib.sha256()
-        # Anew, and not through a link: what the name stands for may be somebody else's.
+        A file that is there is replaced.
+        """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)
-        with os.fdopen(open_own(target, os.O_WRONLY | os.O_EXCL), "wb") as stream:
-            for chunk in _chunks(archive.extractfile(member)):
-                stream.write(chunk)
-                digest.update(chunk)
-                if on_bytes:
-                    on_bytes(len(chunk))
-        os.chmod(target, 0o755 if member.mode & 0o100 else 0o644)
-        if digest.hexdigest() != sums.get(member.name):
-            os.unlink(target)
-            raise self._damaged(member.name)
+        try:
+            with self._opened(self.facts) as opened, open(target, "xb") as stream:
+                for chunk in opened.verified(name, on_bytes):
+                    stream.write(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except LlamaCppError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)
+            raise
 
-    def _damaged(self, name):
-        return LlamaCppError(
-            f"{self.path} is damaged: {name} is not what its {SUMS} says. It was not installed, and what served before "
-            "is unchanged. Copy the bundle anew, then run the play again."
-        )
+    def is_whole(self, progress):
+        """Whether all its bytes are what it says; reads all of it."""
+        try:
+            with self._opened(self.facts) as opened:
+                total = sum(member.size for member in opened.members.values())
+                on_bytes = byte_counter(progress, "verifying", total)
+                for name in opened.sums:
+                    for _chunk in opened.verified(name, on_bytes):
+                        pass
+        except LlamaCppError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _opened(self, facts=None):
+        """The _Opened bundle, which still has the ``facts`` of an earlier look."""
+        try:
+            with _Stream(self.path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+                opened = _Opened(archive)
+                if facts not in (None, opened.facts):
+                    raise Malformed("it was changed meanwhile")
+                yield opened
+        except _NoBundle:
+            raise LlamaCppError(
+                f"llama_cpp_bundle: {self.path} is not there or is no bundle. Nothing was changed. Copy the bundle to "
+                "this host, or make one where an installation works: ansible-playbook playbooks/bundle.yml"
+            ) from None
+        except OSError as error:
+            raise LlamaCppError(
+                f"llama_cpp_bundle: {error.filename or self.path} cannot be read or written: {error.strerror}. "
+                "What served before is unchanged."
+            ) from None
+        except DAMAGE as error:
+            reason = error if isinstance(error, Malformed) else f"it is cut off or no sound tar ({error})"
+            raise LlamaCppError(
+                f"llama_cpp_bundle: {self.path} is damaged: {reason}. It was not installed, and what served before is "
+                "unchanged. Copy the bundle anew or make it anew (ansible-playbook playbooks/bundle.yml), then run the "
+                "play again."
+            ) from None
 
 
-def read_facts(path):
-    """The facts of the bundle ``path``, read from its first member; None when there is no such bundle."""
+class _NoBundle(Exception):
+    """There is nothing that was ever a bundle."""
+
+
+class _Stream(io.BufferedReader):
+    """A file to be read as a tar. A header that claims to be gigabytes long is damage, not a reason to load them."""
+
+    def __init__(self, path):
+        # Not waiting for anybody who writes, should it be a pipe.
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            raise _NoBundle from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise _NoBundle
+        super().__init__(io.FileIO(descriptor))
+
+    def read(self, size=-1):
+        if size is None or not 0 <= size <= LARGEST_READ:
+            raise tarfile.ReadError("a part of it claims an impossible size")
+        return super().read(size)
+
+
+class _Opened:
+    """A bundle while it is open: its ``facts``, its ``members`` and their ``sums``, both by name.
+
+    All of them are known, and fit together, before the first is used. Raises Malformed or another kind of DAMAGE.
+    """
+
+    def __init__(self, archive):
+        self._archive = archive
+        first = archive.next()
+        if first is None or first.name != FACTS:
+            raise _NoBundle
+        found = itertools.chain([first], iter(archive.next, None))
+        self.members = bundle_facts.members_by_name(found, os.fstat(archive.fileobj.fileno()).st_size)
+        self.facts = bundle_facts.checked(self._text(FACTS))
+        self.sums = bundle_facts.sums(self._text(SUMS))
+        bundle_facts.require_fit(self.facts, self.members, self.sums)
+
+    def below(self, folder):
+        return [name for name in self.sums if name.startswith(folder + "/")]
+
+    def verified(self, name, on_bytes=None):
+        """The content of a member, in chunks; raises Malformed after the last when they are not what the sums say."""
+        digest = hashlib.sha256()
+        for chunk in _chunks(self._archive.extractfile(self.members[name])):
+            digest.update(chunk)
+            yield chunk
+            if on_bytes:
+                on_bytes(len(chunk))
+        if digest.hexdigest() != self.sums[name]:
+            raise Malformed(f"{name} is not what its {SUMS} says")
+
+    def _text(self, name):
+        member = self.members.get(name)
+        if member is None:
+            raise Malformed(f"it has no {name}")
+        if member.size > bundle_facts.LONGEST_TEXT:
+            raise Malformed(f"its {name} is {member.size} bytes long")
+        return self._archive.extractfile(member).read().decode()
+
+
+def intact_facts(path, wanted, progress):
+    """The facts of the bundle ``path``; None when there is none, or it says what is ``wanted`` and is damaged.
+
+    Raises LlamaCppError for a file that never was a bundle: a new one would take its place.
+    """
     try:
-        with tarfile.open(path, "r:") as archive:
-            first = archive.next()
-            if first is None or first.name != FACTS:
-                return None
-            facts = parse(archive.extractfile(first).read(MOST_BYTES + 1))
-    except (OSError, tarfile.TarError, ValueError):
+        found = Bundle(path)
+    except LlamaCppError:
+        if os.path.lexists(path) and not _begins_like_one(path):
+            raise LlamaCppError(
+                f"llama_cpp_bundle: {path} is there and is no bundle, so it was left as it is. Remove it, or name "
+                "another file, then run this again."
+            ) from None
         return None
-    return facts if isinstance(facts, dict) and facts.get("format") == FORMAT else None
+    return found.facts if found.facts != wanted or found.is_whole(progress) else None
 
 
-def pack(path, facts, texts, files, progress):
+def _begins_like_one(path):
+    name = FACTS.encode() + b"\0"
+    try:
+        with _Stream(path) as stream:
+            return stream.read(len(name)) == name
+    except _NoBundle:
+        return False
+
+
+def pack(path, facts, texts, files, progress, expected=None):
     """Write the bundle ``path`` in one step.
 
     :param facts: what :class:`Bundle` tells as its facts.
     :param texts: name in the bundle -> text.
     :param files: name in the bundle -> path of the file; links are followed.
+    :param expected: name in the bundle -> the SHA-256 that the file had when it was installed.
+    :raises LlamaCppError: a file is not what it was.
     """
     on_bytes = byte_counter(progress, "packing", sum(os.path.getsize(file) for file in files.values()))
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
     try:
-        with os.fdopen(handle, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as archive:
-            facts = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-            sums = {name: _add_text(archive, name, text) for name, text in {FACTS: facts, **texts}.items()}
-            for name, file in sorted(files.items()):
-                sums[name] = _add_file(archive, name, file, on_bytes)
-            _add_text(archive, SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        with os.fdopen(handle, "wb") as stream:
+            with tarfile.open(fileobj=stream, mode="w") as archive:
+                facts = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+                sums = {name: _add_text(archive, name, text) for name, text in {FACTS: facts, **texts}.items()}
+                for name, file in sorted(files.items()):
+                    sums[name] = _add_file(archive, name, file, on_bytes)
+                    if (expected or {}).get(name, sums[name]) != sums[name]:
+                        raise _rotten(file, expected[name], sums[name])
+                _add_text(archive, SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+            stream.flush()
+            os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     finally:
         if os.path.lexists(temporary):
             os.unlink(temporary)
+
+
+def _rotten(path, expected, found):
+    return LlamaCppError(
+        f"{path} is not what it was when it was installed and verified, so there is no bundle of it.\n"
+        f"  installed  sha256 {expected}\n  found      sha256 {found}\n"
+        "Something has written to it, or the disk has lost it. Remove it and run the play macos_setup, which brings it "
+        "back, then run this again."
+    )
 
 
 class _Hashed:
@@ -171,7 +280,8 @@ def _add_file(archive, name, path, on_bytes):
     with open(path, "rb") as stream:
         status = os.fstat(stream.fileno())
         member = tarfile.TarInfo(name)
-        member.size, member.mode, member.mtime = status.st_size, status.st_mode & 0o777, int(status.st_mtime)
+        member.size, member.mtime = status.st_size, int(status.st_mtime)
+        member.mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
         hashed = _Hashed(stream, on_bytes)
         archive.addfile(member, hashed)
     return hashed.digest.hexdigest()

@@ -10,10 +10,11 @@ import sys
 import tempfile
 
 from . import bundle, commands, pip_source
+from .bundle_facts import FORMAT, this_platform
 from .errors import LlamaCppError
 from .files import make_directories, sha256_of
 from .model_set import part_names
-from .releases import current_release
+from .releases import current_release, stamp_of
 from .stamps import Stamp
 
 
@@ -35,8 +36,10 @@ class BundleContent:
         for path in self._models.values():
             if not os.path.isfile(path):
                 raise self._missing(path)
+        self._programs = stamp_of(engine_dir, self.release).get("sha256", {})
         self._requirements = [text for text in requirements if text]
         self._texts = texts
+        self._facts = None
 
     @staticmethod
     def _missing(path):
@@ -47,15 +50,17 @@ class BundleContent:
 
     def facts(self):
         """What tells this content from another one; models are read only if nobody has hashed them yet."""
-        content = hashlib.sha256("\0".join([*self._requirements, *map(str, sorted(self._texts.items()))]).encode())
-        return {
-            "format": bundle.FORMAT,
-            "platform": bundle.this_platform(),
-            "python": "{}.{}".format(*sys.version_info[:2]),
-            "release": self.release,
-            "models": {name: _model_facts(path) for name, path in sorted(self._models.items())},
-            "content": content.hexdigest(),
-        }
+        if self._facts is None:
+            content = hashlib.sha256("\0".join([*self._requirements, *map(str, sorted(self._texts.items()))]).encode())
+            self._facts = {
+                "format": FORMAT,
+                "platform": this_platform(),
+                "python": "{}.{}".format(*sys.version_info[:2]),
+                "release": self.release,
+                "models": {name: _model_facts(path) for name, path in sorted(self._models.items())},
+                "content": content.hexdigest(),
+            }
+        return self._facts
 
     def pack(self, path, progress):
         """Write the bundle ``path``; wheels come through the package index that the host is configured for."""
@@ -69,7 +74,13 @@ class BundleContent:
             for requirements in self._requirements:
                 _download(requirements, wheels, scratch, progress)
             files.update({"wheels/" + name: os.path.join(wheels, name) for name in os.listdir(wheels)})
-            bundle.pack(path, self.facts(), self._texts, files, progress)
+            bundle.pack(path, self.facts(), self._texts, files, progress, self._expected())
+
+    def _expected(self):
+        """The hashes that were noted when the files were installed; the disk may have lost a bit since."""
+        models = {"models/" + name: model["sha256"] for name, model in self.facts()["models"].items()}
+        programs = {f"engine/{self.release}/bin/{name}": digest for name, digest in self._programs.items()}
+        return {**models, **programs}
 
 
 def _model_facts(path):
@@ -88,7 +99,7 @@ def _download(requirements, directory, scratch, progress):
     file = os.path.join(scratch, "requirements.txt")
     with open(file, "w", encoding="utf-8") as stream:
         stream.write(requirements)
-    command = [*pip_source.pip(scratch), "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
+    command = [*pip_source.pip(scratch, progress), "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
     commands.check(
         [*command, "--only-binary", ":all:", "--require-hashes", "-r", file, "-d", directory],
         "Downloading the Python packages of the bundle",

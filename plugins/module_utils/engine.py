@@ -18,7 +18,8 @@ import tempfile
 
 from . import build_options, toolchain, trees
 from .errors import LlamaCppError
-from .files import make_directories, read_json, write_json_atomically
+from .file_tree import parts_of
+from .files import make_directories, read_json, sha256_of, write_json_atomically
 from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
 
 #: Sources whose programs stay where they are and are linked to.
@@ -67,6 +68,8 @@ class Release:
         return {
             **identity,
             "origin": _origin(engine),
+            **_tagged(engine),
+            **({"web_ui": engine["web_ui"]["sha256"]} if "web_ui" in engine else {}),
             "targets": engine["targets"],
             "options": engine["options"],
             "our_options": digest(build_options.TEXT),
@@ -127,10 +130,10 @@ class Release:
                     f"{programs.get(SERVER, SERVER)} does not run on this host ({SERVER} --version failed), "
                     "so it was not installed. What served before is unchanged."
                 )
-            write_json_atomically(
-                os.path.join(staging, STAMP),
-                {"programs": sorted(programs), "build_info": build_info, "identity": self.identity},
-            )
+            stamp = {"programs": sorted(programs), "build_info": build_info, "identity": self.identity}
+            if self.engine["source"] not in ADOPTED:
+                stamp["sha256"] = {name: sha256_of(os.path.join(staging, "bin", name)) for name in programs}
+            write_json_atomically(os.path.join(staging, STAMP), stamp)
             self._replace(staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -153,8 +156,7 @@ class Release:
                     'sources (engine.source "pypi" or "git") with {"GGML_NATIVE": false} in engine.cmake_options.'
                 )
             stamp = os.path.join(staging, STAMP)
-            facts = read_json(stamp)
-            write_json_atomically(stamp, {key: facts[key] for key in facts if key != "selftest"})
+            write_json_atomically(stamp, _unproved(read_json(stamp), bundle.path))
             self._replace(staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -176,6 +178,22 @@ class Release:
         write_json_atomically(path, {**(read_json(path) or {}), "selftest": summary})
 
 
+def _unproved(stamp, source):
+    """A stamp out of the bundle ``source`` as it may be kept here, where the self-test is still to come.
+
+    The names in it become paths. Raises LlamaCppError when they are not the plain ones that :meth:`Release.install`
+    notes.
+    """
+    programs = stamp.get("programs") if isinstance(stamp, dict) else None
+    names = programs if isinstance(programs, list) else [None]
+    if not all(isinstance(name, str) and parts_of(name) == [name] for name in names) or SERVER not in names:
+        raise LlamaCppError(
+            f"llama_cpp_bundle: {source} is damaged: the {STAMP} of its release does not name its programs. It was not "
+            "installed, and what served before is unchanged. Make it anew: ansible-playbook playbooks/bundle.yml"
+        )
+    return {key: stamp[key] for key in stamp if key != "selftest"}
+
+
 def label(engine):
     """A short name for people: the tag, the first digits of the commit, ``existing`` or ``homebrew``."""
     if engine["source"] in ADOPTED:
@@ -187,6 +205,12 @@ def label(engine):
 def _origin(engine):
     """What tells the source of ``engine`` from others of the same version. An archive is what its hash says."""
     return engine.get("pypi") or engine.get("archive", {}).get("sha256") or engine.get("url")
+
+
+def _tagged(engine):
+    """The commit that a tag was when it was recorded. What stands under the same tag later is another release."""
+    commit = engine.get("commit")
+    return {} if commit in (None, engine["version"]) else {"commit": commit}
 
 
 def digest(facts):

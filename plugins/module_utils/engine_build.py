@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 
 from . import build_options, commands, toolchain, trees
 from .engine import digest, label
@@ -38,6 +39,7 @@ def build(release, source_dir, progress, tools=()):
     :raises LlamaCppError: with the last lines of what CMake or the compiler printed.
     """
     toolchain.require_compiler(release.system)
+    _require_page(release, source_dir)
     cmake = _require_cmake(tools)
     builds = os.path.dirname(release.build_path)
     make_directories(builds)
@@ -84,6 +86,25 @@ def _environment(release, tools):
         "CCACHE_SLOPPINESS": "locale",
     }
     return {**cache, **os.environ, "PATH": commands.search_path(tools)}
+
+
+def _require_page(release, source_dir):
+    """See that the page that was put into the tree is where CMake takes it from (scripts/ui-assets.cmake), if one was.
+
+    Without it llama.cpp's build only warns, and makes a server without a page.
+    """
+    interface = os.path.join(source_dir, "tools", "ui")
+    if "web_ui" not in release.engine:
+        shutil.rmtree(os.path.join(interface, "dist"), ignore_errors=True)  # a build that was given up had one
+        return
+    wanted = [os.path.join(interface, "CMakeLists.txt"), os.path.join(interface, "dist", "index.html")]
+    missing = [path for path in wanted if not os.path.isfile(path)]
+    if missing:
+        raise LlamaCppError(
+            f"engine.web_ui: there is no {os.path.relpath(missing[0], source_dir)} in the sources, so nothing was "
+            "built. Give the page that belongs to this llama.cpp (llama-bNNNN-ui.tar.gz of its release), or set "
+            "engine.web_ui to false, then run the play again."
+        )
 
 
 def _require_cmake(tools):

@@ -136,6 +136,9 @@ class ModelFile:
                 words = "%s is not the expected file:\n  expected  sha256 %s\n  found     sha256 %s\n"
                 sums = self._demands.sha256, facts["sha256"]
                 raise self._place.error(words % (name + " in " + bundle.path, *sums))
+            if self._demands.size not in (None, facts["bytes"]):
+                words = "%s in %s has %d bytes; %d are expected"
+                raise self._place.error(words % (name, bundle.path, facts["bytes"], self._demands.size))
             sought = facts["origin"], facts["sha256"], facts["bytes"]
             if self._place.look(*sought) is Found.RIGHT:
                 return self._result(changed=False)

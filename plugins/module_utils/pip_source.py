@@ -4,8 +4,8 @@
 
 ``pip download`` asks a source distribution's build backend for metadata, for which it would first install that
 backend and then run the package's code. Nothing of that is wanted to fetch a file. So pip runs without build
-isolation and finds, under the backend's name, a module of ours that answers with the name and version that are
-known already (docs/decisions/0004-fetching-a-source-distribution.md).
+isolation, and whatever backend the package names, the process that pip starts for it is given a module of ours, which
+answers with the name and version that are known already (docs/decisions/0004-fetching-a-source-distribution.md).
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ import sys
 import tarfile
 import tempfile
 
-from . import commands
-from .errors import LlamaCppError
-from .files import make_directories, sha256_of
+try:
+    import ensurepip
+except ImportError:  # Debian has it in another package
+    ensurepip = None
 
-BACKEND_PACKAGE, BACKEND_MODULE = "scikit_build_core", "build"
+from . import archive, commands
+from .errors import LlamaCppError
+from .files import sha256_of
+from .python_environment import PythonEnvironment
+
+BACKEND_MODULE = "llama_cpp_no_backend"
 
 BACKEND = """
 import os
@@ -33,6 +39,26 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
         stream.write("Metadata-Version: 2.1\\nName: {package}\\nVersion: {version}\\n")
     return name
 """
+
+#: Every Python imports this module as it starts. By these variables pip tells the process that asks a backend which
+#: one it is and where in the package it lies (pyproject_hooks/_in_process, before pip 23.1 pep517/in_process; the path
+#: is in BACKEND_PATH, as of pip 26.3 in BACKEND_PATH_JSON).
+SITE = f"""
+import os
+
+for prefix in ("_PYPROJECT_HOOKS_", "PEP517_"):
+    for name in list(os.environ):
+        if name == prefix + "BUILD_BACKEND":
+            os.environ[name] = "{BACKEND_MODULE}"
+        elif name.startswith(prefix + "BACKEND_PATH"):
+            del os.environ[name]
+"""
+
+#: From this version on pip asks backends only, even for a package that has nothing but a setup.py.
+WITHOUT_SETUP_PY = (25, 3)
+
+#: What runs where a host's Python has no pip: this one, and not whichever is the newest on the index.
+PIP = "pip==25.3 --hash=sha256:9655943313a94722b7774661c21049070f6bbb0a1516bf02f7c8d5d9201514cd\n"
 
 #: "Progress 1234 of 5678", which pip prints from version 24.1 on with --progress-bar raw.
 RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -51,9 +77,11 @@ def fetch(package, version, sha256, directory, progress):
         with open(requirement, "w", encoding="utf-8") as stream:
             stream.write(f"{package}=={version} --hash=sha256:{sha256}\n")
         _write_backend(scratch, package, version)
-        own = pip(scratch)
+        own = pip(scratch, progress)
         command = [*own, "download", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
         command += ["--no-build-isolation", "--require-hashes", "-r", requirement, "-d", directory]
+        if _version_of(own) < WITHOUT_SETUP_PY:
+            command.append("--use-pep517")
         if _version_of(own) >= (24, 1):
             command += ["--progress-bar", "raw"]
         commands.check(
@@ -91,27 +119,37 @@ def _show(line, progress):
 
 
 def _write_backend(directory, package, version):
-    make_directories(os.path.join(directory, BACKEND_PACKAGE))
     name = re.sub(r"[-_.]+", "_", package)
-    texts = {"__init__": "", BACKEND_MODULE: BACKEND.format(name=name, package=package, version=version)}
+    texts = {"sitecustomize": SITE, BACKEND_MODULE: BACKEND.format(name=name, package=package, version=version)}
     for module, text in texts.items():
-        with open(os.path.join(directory, BACKEND_PACKAGE, module + ".py"), "w", encoding="utf-8") as stream:
+        with open(os.path.join(directory, module + ".py"), "w", encoding="utf-8") as stream:
             stream.write(text)
 
 
-def pip(scratch):
-    """A command that runs pip: this Python's own, else one in a scratch environment that uv makes."""
+def pip(scratch, progress):
+    """A command that runs pip: this Python's own, else a pinned one in a scratch environment that uv makes."""
     own = [sys.executable, "-m", "pip"]
     if commands.output_of([*own, "--version"]) is not None:
         return own
-    uv, environment = commands.find("uv"), os.path.join(scratch, "environment")
-    if uv and commands.output_of([uv, "venv", "--seed", "--python", sys.executable, environment]) is not None:
-        return [os.path.join(environment, "bin", "python"), "-m", "pip"]
+    for wheel in _carried_wheels():
+        unpacked = os.path.join(scratch, "pip")  # from the archive itself it would be compiled at every start
+        archive.unpack(wheel, unpacked)
+        return [sys.executable, os.path.join(unpacked, "pip")]
+    if commands.find("uv"):
+        environment = PythonEnvironment(os.path.join(scratch, "environment"), PIP)
+        environment.install(progress)
+        return [environment.python, "-m", "pip"]
     raise LlamaCppError(
         f"{sys.executable} has no pip and there is no uv, so the source cannot be fetched from the package index. "
         "Nothing was changed. Install either (Debian and Ubuntu: sudo apt-get install python3-pip), or set "
         'engine.source to "git", then run the play again.'
     )
+
+
+def _carried_wheels():
+    """What this Python itself puts into new environments (ensurepip)."""
+    directory = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled") if ensurepip else ""
+    return glob.glob(os.path.join(glob.escape(directory), "pip-*.whl"))
 
 
 def _version_of(command):

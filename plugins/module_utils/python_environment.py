@@ -48,17 +48,21 @@ class PythonEnvironment:
         shutil.rmtree(self.path, ignore_errors=True)
         make_directories(os.path.dirname(self.path))
         with tempfile.TemporaryDirectory() as scratch:
-            requirements_file = os.path.join(scratch, "requirements.txt")
+            requirements_file, wheels = (os.path.join(scratch, name) for name in ("requirements.txt", "wheels"))
             with open(requirements_file, "w", encoding="utf-8") as stream:
                 stream.write(self._requirements)
-            remedy = "See that a package index is reachable with pip's own configuration, then run the play again."
+            remedy = (
+                "Packages are taken as wheels only. See that a package index that has them is reachable with pip's own "
+                "configuration, then run the play again."
+            )
             if self._bundle:
-                self._bundle.extract("wheels", scratch)
+                make_directories(wheels)
+                self._bundle.extract("wheels", wheels)
                 remedy = (
                     f"The packages in {self._bundle.path} are for Python {self._bundle.facts['python']} and this is "
                     f"{sys.executable}; make a bundle with a Python like this one, then run the play again."
                 )
-            for command in self._commands(commands.find("uv"), requirements_file):
+            for command in self._commands(commands.find("uv"), requirements_file, wheels):
                 progress.update("installing Python packages")
                 commands.check(
                     command,
@@ -71,7 +75,7 @@ class PythonEnvironment:
         trees.note_files(self.path)
         write_atomically(self._stamp, self._digest + "\n")
 
-    def _commands(self, uv, requirements_file):
+    def _commands(self, uv, requirements_file, wheels):
         if uv:
             yield [uv, "venv", "--quiet", "--python", sys.executable, self.path]
             install = [uv, "pip", "install", "--quiet", "--python", self.python]
@@ -84,6 +88,7 @@ class PythonEnvironment:
             yield [sys.executable, "-m", "venv", self.path]
             install = [self.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
         if self._bundle:
-            install += ["--no-index", "--find-links", os.path.dirname(requirements_file)]
+            install += ["--no-index", "--find-links", wheels]
         if self._requirements:
-            yield [*install, "--require-hashes", "-r", requirements_file]
+            # The hash of a source distribution covers it, but not what is fetched and run to make a wheel of it.
+            yield [*install, "--only-binary", ":all:", "--require-hashes", "-r", requirements_file]

@@ -72,12 +72,14 @@ def verified_models(paths):
 
 
 def programs(engine_dir, release):
-    """An Offered for each program of the release of this name; none when it is not there as a whole."""
+    """An Offered for each program of the release of this name; none when it is not there as it was installed."""
+    stamp = stamp_of(engine_dir, release)
     try:
-        names = stamp_of(engine_dir, release).get("programs", [])
-        return [_program(name, program_of(engine_dir, release, name)) for name in names]
+        offered = [_program(name, program_of(engine_dir, release, name)) for name in stamp.get("programs", [])]
     except OSError:
         return []
+    installed = stamp.get("sha256", {})
+    return offered if all(installed.get(one.told["name"], one.sha256) == one.sha256 for one in offered) else []
 
 
 def _program(name, path):

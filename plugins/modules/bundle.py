@@ -53,7 +53,7 @@ attributes:
     description: Shows what is in the bundle.
     support: full
   idempotent:
-    description: A bundle with the same content is not written again.
+    description: A bundle with the same content is read, and not written again if not a bit of it is damaged.
     support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)
@@ -128,9 +128,11 @@ def main():
             before = facts = bundle.Bundle(given["path"]).facts
         else:
             content = BundleContent(given["engine_dir"], given["models"], given["requirements"], given["texts"])
-            before, facts = bundle.read_facts(given["path"]), content.facts()
+            progress = Progress(given["progress_file"], subject=given["path"])
+            facts = content.facts()
+            before = bundle.intact_facts(given["path"], facts, progress)
             if before != facts and not module.check_mode:
-                content.pack(given["path"], Progress(given["progress_file"], subject=given["path"]))
+                content.pack(given["path"], progress)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error, path=given["path"]))
     module.exit_json(

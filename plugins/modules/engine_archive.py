@@ -33,6 +33,10 @@ options:
         address lets in everyone who reads it, and this option is never shown or logged.
     type: dict
     default: {}
+  tree:
+    description: Directory in the archive, below the single one, that is wanted; everything when it is not given.
+    type: str
+    default: ""
   allow_plain_http:
     description: Whether O(url) may begin with C(http) and lead to another machine.
     type: bool
@@ -85,6 +89,7 @@ def main():
             "sha256": {"type": "str", "required": True},
             "dest": {"type": "path", "required": True},
             "queries": addresses.OPTION,
+            "tree": {"type": "str", "default": ""},
             "allow_plain_http": {"type": "bool", "default": False},
             "progress_file": {"type": "path"},
         },
@@ -97,14 +102,12 @@ def main():
         progress = Progress(wanted["progress_file"], subject="llama.cpp")
         try:
             path = wanted["path"]
-            if path:
-                archive.verify(path, wanted["sha256"])
-            else:
+            if not path:
                 downloads = os.path.join(os.path.dirname(wanted["dest"]), "download")
                 url = addresses.joined(wanted["url"], wanted["queries"])
                 path = archive.obtain(url, wanted["sha256"], downloads, progress, wanted["allow_plain_http"])
             progress.update("unpacking")
-            archive.unpack(path, wanted["dest"])
+            archive.unpack(path, wanted["dest"], wanted["sha256"], wanted["tree"])
             archive.release_from_quarantine(wanted["dest"])
         except EXPECTED as error:
             module.fail_json(msg=in_words(error))

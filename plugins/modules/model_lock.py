@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_lock
-short_description: Record what the models of a configuration turned out to be
+short_description: Record what the sources of a configuration turned out to be
 version_added: 0.1.0
 description:
   - Writes the lock file beside a configuration file, on the controller. It holds revision, size and SHA-256 of every
-    model for which neither the configuration nor the catalog knows a SHA-256.
-  - Entries of models that no host of this play has are kept. Nothing on the hosts is read or changed.
+    model for which neither the configuration nor the catalog knows a SHA-256, and the commit of a tag of llama.cpp.
+  - Entries of what no host of this play has are kept. Nothing on the hosts is read or changed.
 options:
   path:
     description: Path of the lock file on the controller.
@@ -21,7 +21,11 @@ options:
   found:
     description: The results of M(macos_setup.llm.gguf_model) by host.
     type: dict
-    required: true
+    default: {}
+  engines:
+    description: By host, the engine that is to be installed there, with the commit that its tag is.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Says what would be written. What only a download can tell is marked.

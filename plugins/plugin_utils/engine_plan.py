@@ -7,7 +7,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import lock, rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration import listed
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.places import expanded
 
@@ -30,10 +30,14 @@ def device(settings, host):
     return METAL if settings["metal_acceleration"] else "none"
 
 
-def engine(config, pins, host, device):
+def engine(config, pins, host, device, tags=None, lock_file=None):
     """The engine's part of the plan.
 
+    What git is to fetch has a ``commit``: None for a tag that is not recorded yet. ``locked_by`` names the lock file
+    and the entry in it for a tag.
+
     :param device: what it must compute on, as :func:`device` tells.
+    :param tags: the tags that are recorded in the file ``lock_file``, with their commits.
     :raises LlamaCppError: the source has no such version for this host.
     """
     engine = config["engine"]
@@ -64,7 +68,12 @@ def engine(config, pins, host, device):
             )
         plan["pypi"] = pin
     else:
+        tag = lock.tag_of(engine)
         plan["url"] = engine["url"]
+        plan["commit"] = (tags or {}).get(tag) if tag else version
+        plan["locked_by"] = {lock_file: tag} if tag and lock_file else {}
+    if isinstance(engine["web_ui"], dict):
+        plan["web_ui"] = _page(engine["web_ui"], host)
     plan["targets"] = [*BUILD_TARGETS, *([RPC_TARGET] if engine["rpc"] else [])]
     plan["options"] = _cmake_options(config, host, metal=device == METAL)
     return plan
@@ -95,6 +104,11 @@ def _archive(engine, host):
     return {**plan, "url": OFFICIAL_RELEASE.format(version=engine["version"], kind=kind)}
 
 
+def _page(page, host):
+    """Where the web page is, and its hash."""
+    return {**page, "path": expanded(page["path"], host)} if "path" in page else dict(page)
+
+
 def _cmake_options(config, host, metal):
     """CMake cache entries by name. Names and defaults: facts of llama.cpp at the pinned commit, docs/engine.md."""
     engine = config["engine"]
@@ -109,8 +123,8 @@ def _cmake_options(config, host, metal):
         "LLAMA_BUILD_EXAMPLES": False,
         "LLAMA_BUILD_APP": False,
         "LLAMA_BUILD_UI": False,
-        # Otherwise the compilation itself downloads the web page.
-        "LLAMA_USE_PREBUILT_UI": engine["web_ui"],
+        # Otherwise the compilation itself downloads a web page that nothing pins. A pinned one is put into the tree.
+        "LLAMA_USE_PREBUILT_UI": False,
         "GGML_NATIVE": True,
         "GGML_RPC": engine["rpc"],
     }

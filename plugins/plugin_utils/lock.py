@@ -3,7 +3,8 @@
 """The lock file beside the configuration: what the sources without a hash turned out to be.
 
 ``llm_config.lock.json`` belongs to ``llm_config.json`` and goes into version control with it. Its entries are found
-by the address of the source as the configuration gives it, so a source that was changed has none.
+by the address of the source as the configuration gives it, so a source that was changed has none. Those of models are
+written on request; the commit that a tag of llama.cpp stands for is recorded when it is first asked for.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.errors import Llam
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import MAIN, Location, location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.model_set import part_number
 
-NOTE = "Written by macos_setup.llm on request (llama_cpp_update_lock). Keep it beside the configuration."
+NOTE = "Written by macos_setup.llm. Keep it beside the configuration; llama_cpp_update_lock asks for all of it anew."
 
-FORMS = {"revision": r"[0-9a-f]{40}", "sha256": r"[0-9a-f]{64}"}
+COMMIT = r"[0-9a-f]{40}"
+FORMS = {"revision": COMMIT, "sha256": r"[0-9a-f]{64}"}
 
 #: The largest file: no JSON reader tells larger whole numbers apart for certain (RFC 7493).
 MOST_FILE_BYTES = 2**53 - 1
@@ -31,15 +33,8 @@ def path_for(config_file):
 
 
 def read(path):
-    """The entries by address; none when there is no file. Raises LlamaCppError for a file that is damaged."""
-    try:
-        content = strict_json.parse(Path(path).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise LlamaCppError(f"{in_words(error, 'cannot be read', path)} Nothing was changed.") from None
-    except strict_json.NotStrict as error:
-        raise _damaged(path, error) from None
+    """The models' entries by address; none when there is no file. Raises LlamaCppError for a file that is damaged."""
+    content = _content(path)
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise _damaged(path, "it has no object models")
@@ -58,9 +53,29 @@ def _possible(key, value):
     return isinstance(value, str) and re.fullmatch(FORMS.get(key, "(?!)"), value)
 
 
-def text_of(entries):
+def read_tags(path):
+    """The commits by tag, as :func:`tag_of` names one; none when there is no file. Raises LlamaCppError like read."""
+    content = _content(path)
+    tags = content.get("tags", {}) if isinstance(content, dict) else None
+    if not isinstance(tags, dict):
+        raise _damaged(path, "its tags are no object")
+    for tag, commit in tags.items():
+        if not re.fullmatch(COMMIT, str(commit)):
+            raise _damaged(path, f"{tag} has an impossible commit")
+    return tags
+
+
+def tag_of(engine):
+    """The tag that a configured ``engine`` asks git for, with its repository; None when it names a commit."""
+    if engine["source"] != "git" or re.fullmatch(COMMIT, engine["version"]):
+        return None
+    return f"{shown(engine['url'])}#{engine['version']}"
+
+
+def text_of(entries, tags=None):
     """The file for these entries."""
-    return json.dumps({"_": NOTE, "models": entries}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    content = {"_": NOTE, "models": entries, **({"tags": tags} if tags else {})}
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def address_of(model, catalog):
@@ -110,6 +125,17 @@ def _pinned_url(url, entry):
     """``url`` at the revision of the entry, if it is one of Hugging Face."""
     location = location_of(url)
     return location._replace(revision=entry["revision"]).url() if location and "revision" in entry else url
+
+
+def _content(path):
+    try:
+        return strict_json.parse(Path(path).read_bytes())
+    except FileNotFoundError:
+        return {"models": {}}
+    except OSError as error:
+        raise LlamaCppError(f"{in_words(error, 'cannot be read', path)} Nothing was changed.") from None
+    except strict_json.NotStrict as error:
+        raise _damaged(path, error) from None
 
 
 def _damaged(path, why):

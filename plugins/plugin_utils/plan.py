@@ -22,7 +22,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils import (
 )
 
 
-def resolve(config, catalog, pins, host, locked=None, lock_file=None):
+def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None):
     """The plan of one host.
 
     :param config: a valid configuration with every default filled in.
@@ -32,6 +32,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         ``newsyslog_dir`` where they differ from macOS.
     :param locked: the entries of the lock file.
     :param lock_file: its path on the controller; None when there can be none.
+    :param tags: the tags that it records, with their commits.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
     settings = config["llm_settings"]
@@ -57,7 +58,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None):
         "features": config["feature_flags"],
         "host": host,
         "paths": paths,
-        "engine": engine_plan.engine(config, pins, host, device),
+        "engine": engine_plan.engine(config, pins, host, device, tags, lock_file),
         "models": models,
         "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),

@@ -82,6 +82,22 @@ REMOTE_HANDS = frozenset(
 )
 
 
+BUILT_SOURCES = ("git", "pypi", "archive")
+
+#: CMake options of llama.cpp with which the compilation itself downloads what no hash of ours covers, and what is to be
+#: done instead (tools/ui, common, vendor/cpp-httplib and ggml/src/ggml-cpu at the pinned commit).
+DOWNLOADING_OPTIONS = {
+    **dict.fromkeys(
+        ("LLAMA_USE_PREBUILT_UI", "LLAMA_USE_PREBUILT_WEBUI", "LLAMA_BUILD_UI", "LLAMA_BUILD_WEBUI"),
+        "use engine.web_ui instead",
+    ),
+    **dict.fromkeys(
+        ("LLAMA_BUILD_BORINGSSL", "LLAMA_BUILD_LIBRESSL", "LLAMA_LLGUIDANCE", "GGML_CPU_KLEIDIAI"),
+        'remove it, or adopt programs that were built with it (engine.source "existing")',
+    ),
+}
+
+
 def checked(config, schema, catalog, source, locked=()):
     """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
 
@@ -112,6 +128,7 @@ def problems_of(config, catalog, locked=()):
         _arguments,
         _addresses,
         _engine,
+        _compilation,
         _licences,
     ):
         yield from rule(config, catalog)
@@ -284,6 +301,27 @@ def _userless(where, url):
         git = GIT_CREDENTIALS if where[0] == "engine" else ""
         what = "it holds a user name or password, and addresses are printed and stored"
         yield Problem(where, f"{what}; remove them{git}")
+
+
+def _compilation(config, _catalog):
+    """A compilation is of what was pinned, and downloads nothing."""
+    engine = config["engine"]
+    page, built = engine["web_ui"], engine["source"] in BUILT_SOURCES
+    for name in engine["cmake_options"]:
+        if name in DOWNLOADING_OPTIONS:
+            what = "with it the compilation downloads what no hash covers"
+            yield Problem(("engine", "cmake_options", name), f"{what}; {DOWNLOADING_OPTIONS[name]}")
+    if page is True and built:
+        what = "true would have the compilation download a page that no hash covers"
+        yield Problem(("engine", "web_ui"), f"{what}; wanted: false, or url (or path) and sha256 of the page")
+    elif isinstance(page, dict) and not built:
+        what = f'the programs of engine.source "{engine["source"]}" come with a page of their own, or without'
+        yield Problem(("engine", "web_ui"), f"{what}; wanted: true or false")
+    elif isinstance(page, dict):
+        if ("url" in page) == ("path" in page):
+            yield Problem(("engine", "web_ui"), "wanted: either path or url")
+        if "sha256" not in page:
+            yield Problem(("engine", "web_ui", "sha256"), "the key is missing; the page is taken by its hash only")
 
 
 def _engine(config, _catalog):

@@ -56,7 +56,7 @@ def server(config, models, default, paths, host, device):
         ("cors-origins", ",".join(server["cors_origins"])),
         ("sse-ping-interval", SSE_PING_SECONDS),
         ("offline", True),
-        ("ui", config["engine"]["web_ui"]),
+        ("ui", bool(config["engine"]["web_ui"])),
         ("metrics", server["metrics"] or None),
     ]
     shared = [

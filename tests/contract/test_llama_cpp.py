@@ -56,7 +56,7 @@ def test_every_target_exists(cmake_files):
 
 
 @pytest.mark.parametrize("system", HOSTS)
-@pytest.mark.parametrize("web_ui", [True, False])
+@pytest.mark.parametrize("web_ui", [{"url": "https://a.example/ui.tar.gz", "sha256": "a" * 64}, False])
 def test_every_server_option_exists(system, web_ui, help_text):
     arguments = resolved(system, engine={"web_ui": web_ui})["server"]["arguments"]
     known = working(help_text)

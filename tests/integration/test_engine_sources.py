@@ -3,6 +3,7 @@
 """Engines from every kind of source: made, verified by the self-test, and current. (In service: test_upgrade.py.)"""
 
 import json
+from pathlib import Path
 
 import pytest
 from support.engine_source import EngineSource, packed
@@ -29,12 +30,20 @@ def test_git_by_commit_and_then_by_tag(installed):
     assert first.startswith(installed.config["engine"]["version"][:7] + "-")
     assert stamp(installed)["selftest"]
     assert not (installed.install / "engine" / "src").exists()
-    installed.source.commit("second", tag="b42")
+    second = installed.source.commit("second", tag="b42")
     installed.config["engine"] = installed.source.engine("b42")
     installed.play()
     assert installed.release().startswith("b42-")
     assert (installed.install / "engine" / "releases" / first).is_dir(), "the old release is gone"
     assert stamp(installed)["identity"]["version"] == "b42"
+    tag = {installed.source.engine("b42")["url"] + "#b42": second}
+    assert json.loads((installed.directory / "llm_config.lock.json").read_text())["tags"] == tag
+    assert recap(installed.play())["changed"] == 0
+
+    installed.source.commit("third", tag="b42", move=True)
+    installed.config["engine"]["cmake_options"] = {"ANOTHER": True}
+    output = installed.play(expect=2)
+    assert "was moved" in output and second in output
 
 
 def test_what_does_not_exist_or_compile_changes_nothing(installed):
@@ -50,10 +59,18 @@ def test_what_does_not_exist_or_compile_changes_nothing(installed):
 
 
 def test_an_archive_of_sources_without_any_network(installed):
-    installed.source.commit("third")
-    file = installed.directory / "llama.cpp.tar.gz"
+    interface = Path(installed.source.url, "tools", "ui")
+    interface.mkdir(parents=True)
+    (interface / "CMakeLists.txt").touch()
+    installed.source.commit("fourth")
+    file, page = installed.directory / "llama.cpp.tar.gz", installed.directory / "ui.tar.gz"
     sha256 = packed(file, installed.source.url, "llama.cpp-b43")
+    (installed.directory / "page").mkdir()
+    (installed.directory / "page" / "index.html").write_text("<html>")
+    # The build starts only with the page in its place.
+    web_ui = {"path": str(page), "sha256": packed(page, installed.directory / "page", "dist")}
     installed.config["engine"] = {"source": "archive", "version": "b43", "path": str(file), "sha256": sha256}
+    installed.config["engine"]["web_ui"] = web_ui
     installed.play()
     assert installed.release().startswith("b43-")
     assert stamp(installed)["selftest"]

@@ -78,8 +78,11 @@ class EngineSource:
         """What a configuration says to have ``version``, a commit or a tag, built from here."""
         return {"source": "git", "url": f"file://{self.url}", "version": version}
 
-    def commit(self, comment="", kind="works", tag=None, cmake=CMAKE_LISTS):
-        """Commit a version of one of the KINDS, with ``cmake`` as its CMakeLists.txt; returns the full commit."""
+    def commit(self, comment="", kind="works", tag=None, cmake=CMAKE_LISTS, move=False):
+        """Commit a version of one of the KINDS, with ``cmake`` as its CMakeLists.txt; returns the full commit.
+
+        ``move`` takes the ``tag`` from the commit that has it.
+        """
         (self._directory / "CMakeLists.txt").write_text(cmake)
         code = (BEGINNING + KINDS[kind]).replace("%s", str(self._engine))
         (self._directory / "main.cpp").write_text(f"// {comment}\n{code}")
@@ -87,7 +90,7 @@ class EngineSource:
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
         self._git(*identity, "commit", "--quiet", "--message", comment or "version")
         if tag:
-            self._git("tag", tag)
+            self._git("tag", *(["--force"] if move else []), tag)
         return self._git("rev-parse", "HEAD")
 
     def _git(self, *words):

@@ -63,24 +63,141 @@ def test_a_zip_is_unpacked_too(tmp_path):
     assert os.access(tmp_path / "tree" / "bin" / "llama-server", os.X_OK)
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        [("../escaped", b"x")],
-        [("/tmp/escaped", b"x")],
-        [("top/../../escaped", b"x")],
-        [special("top/link", tarfile.SYMTYPE, "../../escaped")],
-        [special("top/link", tarfile.SYMTYPE, "/etc/passwd")],
-        [special("top/link", tarfile.LNKTYPE, "../escaped")],
-        [special("top/pipe", tarfile.FIFOTYPE)],
+SYM, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+def sparse(name, size):
+    """A file of nothing but a hole: 512 bytes of archive for ``size`` bytes on the disk."""
+    info = tarfile.TarInfo(name)
+    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": str(size)}
+    info.pax_headers.update({"GNU.sparse.map": f"{size},0", "GNU.sparse.name": name})
+    return name, info
+
+
+REFUSED = {
+    "above": [("../escaped", b"x")],
+    "absolute": [("/tmp/escaped", b"x")],
+    "above, later": [("top/../../escaped", b"x")],
+    "a link above": [special("top/link", SYM, "../../escaped")],
+    "an absolute link": [special("top/link", SYM, "/etc/passwd")],
+    "a hard link above": [special("top/link", HARD, "../escaped")],
+    "a pipe": [special("top/pipe", tarfile.FIFOTYPE)],
+    "a device": [special("top/null", tarfile.CHRTYPE)],
+    # Each of these links leads inside by its words.
+    "a link on the way of a link": [
+        special("top/here", SYM, "."),
+        special("top/here/up", SYM, ".."),
+        special("top/here/up/up", SYM, ".."),
+        ("top/up/up/escaped", b"x"),
     ],
-)
+    "a file below a link": [special("top/link", SYM, "."), ("top/link/escaped", b"x")],
+    "a link over what becomes a link": [special("top/a", SYM, "b/.."), special("top/b", SYM, ".")],
+    "a link beside the directory on top": [("top/x", b"x"), special("top/link", SYM, "..")],
+    "a file in place of a link": [special("top/x", SYM, "y"), ("top/x", b"x")],
+    "a file twice": [("top/x", b"x"), ("top/x", b"y")],
+    "a file in place of a directory": [("top/x/y", b"x"), ("top/x", b"y")],
+    "a hard link to a link": [special("top/a", SYM, "../../escaped"), special("top/b", HARD, "top/a")],
+    "a hard link below a link": [special("top/a", SYM, ".."), special("top/b", HARD, "top/a/x")],
+    "a file without a name": [("./", b"x"), ("", b"x")],
+    "a hole of a petabyte": [sparse("top/hole", 10**15)],
+}
+
+
+@pytest.mark.parametrize("members", REFUSED.values(), ids=REFUSED)
 def test_what_leads_outside_is_refused(tmp_path, members):
     path = tar(tmp_path / "a.tar.gz", members)
     with pytest.raises(LlamaCppError, match="not unpacked"):
         archive.unpack(path, str(tmp_path / "in" / "tree"))
     assert os.listdir(tmp_path / "in") == []
-    assert not (tmp_path / "escaped").exists()
+    assert sorted(os.listdir(tmp_path)) == ["a.tar.gz", "in"]
+
+
+def test_a_link_in_a_zip_is_one_and_leads_nowhere_else(tmp_path):
+    for target, refused in (("lib.1.dylib", False), ("../../escaped", True)):
+        link = zipfile.ZipInfo("top/lib.dylib")
+        link.external_attr = 0o120777 << 16
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+            made.writestr("top/lib.1.dylib", "x")
+            made.writestr(link, target)
+        if refused:
+            with pytest.raises(LlamaCppError, match="not unpacked"):
+                archive.unpack(str(tmp_path / "a.zip"), str(tmp_path / "tree"))
+        else:
+            archive.unpack(str(tmp_path / "a.zip"), str(tmp_path / "tree"))
+        assert os.readlink(tmp_path / "tree" / "lib.dylib") == "lib.1.dylib"
+
+
+def test_modes_are_ours_and_times_the_archives(tmp_path):
+    """No setuid, nothing that others may write, whatever archive and umask say; a compilation looks at the times."""
+    members = [tarfile.TarInfo(name) for name in ("top/dir", "top/dir/program", "top/dir/sub/text")]
+    for member, mode in zip(members, (0o1777, 0o6777, 0o2666)):
+        member.mode, member.mtime = mode, 1700000000
+    members[0].type = tarfile.DIRTYPE
+    path = tar(tmp_path / "a.tar.gz", [("", member) for member in members])
+    before = os.umask(0)
+    try:
+        archive.unpack(path, str(tmp_path / "tree"))
+    finally:
+        os.umask(before)
+    found = {str(file.relative_to(tmp_path)): file.stat() for file in (tmp_path / "tree").rglob("*")}
+    assert {name: status.st_mode & 0o7777 for name, status in found.items()} == {
+        "tree/dir": 0o755,
+        "tree/dir/program": 0o755,
+        "tree/dir/sub": 0o755,
+        "tree/dir/sub/text": 0o644,
+    }
+    assert os.stat(tmp_path / "tree").st_mode & 0o7777 == 0o755
+    assert found["tree/dir/program"].st_mtime == 1700000000
+
+
+def test_what_is_unpacked_is_what_was_hashed(tmp_path, monkeypatch):
+    path = tar(tmp_path / "a.tar.gz", [("top/x", b"good")])
+    with open(path, "rb") as stream:
+        sha256 = hashlib.sha256(stream.read()).hexdigest()
+
+    def swapped(copy):
+        """Another archive comes to stand there once the hash was found right."""
+        tar(tmp_path / "a.tar.gz", [("top/x", b"evil")])
+        return False
+
+    monkeypatch.setattr(archive.zipfile, "is_zipfile", swapped)
+    archive.unpack(path, str(tmp_path / "tree"), sha256)
+    assert (tmp_path / "tree" / "x").read_text() == "good"
+    with pytest.raises(LlamaCppError, match="not the pinned file"):
+        archive.unpack(path, str(tmp_path / "other"), sha256)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_tree_of_the_archive(tmp_path):
+    path = tar(tmp_path / "a.tar.gz", [("top/vendor/tree/x", b"x"), ("top/y", b"y")])
+    archive.unpack(path, str(tmp_path / "tree"), tree="vendor/tree")
+    assert os.listdir(tmp_path / "tree") == ["x"]
+    with pytest.raises(LlamaCppError, match="There is no vendor/other"):
+        archive.unpack(path, str(tmp_path / "tree"), tree="vendor/other")
+
+
+def test_an_archive_with_damage_in_it_is_said(tmp_path):
+    path = str(tmp_path / "a.tar")
+    with tarfile.open(path, "w:xz") as made:
+        info = tarfile.TarInfo("top/x")
+        info.size = 200_000
+        made.addfile(info, io.BytesIO(os.urandom(info.size // 2).hex().encode()))
+    with open(path, "r+b") as stream:
+        stream.seek(50_000)
+        stream.write(b"\xff" * 20_000)
+    with pytest.raises(LlamaCppError, match="cannot be unpacked"):
+        archive.unpack(path, str(tmp_path / "in" / "tree"))
+
+
+@pytest.mark.parametrize("kept", [10, 60, 1000])
+def test_an_archive_that_is_cut_off_is_said(tmp_path, kept):
+    path = tar(tmp_path / "a.tar.gz", [("top/x", os.urandom(2000))])
+    with open(path, "rb") as stream:
+        content = stream.read()
+    (tmp_path / "a.tar.gz").write_bytes(content[:kept])
+    with pytest.raises(LlamaCppError, match="cannot be unpacked"):
+        archive.unpack(path, str(tmp_path / "in" / "tree"))
+    assert os.listdir(tmp_path / "in") == []
 
 
 def test_what_is_no_archive_is_said(tmp_path):
@@ -93,6 +210,8 @@ def test_a_local_file_must_be_the_pinned_one(tmp_path):
     file = tmp_path / "a.tar.gz"
     with pytest.raises(LlamaCppError, match="cannot be read"):
         archive.verify(str(file), "0" * 64)
+    with pytest.raises(LlamaCppError, match="is no file"):
+        archive.verify("/dev/zero", "0" * 64)
     file.write_bytes(b"x")
     archive.verify(str(file), hashlib.sha256(b"x").hexdigest())
     with pytest.raises(LlamaCppError, match="pinned  sha256 " + "0" * 64):
@@ -107,6 +226,9 @@ def test_a_download_is_verified_and_made_once(tmp_path):
         for _ in range(2):
             path = archive.obtain(server.url("/a.tar.gz"), sha256, str(tmp_path / "d"), Progress())
         assert len(server.requests_for("/a.tar.gz")) == 1
+        with open(path, "wb") as stream:
+            stream.write(b"what the disk made of it")
+        archive.obtain(server.url("/a.tar.gz"), sha256, str(tmp_path / "d"), Progress())
         with pytest.raises(LlamaCppError, match="not the expected file"):
             archive.obtain(server.url("/a.tar.gz"), "0" * 64, str(tmp_path / "d"), Progress())
     with open(path, "rb") as stream:

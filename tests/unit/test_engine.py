@@ -49,11 +49,22 @@ def test_the_name_tells_the_version(tmp_path):
         {"targets": ["llama-server"]},
         {"url": "https://mirror.example/llama.cpp.git"},
         {"version": "b10488"},
+        {"version": "b10488", "commit": "a" * 40},
+        {"web_ui": {"url": "https://a.example/ui.tar.gz", "sha256": "a" * 64}},
     ],
 )
 def test_whatever_changes_the_binary_changes_the_name(tmp_path, change):
     assert release(tmp_path, **change).fingerprint != release(tmp_path).fingerprint
     assert release(tmp_path, **change).fingerprint == release(tmp_path, **change).fingerprint
+
+
+def test_a_tag_that_was_moved_is_another_release(tmp_path):
+    names = {release(tmp_path, version="b10488", commit=digit * 40).name for digit in "ab"}
+    assert len(names) == 2 and all(name.startswith("b10488-") for name in names)
+    # A commit says it already, and where the page comes from does not matter.
+    assert release(tmp_path, commit=GIT["version"]).name == release(tmp_path).name
+    pages = [{"sha256": "a" * 64, "url": url} for url in ("https://a.example/x", "https://b.example/x")]
+    assert len({release(tmp_path, web_ui=page).name for page in pages}) == 1
 
 
 def test_another_compiler_or_processor_changes_the_name(tmp_path, monkeypatch):

@@ -54,6 +54,22 @@ def plan(**options):
     return {"source": "git", "version": "b42", "url": "u", "targets": ["llama-server"], "options": options}
 
 
+def test_a_page_has_to_be_where_the_build_takes_it_from(tmp_path):
+    """Without it llama.cpp's own build only warns."""
+    engine_plan = {**plan(), "web_ui": {"sha256": "a" * 64, "path": "/ui.tar.gz"}}
+    release = engine.Release(engine_plan, str(tmp_path / "the engine"), "Linux")
+    for file in ("CMakeLists.txt", "dist/index.html"):
+        with pytest.raises(LlamaCppError, match=f"there is no tools/ui/{file}"):
+            engine_build.build(release, str(tmp_path), progress.Progress(None), TOOLS)
+        (tmp_path / "tools" / "ui" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tools" / "ui" / file).touch()
+    engine_build._require_page(release, str(tmp_path))
+    assert not os.path.exists(release.build_path)
+    without = engine.Release(plan(), str(tmp_path / "the engine"), "Linux")
+    engine_build._require_page(without, str(tmp_path))
+    assert os.listdir(tmp_path / "tools" / "ui") == ["CMakeLists.txt"]
+
+
 def build(tmp_path, source, reporter=None, **options):
     release = engine.Release(plan(**options), str(tmp_path / "the engine"), "Linux")
     engine_build.build(release, source, reporter or progress.Progress(None), TOOLS)

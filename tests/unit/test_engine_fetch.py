@@ -7,6 +7,7 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import Release
+from ansible_collections.macos_setup.llm.plugins.module_utils.files import read_json, write_json_atomically
 from support.fault_server import Fault, FaultServer
 from support.modules import run_module
 
@@ -102,9 +103,19 @@ def was_rebuilt_meanwhile(hosts):
 
 
 def does_not_run_here(hosts):
+    path = os.path.join(hosts.release.path, "stamp.json")
+    stamp = read_json(path)
+    del stamp["sha256"]["llama-server"]
+    write_json_atomically(path, stamp)
     with open(hosts.release.program(), "w") as stream:
         stream.write("#!/bin/sh\nexit 1\n")
     return hosts.offer()
+
+
+def test_a_seed_does_not_offer_what_the_disk_has_spoiled(hosts):
+    with open(hosts.release.program(), "a") as stream:
+        stream.write("#")
+    assert hosts.offer() is None
 
 
 @pytest.mark.parametrize("seed", [vanishes, lacks_a_program, was_rebuilt_meanwhile, does_not_run_here])

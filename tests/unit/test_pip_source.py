@@ -3,6 +3,9 @@
 """A source distribution is fetched by pip, verified, and never executed."""
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 from support import packages
 from support.modules import run_module
 
@@ -35,6 +38,34 @@ def test_check_real_check_real(tmp_path, sdist):
     assert run(tmp_path, digest, check=True)["changed"] is False
     assert run(tmp_path, digest)["changed"] is False
     assert not (tmp_path / "executed").exists()
+
+
+IN_TREE = '[build-system]\nrequires = []\nbuild-backend = "inside"\nbackend-path = ["."]\n'
+
+
+@pytest.mark.parametrize("pyproject", [{"pyproject.toml": IN_TREE}, {}], ids=["a backend of its own", "setup.py"])
+def test_whatever_would_build_it_is_not_run(tmp_path, pyproject):
+    evil = "open({!r}, 'w').close()\n".format(str(tmp_path / "executed"))
+    files = {**pyproject, "inside.py": evil, "setup.py": evil, "sitecustomize.py": evil}
+    sdist = packages.make_sdist(tmp_path / "index", "some-source", "1.2.3", files)
+    result = run(tmp_path, packages.sha256(sdist))
+    assert result.get("changed") is True, result
+    assert not (tmp_path / "executed").exists()
+
+
+def test_where_there_is_no_pip_a_pinned_one_is_fetched(tmp_path, monkeypatch):
+    installed = []
+    monkeypatch.setattr(pip_source.commands, "output_of", lambda *_arguments: None)
+    monkeypatch.setattr(pip_source.commands, "find", lambda name: "/usr/bin/" + name)
+    monkeypatch.setattr(pip_source.PythonEnvironment, "install", lambda made, _progress: installed.append(made))
+    monkeypatch.setattr(pip_source, "_carried_wheels", list)
+    monkeypatch.setattr(pip_source, "PIP", "pip==1 --hash=sha256:1\n")
+    command = pip_source.pip(str(tmp_path), Progress())
+    assert command == [str(tmp_path / "environment" / "bin" / "python"), "-m", "pip"]
+    assert [made._requirements for made in installed] == ["pip==1 --hash=sha256:1\n"]
+    monkeypatch.setattr(pip_source.commands, "find", lambda _name: None)
+    with pytest.raises(LlamaCppError, match="there is no uv"):
+        pip_source.pip(str(tmp_path), Progress())
 
 
 def test_a_wrong_hash_is_refused(tmp_path, sdist):

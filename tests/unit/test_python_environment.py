@@ -6,6 +6,8 @@ import shutil
 import subprocess
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import commands, python_environment
+from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 from support import packages
 from support.modules import run_module
 
@@ -69,6 +71,36 @@ def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, enviro
     assert result["failed"]
     assert "package index" in result["msg"]
     assert run(tmp_path, environment, requirements(wheel))["changed"] is True
+
+
+@pytest.mark.parametrize("environment", ["with uv"], indirect=True)
+def test_a_package_that_would_have_to_be_built_is_refused(tmp_path, environment):
+    """Its hash is right; what builds it, which the index offers too, is pinned by nothing."""
+    executed = tmp_path / "executed"
+    evil = f"open({str(executed)!r}, 'w').close()\n"
+    packages.make_wheel(tmp_path / "wheels", "setuptools", "99.0", evil)
+    sdist = packages.make_sdist(tmp_path / "wheels", "marker", "1.0", {"setup.py": evil})
+    text = f"marker==1.0 --hash=sha256:{packages.sha256(sdist)}\n"
+    assert run(tmp_path, environment, text)["failed"]
+    assert not executed.exists()
+
+
+@pytest.mark.parametrize("uv", ["/usr/bin/uv", None])
+def test_whatever_installs_takes_wheels_only(tmp_path, monkeypatch, uv):
+    commands_run = []
+    monkeypatch.setattr(commands, "find", lambda _name, _first=(): uv)
+    monkeypatch.setattr(commands, "output_of", lambda *_arguments: "")
+
+    def check(command, *_rest, **_more):
+        (tmp_path / "venv").mkdir(exist_ok=True)
+        commands_run.append(command)
+
+    monkeypatch.setattr(commands, "check", check)
+    python_environment.PythonEnvironment(str(tmp_path / "venv"), "marker==1.0\n").install(Progress())
+    made, installed = commands_run
+    assert made[-1] == str(tmp_path / "venv")
+    assert installed[0] == (uv or str(tmp_path / "venv" / "bin" / "python"))
+    assert installed[-5:-2] == ["--only-binary", ":all:", "--require-hashes"]
 
 
 @pytest.mark.parametrize("environment", ["with uv"], indirect=True)  # whatever installs: it is noticed before

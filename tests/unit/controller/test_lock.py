@@ -5,7 +5,7 @@
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.action.model_lock import LATER, entries_of
+from ansible_collections.macos_setup.llm.plugins.action.model_lock import LATER, entries_of, tags_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
 from support.planning import LINUX, PINS
@@ -143,6 +143,56 @@ def test_the_results_of_all_hosts_make_one_file():
     with pytest.raises(LlamaCppError) as caught:
         entries_of({"one": [result()], "two": [result(sha256="b" * 64)]}, "/c.lock.json")
     assert all(word in str(caught.value) for word in ("one", "two", "a" * 64, "b" * 64))
+
+
+# ---- the tags of llama.cpp
+
+TAG = "https://git.example/llama.cpp.git#b42"
+LOCK = "/c/llm_config.lock.json"
+
+
+def engine_of(engine, tags, lock_file=LOCK):
+    config = rules.checked({"models": {"tiny": PLAIN}, "engine": engine}, SCHEMA, CATALOG, "test", {})
+    return plan.resolve(config, CATALOG, PINS, LINUX, {}, lock_file, tags)["engine"]
+
+
+def test_a_tag_is_held_at_the_commit_that_is_recorded():
+    engine = {"source": "git", "url": "https://git.example/llama.cpp.git", "version": "b42"}
+    assert engine_of(engine, {TAG: COMMIT})["commit"] == COMMIT
+    for tags in ({}, None, {TAG.replace("b42", "b43"): COMMIT}):
+        found = engine_of(engine, tags)
+        assert (found["commit"], found["locked_by"]) == (None, {LOCK: TAG})
+
+
+def test_a_commit_needs_no_record():
+    found = engine_of({"source": "git", "version": COMMIT}, {})
+    assert (found["commit"], found["locked_by"]) == (COMMIT, {})
+    assert "commit" not in engine_of({"source": "existing", "path": "/x", "version": "b42"}, {})
+
+
+def test_tags_are_written_beside_the_models(tmp_path):
+    path = tmp_path / "llm_config.lock.json"
+    assert lock.read_tags(str(path)) == {}
+    path.write_text(lock.text_of({HUB: ENTRY}, {TAG: COMMIT}))
+    assert (lock.read(str(path)), lock.read_tags(str(path))) == ({HUB: ENTRY}, {TAG: COMMIT})
+    assert "tags" not in lock.text_of({HUB: ENTRY}, {})
+
+
+@pytest.mark.parametrize("tags", [[], {TAG: "main"}, {TAG: None}, {TAG: COMMIT + "\n"}])
+def test_damaged_tags_are_refused(tmp_path, tags):
+    path = tmp_path / "llm_config.lock.json"
+    path.write_text(json.dumps({"models": {}, "tags": tags}))
+    with pytest.raises(LlamaCppError, match="llama_cpp_update_lock"):
+        lock.read_tags(str(path))
+
+
+def test_the_tags_of_all_hosts_make_one_file():
+    known = {"locked_by": {LOCK: TAG}, "commit": COMMIT}
+    others = {"three": {"locked_by": {"/d": TAG}, "commit": "0" * 40}, "four": {}, "five": {**known, "commit": None}}
+    assert tags_of({"one": known, "two": known, **others}, LOCK) == {TAG: COMMIT}
+    with pytest.raises(LlamaCppError) as caught:
+        tags_of({"one": known, "two": {**known, "commit": "0" * 40}}, LOCK)
+    assert all(word in str(caught.value) for word in ("one", "two", COMMIT, "0" * 40, "engine.version"))
 
 
 # ---- models that shall be absent

@@ -116,6 +116,17 @@ def test_the_address_for_clients_on_this_host(host, url):
     assert resolve({"llm_settings": {"server_host": host}})["server"]["url"] == url
 
 
+def test_a_page_is_a_pinned_archive_and_never_downloaded_by_the_build():
+    page = {"path": "~/ui.tar.gz", "sha256": "sha256:" + "A" * 64}
+    found = resolve({"engine": {"web_ui": page}})
+    assert found["engine"]["web_ui"] == {"path": "/home/sam/ui.tar.gz", "sha256": "a" * 64}
+    assert found["engine"]["options"]["LLAMA_USE_PREBUILT_UI"] == "OFF"
+    assert "--ui" in found["server"]["arguments"]
+    assert "web_ui" not in resolve()["engine"] and "--no-ui" in resolve()["server"]["arguments"]
+    theirs = resolve({"engine": {"source": "existing", "path": "/x", "web_ui": True}})
+    assert "--ui" in theirs["server"]["arguments"] and "web_ui" not in theirs["engine"]
+
+
 def test_engine_sources():
     assert resolve()["engine"]["url"].endswith("llama.cpp.git")
     pypi = resolve({"engine": {"source": "pypi"}})["engine"]
