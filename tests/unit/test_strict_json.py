@@ -5,7 +5,8 @@
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import bundle, strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils import bundle_facts, strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils.bundle_facts import Malformed
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.files import read_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer, ServerError
@@ -128,13 +129,6 @@ def test_a_server_that_answers_with_depth_is_not_understood():
 
 
 @pytest.mark.parametrize("facts", [b"[]", b"[" * 100_000, b'{"format": NaN}', b'{"format": 1, "format": 1}'], ids=len)
-def test_the_facts_of_a_bundle(tmp_path, facts):
-    import io
-    import tarfile
-
-    path = tmp_path / "b.tar"
-    with tarfile.open(path, "w") as archive:
-        member = tarfile.TarInfo(bundle.FACTS)
-        member.size = len(facts)
-        archive.addfile(member, io.BytesIO(facts))
-    assert bundle.read_facts(str(path)) is None
+def test_the_facts_of_a_bundle(facts):
+    with pytest.raises(Malformed):
+        bundle_facts.checked(facts.decode())
