@@ -9,6 +9,7 @@ and a server started without a model is an empty router that calls itself health
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import time
 
@@ -36,7 +37,7 @@ def check_server(
     api_key_file=None,
     ca_file=None,
     certificate=None,
-    owner=None,
+    own=False,
     model=None,
     purpose="chat",
     expected_build=None,
@@ -49,8 +50,8 @@ def check_server(
 ):
     """Wait until the server at ``url`` is ready, then put it to the proof.
 
-    :param ca_file, certificate, owner: how the server proves that it may be told the key: see
-        :class:`llama_api.LlamaServer`.
+    :param ca_file, certificate: how the server proves that it may be told the key: see :class:`llama_api.LlamaServer`.
+    :param own: whether it is told the key only as a process of the user who asks.
     :param model: the name under which the model must be on offer; None takes the first one offered.
     :param purpose: what it is asked for: a ``chat`` answer, an ``embedding`` or a ``rerank`` of documents.
     :param expected_build: what ``/props`` must call the build, for example ``b1-0c1e570``.
@@ -64,7 +65,7 @@ def check_server(
     :raises LlamaCppError: what is wrong, why, and what to do. Nothing is changed in any case.
     """
     key = read_api_key(api_key_file) if api_key_file else None
-    proofs = {"ca_file": ca_file, "certificate": certificate, "owner": owner}
+    proofs = {"ca_file": ca_file, "certificate": certificate, "owner": os.getuid() if own else None}
     checked = LlamaServer(url, key, timeout, **proofs)
     try:
         ready_after = wait_until_ready(checked, timeout, on_look, model)

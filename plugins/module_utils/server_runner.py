@@ -224,13 +224,14 @@ class Runner:
     def _keys(self):
         """The variables with the API keys. Raises LlamaCppError: without a usable key nothing is served.
 
-        llama-server takes an empty key file for the wish to be open to all. The keys of the file on its command line
-        go into its environment too, where it adds them to those it reads itself: the file may change before it does.
+        llama-server takes an empty key file for the wish to be open to all. What it reads itself stays out of its
+        environment, which all that it starts would inherit.
         """
-        files, argv = dict(self._config.key_files), self._config.argv
-        for place in (place for place, word in enumerate(argv[:-1]) if word == "--api-key-file"):
-            files.setdefault("LLAMA_API_KEY", argv[place + 1])
-        return {name: as_variable(read_api_keys(path)) for name, path in files.items()}
+        argv = self._config.argv
+        for option, path in zip(argv, argv[1:]):
+            if option == "--api-key-file":
+                read_api_keys(path)
+        return {name: as_variable(read_api_keys(path)) for name, path in self._config.key_files.items()}
 
     def _start_beside(self):
         """Start what is to run beside the server; without it the server runs all the same."""

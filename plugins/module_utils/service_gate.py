@@ -29,7 +29,7 @@ CHANGE_SECONDS = 1800
 
 
 #: Keywords of server_health.check_server.
-PROOF = ("owner", "certificate")
+PROOF = ("own", "certificate")
 
 
 class OpenGate:

@@ -43,11 +43,12 @@ options:
       - PEM file with the server's own certificate, when it runs on this host. A server that shows it is trusted,
         whatever the name in it.
     type: path
-  owner:
+  own:
     description:
-      - User id of the server, when it runs on this host. Without TLS the API key is then sent to a process of this user
-        only, since another may hold the port while the server is stopped.
-    type: int
+      - Whether the server is one of the user as whom the task runs, on this host. Without TLS the API key is then sent
+        to a process of this user only, since another may hold the port while the server is stopped.
+    type: bool
+    default: false
   model:
     description: Name of the model that must be on offer and is asked. Without it, the first one on offer is asked.
     type: str
@@ -147,7 +148,7 @@ def main():
             "api_key_file": {"type": "path", "no_log": False},
             "ca_file": {"type": "path"},
             "certificate": {"type": "path"},
-            "owner": {"type": "int"},
+            "own": {"type": "bool", "default": False},
             "model": {"type": "str"},
             "purpose": {"type": "str", "choices": ["chat", "embedding", "rerank"], "default": "chat"},
             "expected_build": {"type": "str"},

@@ -124,7 +124,7 @@ def _health(server, model, paths, device, host):
         "api_key_file": server["key_file"],
         "ca_file": server["ca_file"],
         "certificate": server["certificate"],
-        "owner": int(host["uid"]),
+        "own": True,
         "require_key": server["key_file"] is not None,
         "model": model["name"],
         "purpose": model["purpose"],

@@ -115,6 +115,8 @@ def test_uninstalling_gives_back_what_was_changed_of_the_mac(mac_host):
     programs.mkdir()
     mac, plist = SettableMac(programs), host.directory / "daemons" / "com.llama.wired-limit.plist"
     record = host.directory / "Application Support" / "macos_setup.llm" / "settings.json"
+    for directory in (plist.parent, record.parent.parent):  # as in /Library
+        directory.mkdir()
     mac_settings.converge(
         wired_limit_mb=57344,
         content=render(plist.name + ".j2", None, "Managed by macos_setup.llm.", wired_limit_mb=57344),
@@ -134,4 +136,4 @@ def test_uninstalling_gives_back_what_was_changed_of_the_mac(mac_host):
     }
     host.play("-e", json.dumps(variables), playbook=PLAYBOOK)
     assert (mac.limit.read_text(), mac.power.read_text()) == ("0\n", outputs.CUSTOM_DESKTOP)
-    assert list(listing(host.directory)) == ["llm_config.json"]
+    assert list(listing(host.directory)) == ["Application Support", "daemons", "llm_config.json"]

@@ -117,12 +117,13 @@ class Host:
 
     :param engine: the directory of the compiled programs, which it adopts.
     :param facts: a directory for the facts of this machine, which only the first play gathers; hosts may share it.
+    :param workspace: the name of the installation's directory. Every path must survive this one.
     """
 
-    def __init__(self, directory, engine, facts=None):
+    def __init__(self, directory, engine, facts=None, workspace="llm & co's $(exit 1) workspace"):
         self.directory = directory
         self.facts = facts or f"{directory}.facts"
-        self.install = directory / "llm & co's $(exit 1) workspace"  # every path must survive these
+        self.install = directory / workspace
         self.bin = directory / "bin"
         self.port = free_port()
         self.config = {

@@ -126,15 +126,6 @@ def test_nor_is_one_that_reads_its_key_file_itself(host, tmp_path, content):
     assert not state["held"] and str(key_file) in state["why"] and "llm-manager start" in state["why"]
 
 
-def test_a_key_file_that_changes_once_it_was_checked_opens_nothing(host, tmp_path):
-    (tmp_path / "key").write_text("s3cret\n")
-    (tmp_path / "key").chmod(0o600)
-    show = "import os; print(os.environ['LLAMA_API_KEY'] == 's3cret')"
-    host.config["argv"] = [sys.executable, "-c", show, "--api-key-file", str(tmp_path / "key")]
-    assert host.start().wait(PATIENCE) == 0
-    assert host.server_lines() == ["True"]
-
-
 def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_path):
     host.config["inputs"] = [str(tmp_path)]  # a directory cannot be read even by root
     assert host.start().wait(PATIENCE) == 1

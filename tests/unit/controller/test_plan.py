@@ -97,7 +97,7 @@ def test_tls_changes_address_and_build():
     found = resolve({"server": {"tls": {"certificate": "~/c.pem", "private_key": "~/k.pem"}}})
     assert found["server"]["url"] == "https://127.0.0.1:8080"
     assert found["server"]["ca_file"] == found["server"]["certificate"] == "/home/sam/c.pem"
-    assert found["health"]["certificate"] == "/home/sam/c.pem" and found["health"]["owner"] == 1000
+    assert found["health"]["certificate"] == "/home/sam/c.pem" and found["health"]["own"] is True
     assert option(found["server"]["arguments"], "--ssl-cert-file") == "/home/sam/c.pem"
     assert found["engine"]["options"]["LLAMA_OPENSSL"] == "ON"
     assert resolve()["engine"]["options"]["LLAMA_OPENSSL"] == "OFF"
