@@ -43,6 +43,7 @@ def test_the_watchdog_comes_back_too(serving):
 def test_silent_it_is_healed_by_the_watchdog(serving):
     pid, log = serving.pid(), serving.install / "logs" / "watchdog.log"
     before = log.read_text().count(" restarted: ")
+    assert serving.watchdog_looks("answered", 2), "else it takes the silence for that of a server that loads its model"
     os.kill(server(serving), signal.SIGSTOP)
     assert wait_until(lambda: serving.pid() not in (None, pid), PATIENCE)
     assert serving.is_well()
