@@ -63,9 +63,15 @@ gap:
   type: dict
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import (
+    is_root,
+    require_root_owned,
+    user_to_act_for,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.rollback import roll_back
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import reporter
@@ -87,6 +93,8 @@ def main():
         service, gate = given["service"], given["settings"]["gate"]
         if service:
             user = user_to_act_for(service.get("user"), [gate["engine_dir"], gate["record"]])
+            if is_root() and service.get("manager") == "launchd":
+                require_root_owned(os.path.dirname(service["definition"]))
             service = open_service({**service, "user": user})
         result = roll_back(service, given["settings"], given["release"], module.check_mode, report)
     except EXPECTED as error:

@@ -143,3 +143,28 @@ def test_a_stopped_service_is_switched_without_a_question(switching):
     assert (switching.serving, switching.proven()["release"]) == ("second", "first")
     assert switching.change("second")["changed"]
     assert switching.proven() == {**switching.proven(), "release": "second", "previous": "first"}
+
+
+DAMAGED = {
+    "a list": [],
+    "files that are a list": {"release": "first", "files": ["x"], "health": {"url": "x"}},
+    "a text that is none": {"release": "first", "files": {"/x": 5}, "health": {"url": "x"}},
+    "a release that is a list": {"release": ["first"], "files": {}, "health": {"url": "x"}},
+    "a question that is a text": {"release": "first", "files": {}, "health": "x"},
+    "no question": {"release": "first", "files": {}},
+    "the one before is a list": {"previous": [], "release": "first", "files": {}, "health": {"url": "x"}},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_record_tells_of_nothing_to_go_back_to(tmp_path, damage):
+    record = tmp_path / "proven.json"
+    record.write_text(json.dumps(DAMAGED[damage]))
+    program = tmp_path / "releases" / "first" / "bin" / "llama-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
+    gate = HealthGate(settings)
+    assert gate.go_back() is False and gate.unproven()
+    gate.accept()
+    assert json.loads(record.read_text())["files"] == {}
