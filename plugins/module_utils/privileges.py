@@ -46,6 +46,10 @@ def require_root_owned(path):
     Every directory and every link on the way counts. A directory with the sticky bit may be writable by others: they
     cannot replace in it what is root's (man 2 unlink).
     """
+    if not os.path.isabs(path):
+        raise LlamaCppError(
+            f'Root does not use "{path}", which is no absolute path. Nothing was changed. Give it whole.'
+        )
     for there in _all_on_the_way(path):
         try:
             found = os.lstat(there)

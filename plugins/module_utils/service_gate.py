@@ -14,6 +14,7 @@ back as it was. The record tells what last passed:
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import stat
 import time
@@ -153,7 +154,9 @@ class HealthGate(OpenGate):
         self._put(release, files)
         # What proves to whom a key is given is not taken from a record, which may be older than that proof.
         proof = {key: self._question[key] for key in PROOF if key in self._question}
-        self._question = {**record["health"], **proof}
+        # Another version may have asked by other keywords.
+        asked = {key: value for key, value in record["health"].items() if key in ASKED}
+        self._question = {**asked, **proof}
         return changed
 
     @contextlib.contextmanager
@@ -257,6 +260,10 @@ RECORD = {
     "files": (dict, type(None)),
     "health": (dict, type(None)),
 }
+
+
+#: Keywords of server_health.check_server that a record may hold.
+ASKED = set(inspect.signature(check_server).parameters) - {"expected_build", "on_look"}
 
 
 def record_in(path):

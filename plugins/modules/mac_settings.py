@@ -102,8 +102,7 @@ def main():
         module.fail_json(msg="content is missing: a limit is set again at every boot by the job that it describes.")
     try:
         # What is wrong with the plist itself is put right.
-        places = [given["sysctl"], given["pmset"], *(os.path.dirname(given[name]) for name in ("record", "plist"))]
-        for path in places if is_root() else ():
+        for path in (given["sysctl"], given["pmset"], os.path.dirname(given["plist"])) if is_root() else ():
             require_root_owned(path)
         result = converge(
             wired_limit_mb=given["wired_limit_mb"],

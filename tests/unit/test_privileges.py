@@ -9,6 +9,7 @@ import signal
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import privileges
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl, LaunchctlMissing
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import Deputy, as_user, require_root_owned
 
 NOBODY = pwd.getpwnam("nobody")
@@ -189,6 +190,24 @@ def test_root_acts_for_nobody_only_where_root_alone_can_write(program):
     os.chown(program.parent, NOBODY.pw_uid, 0)
     with pytest.raises(LlamaCppError, match=str(program)):
         privileges.user_to_act_for(None, [program])
+
+
+@as_root
+@pytest.mark.parametrize("path", ["sysctl", "./sysctl", ""])
+def test_a_program_that_would_be_looked_for_is_not_run(path):
+    with pytest.raises(LlamaCppError, match="no absolute path"):
+        require_root_owned(path)
+
+
+@as_root
+def test_a_launchctl_that_is_not_there_yet_is_not_run_from_a_directory_of_a_user(program):
+    program.unlink()
+    launchctl = Launchctl(str(program))
+    with pytest.raises(LaunchctlMissing):
+        launchctl.run("print", "system")
+    os.chown(program.parent, NOBODY.pw_uid, 0)
+    with pytest.raises(LlamaCppError, match="others than root"):
+        Launchctl(str(program)).run("print", "system")
 
 
 @as_root

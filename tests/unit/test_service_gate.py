@@ -7,7 +7,7 @@ import os
 import tempfile
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import releases
+from ansible_collections.macos_setup.llm.plugins.module_utils import releases, service_gate
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import HealthGate
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import converge
@@ -168,3 +168,19 @@ def test_a_damaged_record_tells_of_nothing_to_go_back_to(tmp_path, damage):
     assert gate.go_back() is False and gate.unproven()
     gate.accept()
     assert json.loads(record.read_text())["files"] == {}
+
+
+def test_what_another_version_was_asked_is_left_out_of_the_question(tmp_path, monkeypatch):
+    record = tmp_path / "proven.json"
+    health = {"url": "http://127.0.0.1:1", "timeout": 3, "of_a_later_version": 1, "expected_build": "b1"}
+    record.write_text(json.dumps({"release": "first", "files": {}, "health": health}))
+    program = tmp_path / "releases" / "first" / "bin" / "llama-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
+    gate, asked = HealthGate(settings), []
+    assert gate.go_back()
+    monkeypatch.setattr(service_gate, "check_server", lambda **question: asked.append(question))
+    gate.prove(None)
+    question = {name: value for name, value in asked[0].items() if name != "on_look"}
+    assert question == {"url": "http://127.0.0.1:1", "timeout": 3, "expected_build": None}
