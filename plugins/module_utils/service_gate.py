@@ -244,6 +244,13 @@ class DelegatedGate(OpenGate):
         return self._deputy.ask("words")
 
 
+def places_of(settings):
+    """The paths that a gate with ``settings`` reads, writes or runs; None among them for what is not given."""
+    health = settings.get("health") or {}
+    asked = (health.get(name) for name in ("api_key_file", "ca_file", "certificate", "server", "log_file"))
+    return [settings.get("engine_dir"), settings.get("record"), *(settings.get("files") or ()), *asked]
+
+
 def open_gate(settings, report, service):
     """The gate that ``settings`` describe for a change of ``service``; without any, one that is open."""
     if not settings:

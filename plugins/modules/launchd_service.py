@@ -167,6 +167,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import 
     require_root_owned,
     user_to_act_for,
 )
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import places_of
 
 
 def main():
@@ -213,8 +214,7 @@ def main():
 
 def _paths(given):
     """What is not launchd's."""
-    gate = given["gate"] or {}
-    return [given["manifest"], given["log_file"], given["output_file"], gate.get("engine_dir"), gate.get("record")]
+    return [given["manifest"], given["log_file"], given["output_file"], *places_of(given["gate"] or {})]
 
 
 def _leave_to_others(module):

@@ -20,7 +20,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.errors import Llam
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import as_user
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate, places_of
 from support.macos.settable import SettableMac
 from support.modules import run_module
 from support.paths import REPOSITORY
@@ -309,11 +309,15 @@ def test_root_keeps_out_of_a_users_place_whether_he_is_named_or_not(attacked):
     """Neither a plist there, nor a release and files for it."""
     theirs = str(attacked.home / "com.llama.server.plist")
     Path(theirs).write_text("")
-    for options in ({"plist": theirs}, {"user": None, "manifest": None, "log_file": None, "output_file": None}):
+    nothing = dict.fromkeys(("user", "manifest", "log_file", "output_file"))
+    ours = {"engine_dir": None, "record": None, "files": {}, "health": {}}
+    gates = [{"engine_dir": theirs}, {"record": theirs}, {"files": {theirs: ""}}, {"health": {"api_key_file": theirs}}]
+    assert all(theirs in places_of({**ours, **gate}) for gate in gates)
+    for options in ({"plist": theirs}, nothing):
         answer = attacked.launchd_service(content=attacked.plist(), **options)
         assert answer["failed"] and "others than root" in answer["msg"], answer
     service = {"manager": "launchd", "user": USER.pw_name, "definition": theirs}
-    settings = {"gate": attacked.gate(files=[])}
+    settings = {"gate": attacked.gate(files=[]), "selftest": {"model": theirs, "answers": theirs}}
     for answer in (
         run_module("engine_rollback", {"service": service, "settings": settings}),
         run_module("mac_settings", {"plist": theirs}),
