@@ -237,8 +237,8 @@ def pack(path, facts, texts, files, progress, expected=None):
                         raise _rotten(file, expected[name], sums[name])
                 _add_text(archive, SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
             stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     finally:
         if os.path.lexists(temporary):

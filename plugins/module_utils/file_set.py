@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 
 from .errors import LlamaCppError, in_words
-from .files import make_directories, write_atomically
+from .files import make_directories, open_file, write_atomically
 from .trees import is_source
 
 #: What Python leaves behind when it imports from a tree.
@@ -130,7 +130,7 @@ def _files(directory):
 
 def _difference(path, wanted):
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             before, mode = stream.read(), os.fstat(stream.fileno()).st_mode & 0o7777
     except FileNotFoundError:
         before, mode = None, None

@@ -40,7 +40,16 @@ def make_directories(path, mode=0o755):
         if not os.path.isdir(path):  # otherwise another process was faster
             raise
         return
-    os.chmod(path, mode)
+    set_mode(path, mode)
+
+
+def set_mode(directory, mode):
+    """Give ``directory`` the ``mode``, and nothing that a link leads to which somebody put in its place by now."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def why_not_own(path):
@@ -137,8 +146,8 @@ def write_atomically(path, content, mode=0o644):
         with os.fdopen(handle, "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
+            os.fchmod(stream.fileno(), mode)  # and not what may stand under its name by now
             os.fsync(stream.fileno())
-        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -151,11 +160,28 @@ def write_json_atomically(path, value, mode=0o644):
     write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n", mode)
 
 
+def open_file(path, buffering=-1):
+    """A stream of the bytes of ``path``. Raises OSError where no file is: a pipe there would be waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, "It is no file", path)  # whose remedy fits
+    return open(descriptor, "rb", buffering)
+
+
+def read_file(path):
+    """The bytes in ``path``. Raises OSError, also where it is larger than anything of ours that is read as a whole."""
+    with open_file(path) as stream:
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EINVAL, f"It has more than {MOST_BYTES} bytes", path)
+    return content
+
+
 def read_json(path):
     """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py)."""
     try:
-        with open(path, "rb") as stream:
-            return parse(stream.read(MOST_BYTES + 1))
+        return parse(read_file(path))
     except (OSError, ValueError):
         return None
 
@@ -163,7 +189,7 @@ def read_json(path):
 def sha256_of(path, on_bytes=None):
     """The SHA-256 of a file as 64 hex digits; ``on_bytes(count)`` is called for every chunk read."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
             digest.update(chunk)
             if on_bytes:

@@ -18,6 +18,7 @@ import struct
 from typing import NamedTuple
 
 from .errors import LlamaCppError
+from .files import open_file
 
 # Real headers today: up to 16 MiB, 60 keys, 800,000 strings (vocabulary and merges), a few thousand tensors.
 MAX_HEADER_BYTES = 128 * 1024 * 1024
@@ -103,7 +104,7 @@ def inspect(path):
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # asked first: to open a pipe is to wait for its other end
             raise GgufError(path, "is not a regular file")
-        with open(path, "rb", buffering=0) as stream:
+        with open_file(path, buffering=0) as stream:
             return _read(_Reader(stream, os.fstat(stream.fileno()).st_size, path))
     except OSError as error:
         raise GgufError(path, "cannot be read: %s" % error.strerror) from error

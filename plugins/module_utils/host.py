@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from . import commands
+from .files import open_file
 
 #: Stands in the first lines of every file that the collection renders.
 MANAGED_BY = "Managed by macos_setup.llm"
@@ -17,7 +18,7 @@ HEAD_BYTES = 1024
 def is_ours(path):
     """Whether a file carries the collection's mark in its head."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             return bears_mark(stream.read(HEAD_BYTES))
     except OSError:
         return False

@@ -8,7 +8,6 @@ many projects carry in their tests (docs/macos.md lists the sources).
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections import namedtuple
@@ -64,8 +63,8 @@ class Launchctl:
         command = [self.path, *arguments]
         if self.sudo and arguments[0] not in LOOKS:
             command = [self.sudo, *command]
-        if (is_root() or command[0] == self.sudo) and not self._trusted and os.path.exists(self.path):
-            require_root_owned(self.path)
+        if (is_root() or command[0] == self.sudo) and not self._trusted:
+            require_root_owned(self.path)  # even if it is not there: somebody may put it there at any moment
             self._trusted = True
         try:
             done = subprocess.run(

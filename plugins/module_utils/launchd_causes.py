@@ -17,6 +17,7 @@ from collections import namedtuple
 
 from . import logs, plist
 from .launchctl_codes import describe_code, remedy_for
+from .privileges import as_user
 
 XATTR = "/usr/bin/xattr"
 QUARANTINE = "com.apple.quarantine"
@@ -159,7 +160,7 @@ def _content(job):
 
 
 def _quarantine(job):
-    marked = [path for path in (job.definition.path, job.program()) if path and _is_quarantined(path)]
+    marked = as_user(job.user, _quarantined, [job.definition.path, job.program()])
     if not marked:
         return Finding("quarantined no", False, "")
     return Finding(
@@ -167,6 +168,10 @@ def _quarantine(job):
         True,
         "If you trust it: xattr -d %s %s" % (QUARANTINE, " ".join("'%s'" % path for path in marked)),
     )
+
+
+def _quarantined(paths):
+    return [path for path in paths if path and _is_quarantined(path)]
 
 
 def _is_quarantined(path):

@@ -43,13 +43,19 @@ def jobs_of(launchctl, labels, domains, directory, home):
 
 
 def home_of(launchctl, label, domain, path):
-    """The HOME that a job's plist gives it, or that it was loaded with when there is no plist; None without either."""
+    """The HOME that a job's plist gives it, or that it was loaded with when there is no plist.
+
+    An empty text for a job that names none, which is nobody's here; None where there is neither plist nor job.
+    """
     job = _job(launchctl, domain, label)
+    if job is None and not os.path.lexists(path):
+        return None
     try:
         environment = plist.parse(Definition(path).content() or "").get("EnvironmentVariables")
     except (ValueError, LlamaCppError):
         environment = job and job.environment
-    return (environment or {}).get("HOME")
+    home = environment.get("HOME") if isinstance(environment, dict) else None
+    return home if isinstance(home, str) else ""
 
 
 def _job(launchctl, domain, label):

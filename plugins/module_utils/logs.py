@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import os
 
+from .files import open_file
+
 TAIL_BYTES = 64 * 1024
 
 
 def tail(path, size=TAIL_BYTES):
     """The last ``size`` bytes of ``path`` as text; empty when there is no such file or it cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             stream.seek(0, os.SEEK_END)
             stream.seek(max(0, stream.tell() - size))
             return stream.read().decode("utf-8", "replace")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What the collection made on a host, written down before it is made, so that nothing is guessed when it is removed.
 
-``manifest.json`` in the installation directory holds one entry per path. Its ``kind`` says what may be removed there:
+``manifest.json`` in the installation directory holds one entry per path, and ``at``, its own, by which a copy of it is
+known. An entry's ``kind`` says what may be removed there:
 
 ``directory``  the directory, once nothing is left in it
 ``tree``       the directory with all in it that is ours, as the tree itself tells (trees.py)
@@ -20,6 +21,7 @@ Marks and stamps tell that by themselves.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -29,6 +31,8 @@ from .files import exclusive, make_directories, read_json, require_private, writ
 from .privileges import refuse_foreign
 
 LOCK_SUFFIX = ".lock"
+
+KINDS = ("directory", "tree", "file", "marked", "link", "log", "model", "service")
 
 #: The name under which the installation directory is made and, empty, removed: both in one rename.
 STAGING = ".{}.macos_setup.llm"
@@ -62,7 +66,26 @@ class Manifest:
                 "something else. Nothing was changed. Choose another directory (llm_settings.install_dir), then run "
                 "the play again."
             )
-        return found or {}
+        if found is None:
+            return {}
+        at = str(found.get("at", self.path))
+        if at != self.path and not (os.path.exists(at) and os.path.samefile(at, self.path)):
+            raise LlamaCppError(
+                f"{self.path} is of the installation in {os.path.dirname(at)}, from where it was copied or moved. "
+                "Nothing was changed. Move that directory back, or remove a copy by hand."
+            )
+        for path, entry in found["made"].items():
+            self._require_usable(path, entry)
+        return found
+
+    def _require_usable(self, path, entry):
+        """Raise LlamaCppError for an entry that no version has made, or a later one: what it means is not known."""
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        if kind not in KINDS or not os.path.isabs(path) or os.path.normpath(path) != path:
+            raise LlamaCppError(
+                f'{self.path} notes "{path}" as {json.dumps(kind)}, which this version does not understand. Nothing '
+                "was changed. Use the version that made it (llm-manager --version), or put the file back from a backup."
+            )
 
     def refuse_taken(self, claims):
         """Raise LlamaCppError if something that is not ours stands where one of ``claims``, path -> kind, is to be."""
@@ -85,9 +108,13 @@ class Manifest:
         except OSError as error:
             raise LlamaCppError(in_words(error, "cannot be made", self.path)) from error
 
+    def _document(self, entries):
+        words = "What macos_setup.llm made here; playbooks/uninstall.yml removes it."
+        return {"_": words, "at": self.path, "made": entries}
+
     def write(self, entries):
         """Let ``entries`` be all that is noted of what was made."""
-        write_json_atomically(self.path, _document(entries))
+        write_json_atomically(self.path, self._document(entries))
 
     def _news(self, claims, made):
         """The entries that ``claims`` add to, or change in, those that were ``made``."""
@@ -114,7 +141,7 @@ class Manifest:
             make_directories(home)
             require_private(staging)  # somebody else may have been faster
             made = {directory: {"kind": "directory"} for directory in missing}
-            write_json_atomically(os.path.join(home, os.path.basename(self.path)), _document(made))
+            write_json_atomically(os.path.join(home, os.path.basename(self.path)), self._document(made))
             os.rename(staging, top)
         except OSError:
             if _missing(self.path):  # otherwise another play was faster
@@ -127,10 +154,6 @@ def staging_of(directory):
     """Where ``directory`` is made before it gets its name."""
     parent, name = os.path.split(directory)
     return os.path.join(parent, STAGING.format(name))
-
-
-def _document(entries):
-    return {"_": "What macos_setup.llm made here; playbooks/uninstall.yml removes it.", "made": entries}
 
 
 def _in_tree(path, made):

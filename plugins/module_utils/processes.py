@@ -139,7 +139,10 @@ def identity(pid):
 
 
 def command(pid):
-    """The beginning of the command line of process ``pid``, for people; "ended" when it has."""
+    """The beginning of the command line of process ``pid``, for people; "ended" when it has.
+
+    Any user may have chosen it: what could steer a terminal is left out.
+    """
     try:
         line = " ".join(_words(pid, "cmdline"))
     except OSError:
@@ -150,7 +153,7 @@ def command(pid):
             check=False,
         )
         line = os.fsdecode(listing.stdout)
-    return line.strip()[:SHOWN_CHARACTERS] or "ended"
+    return "".join(filter(str.isprintable, line.strip()[:SHOWN_CHARACTERS])) or "ended"
 
 
 def lock_holder(inode):

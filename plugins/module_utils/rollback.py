@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 from . import releases, selftest, server_options
-from .files import read_json
 from .privileges import as_user
-from .service_gate import open_gate, text_of
+from .service_gate import open_gate, record_in, text_of
 from .service_state import converge
 
 
@@ -42,7 +41,7 @@ def _tested(settings, wanted, check):
     gate, test = settings["gate"], settings["selftest"]
     engine_dir = gate["engine_dir"]
     before = releases.current_release(engine_dir)
-    name = releases.choose(engine_dir, wanted, (read_json(gate["record"]) or {}).get("previous"))
+    name = releases.choose(engine_dir, wanted, record_in(gate["record"]).get("previous"))
     server = releases.program_of(engine_dir, name)
     if name != before and not check:
         selftest.check_engine(server, test["model"], test["answers"], device=test["device"])

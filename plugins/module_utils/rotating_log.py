@@ -9,9 +9,11 @@ the next rotation closes it.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
+import stat
 
 from .log_lines import now, own_line
 
@@ -82,8 +84,11 @@ class RotatingLog:
             self.close()
             # 0600: logs may quote what people asked
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (0 if self._is_own() else os.O_NOFOLLOW)
-            self._descriptor = os.open(self._path, flags, 0o600)
+            self._descriptor = os.open(self._path, flags | os.O_NONBLOCK, 0o600)
             there = os.fstat(self._descriptor)
+            if not stat.S_ISREG(there.st_mode):  # what nobody reads from a pipe would hold the writer up
+                self.close()
+                raise OSError(errno.EEXIST, "it is no file", self._path)
             self._torn = there.st_size > 0 and os.pread(self._descriptor, 1, there.st_size - 1) != b"\n"
         self._size = there.st_size
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 
 from .errors import LlamaCppError, in_words
-from .files import make_directories, write_atomically
+from .files import make_directories, read_file, write_atomically
 
 
 class Definition:
@@ -37,8 +37,7 @@ class Definition:
     def content(self):
         """What the file holds, as text; None when there is no file."""
         try:
-            with open(self.path, "rb") as stream:
-                return stream.read().decode("utf-8", "surrogateescape")
+            return read_file(self.path).decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -14,14 +14,15 @@ back as it was. The record tells what last passed:
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import stat
 import time
 
 from . import releases
 from .errors import LlamaCppError
-from .files import exclusive, read_json, write_atomically, write_json_atomically
-from .privileges import Deputy, is_root
+from .files import exclusive, read_file, read_json, write_atomically, write_json_atomically
+from .privileges import SILENT_SECONDS, Deputy, is_root
 from .server_health import check_server
 
 #: How long somebody else may take to change the service: he waits for a model to be loaded, maybe twice.
@@ -106,8 +107,7 @@ class HealthGate(OpenGate):
         return bool(self.deviations()) or _what_serves(self._record()) != self._in_place()
 
     def _record(self):
-        record = read_json(self._record_path)
-        return record if isinstance(record, dict) else {}
+        return record_in(self._record_path)
 
     def _in_place(self):
         return releases.current_release(self._engine_dir), {path: text_of(path) for path in self._files}
@@ -144,14 +144,19 @@ class HealthGate(OpenGate):
             releases.prune(self._engine_dir, self._keep, {record.get("previous")})
 
     def go_back(self):
-        release, files = _what_serves(self._record())
-        if not release or not os.path.exists(releases.program_of(self._engine_dir, release)):
+        record = self._record()
+        release, files = _what_serves(record)
+        if not (release and files is not None and record.get("health")):
+            return False
+        if not os.path.exists(releases.program_of(self._engine_dir, release)):
             return False
         changed = (release, files) != self._in_place()
         self._put(release, files)
         # What proves to whom a key is given is not taken from a record, which may be older than that proof.
         proof = {key: self._question[key] for key in PROOF if key in self._question}
-        self._question = {**self._record()["health"], **proof}
+        # Another version may have asked by other keywords.
+        asked = {key: value for key, value in record["health"].items() if key in ASKED}
+        self._question = {**asked, **proof}
         return changed
 
     @contextlib.contextmanager
@@ -200,7 +205,9 @@ class DelegatedGate(OpenGate):
                 "prove": prove,
             }
 
-        self._deputy = Deputy(service.user, functions, report)
+        # It may be silent while the server thinks about the question.
+        patience = SILENT_SECONDS + 3 * settings["health"].get("timeout", 0)
+        self._deputy = Deputy(service.user, functions, report, patience)
 
     _FORWARDED = ("deviations", "unproven", "stopping", "commit", "accept", "go_back", "words")
 
@@ -237,6 +244,13 @@ class DelegatedGate(OpenGate):
         return self._deputy.ask("words")
 
 
+def places_of(settings):
+    """The paths that a gate with ``settings`` reads, writes or runs; None among them for what is not given."""
+    health = settings.get("health") or {}
+    asked = (health.get(name) for name in ("api_key_file", "ca_file", "certificate", "server", "log_file"))
+    return [settings.get("engine_dir"), settings.get("record"), *(settings.get("files") or ()), *asked]
+
+
 def open_gate(settings, report, service):
     """The gate that ``settings`` describe for a change of ``service``; without any, one that is open."""
     if not settings:
@@ -246,11 +260,31 @@ def open_gate(settings, report, service):
     return HealthGate(settings, report)
 
 
+#: The keys of a record and what they may be.
+RECORD = {
+    "release": (str, type(None)),
+    "previous": (str, type(None)),
+    "files": (dict, type(None)),
+    "health": (dict, type(None)),
+}
+
+
+#: Keywords of server_health.check_server that a record may hold.
+ASKED = set(inspect.signature(check_server).parameters) - {"expected_build", "on_look"}
+
+
+def record_in(path):
+    """What the file ``path`` tells of what last passed; empty when it cannot be used."""
+    record = read_json(path)
+    if not isinstance(record, dict) or any(not isinstance(record.get(key), kinds) for key, kinds in RECORD.items()):
+        return {}
+    return record if all(isinstance(text, str) for text in (record.get("files") or {}).values()) else {}
+
+
 def text_of(path):
     """What the file ``path`` holds; an empty text when there is none."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
+        return read_file(path).decode("utf-8", "replace")  # what is damaged differs from all that is wanted
     except FileNotFoundError:
         return ""
 

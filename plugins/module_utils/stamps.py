@@ -12,7 +12,7 @@ import contextlib
 import os
 
 from .errors import LlamaCppError
-from .files import make_directories, read_json, why_not_own, write_json_atomically
+from .files import make_directories, read_json, set_mode, why_not_own, write_json_atomically
 
 DIRECTORY = ".llama_cpp"
 
@@ -71,7 +71,7 @@ class Stamp:
                 "this installation models of its own (llm_settings.models_dir), or have that directory removed."
             )
         if os.stat(self.directory).st_mode & 0o022:
-            os.chmod(self.directory, 0o755)
+            set_mode(self.directory, 0o755)
 
     def remove(self):
         """Forget the file; the directory goes with its last stamp."""

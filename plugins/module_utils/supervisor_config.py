@@ -8,6 +8,7 @@ import configparser
 import os
 
 from .errors import LlamaCppError
+from .files import read_file
 
 # A Unix socket's address holds 104 bytes on macOS and 108 on Linux (sys/un.h), the closing NUL included, and
 # supervisord first binds "<socket>.<its pid>" (supervisor/http.py, supervisor_af_unix_http_server).
@@ -51,8 +52,7 @@ class SupervisorConfig:
     def read(cls, path, program):
         """The configuration in the file ``path``; None when there is no file."""
         try:
-            with open(path, encoding="utf-8") as stream:
-                return cls(stream.read(), path, program)
+            return cls(read_file(path).decode("utf-8"), path, program)
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:

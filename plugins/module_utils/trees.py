@@ -16,7 +16,7 @@ import re
 import shutil
 
 from .errors import LlamaCppError
-from .files import read_json, write_json_atomically
+from .files import open_file, read_json, write_json_atomically
 
 #: Stands in the head of every source file of the collection.
 SOURCE_MARK = b"contributors to macos_setup.llm"
@@ -126,7 +126,7 @@ def _foreign(tree, inside, is_ours):
 def is_source(path):
     """Whether a file bears the mark of the collection's source files."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             return not os.path.islink(path) and SOURCE_MARK in stream.read(HEAD_BYTES)
     except OSError:
         return False

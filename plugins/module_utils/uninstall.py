@@ -22,9 +22,11 @@ from .service import open_service
 from .stamps import Stamp
 
 #: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
-TEMPORARY = "[a-z0-9_]{8}"
+#: Not without a digit: then it may as well be a word of somebody's, such as "original".
+TEMPORARY = "(?=[a-z_]*[0-9])[a-z0-9_]{8}"
 
 FOREIGN = "was not made by this collection"
+UNMARKED = "was made somebody else's: the mark is gone"
 
 
 class Uninstall:
@@ -53,7 +55,8 @@ class Uninstall:
             getattr(self, "_look_at_" + entry["kind"])(path, entry)
         self._staying = {*self.kept, *(path for path in self._of_kind("tree") if path in self._protected)}
         if not self._staying:
-            self._doom(manifest.path, manifest.lock, *_temporaries(manifest.path))
+            self._doom(manifest.path, manifest.lock)
+            self._doom_files(*_temporaries(manifest.path))
         for path in sorted(self._of_kind("directory"), key=_depth, reverse=True):
             self._look_at_contents(path)
         # A play that was killed while it made or removed the very first directory.
@@ -109,8 +112,10 @@ class Uninstall:
 
     def _look_at_service(self, path, entry):
         if entry.get("domain") == "system":
-            if os.path.lexists(path):
+            if is_ours(path):
                 self.daemons.append(path)
+            elif os.path.lexists(path):
+                self.left[path] = UNMARKED
             return
         service = open_service({**entry, "definition": path})
         if service.status()["installed"] or service.active():
@@ -119,7 +124,7 @@ class Uninstall:
         self._doom(*service.definition.beside())
 
     def _look_at_marked(self, path, _entry):
-        self._judge(path, not os.path.islink(path) and is_ours(path), "was made somebody else's: the mark is gone")
+        self._judge(path, not os.path.islink(path) and is_ours(path), UNMARKED)
 
     def _look_at_file(self, path, _entry):
         self._judge(path, not os.path.islink(path) and os.path.isfile(path), "is no file any more")
@@ -142,7 +147,7 @@ class Uninstall:
     def _look_at_log(self, path, entry):
         self._look_at_file(path, entry)
         if os.path.isdir(os.path.dirname(path)):
-            self._doom(*(numbered(path, number) for number in rotated_numbers(path)))
+            self._doom_files(*(numbered(path, number) for number in rotated_numbers(path)))
 
     def _look_at_model(self, path, _entry):
         """A model stays with its stamp unless it is to go; what is not ours stays without one."""
@@ -153,7 +158,7 @@ class Uninstall:
             return
         if os.path.lexists(path):
             self._judge(path, stamp.is_ours(), "was not put there by this collection, or was changed since")
-        self._doom(path + ".part", path + ".part.json", *stamp.files)
+        self._doom_files(path + ".part", path + ".part.json", *stamp.files)
 
     def _look_at_directory(self, path, _entry):
         """Decided at the end, when it is known what goes."""
@@ -163,7 +168,16 @@ class Uninstall:
             self._doom(path)
         elif os.path.lexists(path):
             self.left[path] = why_not
-        self._doom(*_temporaries(path))
+        self._doom_files(*_temporaries(path))
+
+    def _doom_files(self, *paths):
+        """What is known by its name alone: no directory of that name, and no file of somebody else."""
+        for path in filter(os.path.lexists, paths):
+            why = "is a directory" if os.path.isdir(path) else why_not_own(path)
+            if why:
+                self.left[path] = why
+            else:
+                self._doom(path)
 
     def _doom(self, *paths):
         self.doomed += [path for path in paths if os.path.lexists(path) and path not in self.doomed]

@@ -63,11 +63,18 @@ gap:
   type: dict
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import (
+    is_root,
+    require_root_owned,
+    user_to_act_for,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.rollback import roll_back
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import places_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import reporter
 
 
@@ -84,9 +91,12 @@ def main():
     given = module.params
     report = reporter(given["progress_file"], "rollback")
     try:
-        service, gate = given["service"], given["settings"]["gate"]
+        service, test = given["service"], given["settings"]["selftest"]
         if service:
-            user = user_to_act_for(service.get("user"), [gate["engine_dir"], gate["record"]])
+            places = [*places_of(given["settings"]["gate"]), test["model"], test["answers"]]
+            user = user_to_act_for(service.get("user"), places)
+            if is_root() and service.get("manager") == "launchd":
+                require_root_owned(os.path.dirname(service["definition"]))
             service = open_service({**service, "user": user})
         result = roll_back(service, given["settings"], given["release"], module.check_mode, report)
     except EXPECTED as error:

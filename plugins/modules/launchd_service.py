@@ -80,12 +80,13 @@ options:
     description:
       - Name of the user whom the job serves. A task that runs as root does as this user all that is not launchd's, such
         as what O(gate) asks for, and opens none of his files itself.
-      - If omitted, the task does everything as whom it runs.
+      - If omitted, the task does everything as whom it runs. Root then works only with what root alone can change.
     type: str
   home:
     description:
-      - Home of that user. A job in the place whose C(HOME) is another one serves somebody else and is left alone; with
-        O(state=started) or O(state=restarted) the task fails then.
+      - Home of that user. A job in the place whose C(HOME) is another one, or none, serves somebody else and is left
+        alone; with O(state=started) or O(state=restarted) the task fails then. With O(state=absent), so is a plist
+        without the mark of this collection.
     type: path
   settle:
     description:
@@ -153,12 +154,20 @@ step:
   sample: replace
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import launchd_places, service_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.host import is_ours
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
 from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import user_to_act_for
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import (
+    is_root,
+    require_root_owned,
+    user_to_act_for,
+)
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import places_of
 
 
 def main():
@@ -179,6 +188,8 @@ def main():
     given = module.params
     try:
         user = user_to_act_for(given["user"], _paths(given))
+        if is_root():
+            require_root_owned(os.path.dirname(given["plist"]))  # what is wrong with the file itself is put right
         _leave_to_others(module)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
@@ -203,25 +214,29 @@ def main():
 
 def _paths(given):
     """What is not launchd's."""
-    gate = given["gate"] or {}
-    return [given["manifest"], given["log_file"], given["output_file"], gate.get("engine_dir"), gate.get("record")]
+    return [given["manifest"], given["log_file"], given["output_file"], *places_of(given["gate"] or {})]
 
 
 def _leave_to_others(module):
     """End the module where the job in the place is that of somebody else."""
     given = module.params
-    place = given["label"], given["domain"], given["plist"]
-    theirs = given["home"] and launchd_places.home_of(Launchctl(given["launchctl"]), *place)
-    if not theirs or theirs == given["home"]:
+    if not given["home"]:
         return
-    words = "%s/%s serves the user of %s, and this is for the one of %s. Nothing was changed." % (
+    theirs = launchd_places.home_of(Launchctl(given["launchctl"]), given["label"], given["domain"], given["plist"])
+    if theirs is None:
+        return
+    if given["state"] == "absent" and os.path.exists(given["plist"]) and not is_ours(given["plist"]):
+        module.exit_json(changed=False, msg=f"{given['plist']} lacks the mark of this collection. Nothing was changed.")
+    if theirs == given["home"]:
+        return
+    words = "%s/%s serves %s, and this is for the one of %s. Nothing was changed." % (
         given["domain"],
         given["label"],
-        theirs,
+        f"the user of {theirs}" if theirs else "something else (it has no HOME)",
         given["home"],
     )
     if given["state"] in ("started", "restarted"):
-        module.fail_json(msg=f"{words} A Mac has one such job: have that user remove his (playbooks/uninstall.yml).")
+        module.fail_json(msg=f"{words} A Mac has one such job: have it removed by its user (playbooks/uninstall.yml).")
     module.exit_json(changed=False, msg=words)
 
 

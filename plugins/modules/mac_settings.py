@@ -76,9 +76,12 @@ EXAMPLES = r"""
 RETURN = r"""
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import RECORD, converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import is_root, require_root_owned
 
 
 def main():
@@ -98,6 +101,9 @@ def main():
     if given["wired_limit_mb"] and given["content"] is None:
         module.fail_json(msg="content is missing: a limit is set again at every boot by the job that it describes.")
     try:
+        # What is wrong with the plist itself is put right.
+        for path in (given["sysctl"], given["pmset"], os.path.dirname(given["plist"])) if is_root() else ():
+            require_root_owned(path)
         result = converge(
             wired_limit_mb=given["wired_limit_mb"],
             content=given["content"],

@@ -5,14 +5,25 @@ import ast
 import hashlib
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
 import threading
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import commands, files
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils import (
+    commands,
+    file_set,
+    files,
+    host,
+    logs,
+    service_gate,
+    trees,
+)
+from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_definition import Definition
+from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SupervisorConfig
 from support.paths import REPOSITORY
 
 PLUGINS = REPOSITORY / "plugins"
@@ -143,6 +154,73 @@ def test_a_file_is_never_written_through_what_somebody_else_put_in_its_place(tmp
         with pytest.raises(LlamaCppError, match=f"{path} (is|has|belongs)"):
             write()
     assert victim.read_text() == "important" and files.lock_owner(str(path)) is None
+
+
+@pytest.fixture
+def at_once():
+    """Ends a test that is held up."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("held up"))
+    signal.alarm(5)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+READERS = {
+    "read_json": files.read_json,
+    "lock_owner": files.lock_owner,
+    "the mark": host.is_ours,
+    "the mark of a source": trees.is_source,
+    "the end of a log": logs.tail,
+    "what a gate puts in place": service_gate.text_of,
+    "sha256": files.sha256_of,
+    "a definition": lambda path: Definition(path).content(),
+    "a supervisord.conf": lambda path: SupervisorConfig.read(path, "x"),
+    "a file of a set": lambda path: file_set.differences({path: file_set.Wanted(b"")}),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_nothing_is_held_up_by_a_pipe_in_the_place_of_a_file(tmp_path, at_once, reader):
+    os.mkfifo(tmp_path / "pipe")
+    try:
+        assert not READERS[reader](str(tmp_path / "pipe"))
+    except EXPECTED as error:
+        assert str(tmp_path / "pipe") in str(error)
+
+
+def test_no_more_is_read_as_a_whole_than_anything_of_ours_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 10)
+    (tmp_path / "f").write_text("01234567890")
+    for read in (files.read_file, service_gate.text_of):
+        with pytest.raises(OSError, match="more than 10 bytes"):
+            read(str(tmp_path / "f"))
+
+
+def test_the_mode_is_that_of_what_was_written_whatever_has_its_name(tmp_path, monkeypatch):
+    """The owner of a directory that several share can put a link in the place of any file in it, at any moment."""
+    private = tmp_path / "private"
+    private.touch(mode=0o600)
+    sync = os.fsync
+
+    def swapped(descriptor):
+        sync(descriptor)
+        (name,) = [name for name in os.listdir(tmp_path) if name.startswith(".f.")]
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to(private)
+
+    monkeypatch.setattr(files.os, "fsync", swapped)
+    files.write_atomically(str(tmp_path / "f"), "x", 0o644)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+def test_a_link_in_the_place_of_a_new_directory_gives_nothing_its_mode(tmp_path, monkeypatch):
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(files.os, "mkdir", lambda path, _mode: os.symlink(private, path))
+    with pytest.raises(OSError):
+        files.make_directories(str(tmp_path / "new"))
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("kind", ["link", "writable by all", pytest.param("somebody else's", marks=AS_ROOT)])

@@ -156,3 +156,34 @@ def test_notes_of_many_processes_are_all_kept(manifest, home):
     assert [process.wait(60) for process in running] == [0] * 4
     assert len([path for path in manifest.entries() if "-" in os.path.basename(path)]) == 80
     assert json.loads((home / "manifest.json").read_text())["made"] == manifest.entries()
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"),
+    [
+        ("/x/../etc", {"kind": "tree"}),
+        ("/x//y", {"kind": "tree"}),
+        ("/x/", {"kind": "tree"}),
+        ("x", {"kind": "tree"}),
+        ("", {"kind": "tree"}),
+        ("/x", {"kind": "contents"}),
+        ("/x", {"kind": ["tree"]}),
+        ("/x", {}),
+        ("/x", "tree"),
+        ("/x", None),
+    ],
+)
+def test_an_entry_that_means_nothing_here_is_refused_and_named(manifest, home, path, entry):
+    """Before it is taken for a place below the working directory, or for one of the methods of Uninstall."""
+    home.mkdir(parents=True)
+    (home / "manifest.json").write_text(json.dumps({"made": {path: entry}}))
+    with pytest.raises(LlamaCppError, match=f'{manifest.path} notes "{path}"'):
+        manifest.note({str(home / "x"): "file"})
+
+
+def test_a_manifest_without_its_place_is_one_of_an_earlier_version(manifest, home):
+    home.mkdir(parents=True)
+    (home / "manifest.json").write_text(json.dumps({"made": {str(home / "x"): {"kind": "file"}}}))
+    manifest.note({str(home / "y"): "file"})
+    assert set(manifest.entries()) == {str(home / "x"), str(home / "y")}
+    assert json.loads((home / "manifest.json").read_text())["at"] == manifest.path

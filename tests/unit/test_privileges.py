@@ -9,6 +9,7 @@ import signal
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import privileges
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl, LaunchctlMissing
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import Deputy, as_user, require_root_owned
 
 NOBODY = pwd.getpwnam("nobody")
@@ -161,3 +162,101 @@ def test_root_does_not_work_in_a_directory_of_a_user(tmp_path):
     os.chown(tmp_path, NOBODY.pw_uid, 0)
     with pytest.raises(LlamaCppError, match=r"belongs to nobody.*Run the play as nobody"):
         privileges.refuse_foreign(str(tmp_path))
+
+
+@as_root
+def test_a_link_by_way_of_a_directory_of_a_user_is_not_followed(program):
+    """Both ends are root's, and the user leads one to the other."""
+    theirs, link = program.parent.parent / "theirs", program.parent / "link"
+    theirs.mkdir()
+    (theirs / "between").symlink_to(program)
+    link.symlink_to(theirs / "between")
+    require_root_owned(link)
+    os.chown(theirs, NOBODY.pw_uid, 0)
+    with pytest.raises(LlamaCppError, match=str(theirs)):
+        require_root_owned(link)
+
+
+@as_root
+def test_links_in_a_circle_have_an_end(program):
+    for name, target in (("a", "b"), ("b", "a")):
+        (program.parent / name).symlink_to(target)
+    require_root_owned(program.parent / "a")
+
+
+@as_root
+def test_root_acts_for_nobody_only_where_root_alone_can_write(program):
+    assert privileges.user_to_act_for(None, [program]) is None
+    os.chown(program.parent, NOBODY.pw_uid, 0)
+    with pytest.raises(LlamaCppError, match=str(program)):
+        privileges.user_to_act_for(None, [program])
+
+
+@as_root
+@pytest.mark.parametrize("path", ["sysctl", "./sysctl", ""])
+def test_a_program_that_would_be_looked_for_is_not_run(path):
+    with pytest.raises(LlamaCppError, match="no absolute path"):
+        require_root_owned(path)
+
+
+@as_root
+def test_a_launchctl_that_is_not_there_yet_is_not_run_from_a_directory_of_a_user(program):
+    program.unlink()
+    launchctl = Launchctl(str(program))
+    with pytest.raises(LaunchctlMissing):
+        launchctl.run("print", "system")
+    os.chown(program.parent, NOBODY.pw_uid, 0)
+    with pytest.raises(LlamaCppError, match="others than root"):
+        Launchctl(str(program)).run("print", "system")
+
+
+@as_root
+def test_a_process_that_its_user_has_stopped_is_given_up_and_ended(monkeypatch):
+    monkeypatch.setattr(privileges, "ENDING_SECONDS", 0)
+
+    def functions(_say):
+        return {"pid": os.getpid, "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP)}
+
+    with Deputy("nobody", functions, patience=0.05) as deputy:
+        pid = deputy.ask("pid")
+        with pytest.raises(LlamaCppError, match="nobody has said nothing"):
+            deputy.ask("stop")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+FORGED = {
+    "no pair": "5",
+    "no JSON": '["value", NaN]',
+    "nested deeper than can be read": '["value", ' + "[" * 100_000,
+    "longer than can be read": '["value", "' + "x" * 2000,
+}
+
+
+@as_root
+@pytest.mark.parametrize("said", FORGED)
+def test_what_such_a_process_cannot_have_to_say_is_a_failure(said, monkeypatch):
+    send = privileges._send
+
+    def forging(channel, message):
+        if message[0] == "value":
+            channel.write(FORGED[said] + "\n")
+            channel.flush()
+        else:
+            send(channel, message)
+
+    monkeypatch.setattr(privileges, "MOST_BYTES", 1000 if "longer" in said else 1_000_000)
+    monkeypatch.setattr(privileges, "_send", forging)
+    failed = pytest.raises(LlamaCppError, match="acts for nobody failed")
+    with Deputy("nobody", lambda _say: {"call": dict}, patience=5) as deputy, failed:
+        deputy.ask("call")
+
+
+@as_root
+def test_nothing_of_roots_environment_goes_to_the_users_programs(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # closed to others
+    monkeypatch.setattr(privileges.tempfile, "tempdir", str(tmp_path))
+    environment, directory = as_user("nobody", lambda: [dict(os.environ), privileges.tempfile.gettempdir()])
+    assert set(environment) <= {*privileges.INHERITED, "HOME", "USER", "LOGNAME"} and "PATH" in environment
+    assert directory != str(tmp_path)

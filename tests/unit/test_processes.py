@@ -96,3 +96,11 @@ def test_an_identity_stays_with_one_process(started, monkeypatch, proc):
 def test_no_words_at_all_do_not_match_every_process():
     with pytest.raises(ValueError, match="every command line"):
         processes.find(lambda process: process.has_arguments())
+
+
+def test_a_command_line_cannot_steer_the_terminal_that_it_is_shown_on():
+    with subprocess.Popen([sys.executable, "-c", "input()", "\x1b[2J\nok"], stdin=subprocess.PIPE) as process:
+        try:
+            assert wait_until(lambda: processes.command(process.pid).endswith("input() [2Jok"), 10)
+        finally:
+            process.communicate(b"\n")

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import as_user
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate, places_of
 from support.macos.settable import SettableMac
 from support.modules import run_module
 from support.paths import REPOSITORY
@@ -302,6 +303,53 @@ def test_the_settings_of_the_mac_are_told_by_files_of_roots_alone(attacked):
     paths = {"plist": str(attacked.daemons / "com.llama.wired-limit.plist"), "sysctl": mac.sysctl, "pmset": mac.pmset}
     answer = run_module("mac_settings", {**paths, "record": str(attacked.daemons / "settings.json")})
     assert answer["changed"] is False and mac.told == []
+
+
+def test_root_keeps_out_of_a_users_place_whether_he_is_named_or_not(attacked):
+    """Neither a plist there, nor a release and files for it."""
+    theirs = str(attacked.home / "com.llama.server.plist")
+    Path(theirs).write_text("")
+    nothing = dict.fromkeys(("user", "manifest", "log_file", "output_file"))
+    ours = {"engine_dir": None, "record": None, "files": {}, "health": {}}
+    gates = [{"engine_dir": theirs}, {"record": theirs}, {"files": {theirs: ""}}, {"health": {"api_key_file": theirs}}]
+    assert all(theirs in places_of({**ours, **gate}) for gate in gates)
+    for options in ({"plist": theirs}, nothing):
+        answer = attacked.launchd_service(content=attacked.plist(), **options)
+        assert answer["failed"] and "others than root" in answer["msg"], answer
+    service = {"manager": "launchd", "user": USER.pw_name, "definition": theirs}
+    settings = {"gate": attacked.gate(files=[]), "selftest": {"model": theirs, "answers": theirs}}
+    for answer in (
+        run_module("engine_rollback", {"service": service, "settings": settings}),
+        run_module("mac_settings", {"plist": theirs}),
+        run_module("mac_settings", {"sysctl": theirs}),
+    ):
+        assert answer["failed"] and "others than root" in answer["msg"], answer
+    assert attacked.is_unharmed()
+
+
+def test_pipes_in_the_places_of_a_users_files_hold_nobody_up(attacked):
+    for name in ("log", "output", "service/proven.json", "service/runner.json"):
+        os.mkfifo(attacked.home / name)
+    attacked.give_away()
+    answer = attacked.launchd_service(content=attacked.plist())
+    assert answer["failed"] and "runner.json: It is no file. Something else stands there" in answer["msg"], answer
+    assert attacked.is_unharmed()
+
+
+FOREIGN_DAEMONS = {
+    "without a HOME": lambda text: text.replace("<key>HOME</key>", "<key>HOUSE</key>"),
+    "without our mark": lambda text: text.replace(MANAGED_BY, "Managed by somebody"),
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN_DAEMONS)
+def test_a_daemon_that_is_not_ours_is_not_removed(attacked, change):
+    """Although the user says so in his manifest: the name alone makes nobody's file ours."""
+    plist = attacked.daemons / "com.llama.server.plist"
+    plist.write_text(FOREIGN_DAEMONS[change](attacked.plist()))
+    answer = attacked.launchd_service(state="absent")
+    assert answer["changed"] is False and "Nothing was changed" in answer["msg"]
+    assert plist.exists()
 
 
 def test_a_daemon_of_another_user_is_left_alone(attacked):

@@ -208,3 +208,12 @@ def test_a_rotation_that_fails_costs_lines_not_more_space(path, log, monkeypatch
     log.write(numbers_from(20, 1))
     assert lines(path)[:10] == numbers_from(0, 10).splitlines() and "10 lines were lost" in lines(path)[10]
     assert lines(path)[-1] == "000000020"
+
+
+def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(path, log):
+    os.mkfifo(path)
+    log.write("one\n")
+    os.unlink(path)
+    log.write("two\n")
+    notice, *rest = lines(path)
+    assert rest == ["two"] and "1 lines were lost" in notice and "it is no file" in notice

@@ -7,7 +7,7 @@ import os
 import tempfile
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import releases
+from ansible_collections.macos_setup.llm.plugins.module_utils import releases, service_gate
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import HealthGate
 from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import converge
@@ -143,3 +143,44 @@ def test_a_stopped_service_is_switched_without_a_question(switching):
     assert (switching.serving, switching.proven()["release"]) == ("second", "first")
     assert switching.change("second")["changed"]
     assert switching.proven() == {**switching.proven(), "release": "second", "previous": "first"}
+
+
+DAMAGED = {
+    "a list": [],
+    "files that are a list": {"release": "first", "files": ["x"], "health": {"url": "x"}},
+    "a text that is none": {"release": "first", "files": {"/x": 5}, "health": {"url": "x"}},
+    "a release that is a list": {"release": ["first"], "files": {}, "health": {"url": "x"}},
+    "a question that is a text": {"release": "first", "files": {}, "health": "x"},
+    "no question": {"release": "first", "files": {}},
+    "the one before is a list": {"previous": [], "release": "first", "files": {}, "health": {"url": "x"}},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_record_tells_of_nothing_to_go_back_to(tmp_path, damage):
+    record = tmp_path / "proven.json"
+    record.write_text(json.dumps(DAMAGED[damage]))
+    program = tmp_path / "releases" / "first" / "bin" / "llama-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
+    gate = HealthGate(settings)
+    assert gate.go_back() is False and gate.unproven()
+    gate.accept()
+    assert json.loads(record.read_text())["files"] == {}
+
+
+def test_what_another_version_was_asked_is_left_out_of_the_question(tmp_path, monkeypatch):
+    record = tmp_path / "proven.json"
+    health = {"url": "http://127.0.0.1:1", "timeout": 3, "of_a_later_version": 1, "expected_build": "b1"}
+    record.write_text(json.dumps({"release": "first", "files": {}, "health": health}))
+    program = tmp_path / "releases" / "first" / "bin" / "llama-server"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
+    gate, asked = HealthGate(settings), []
+    assert gate.go_back()
+    monkeypatch.setattr(service_gate, "check_server", lambda **question: asked.append(question))
+    gate.prove(None)
+    question = {name: value for name, value in asked[0].items() if name != "on_look"}
+    assert question == {"url": "http://127.0.0.1:1", "timeout": 3, "expected_build": None}

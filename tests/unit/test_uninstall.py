@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,3 +262,35 @@ def test_the_module_check_real_check_real(full):
     assert answers[0]["removed"] == answers[1]["removed"] and answers[0]["diff"] == answers[1]["diff"]
     assert answers[0]["diff"]["after"] == "" and str(full.home / "plain") in answers[0]["diff"]["before"]
     assert full.everything() == []
+
+
+def test_what_only_has_a_name_like_ours_stays_and_is_named(installation):
+    """Its owner's directories, and words that tempfile could have made up."""
+    installation.note(client="file", log="log")
+    model = installation.model()
+    for name in ("client", "log", ".client.original"):
+        installation.write(name)
+    mine = [installation.write(name + "/kept").parent for name in (".client.notes_01", "log.3", "models/m.gguf.part")]
+    done = installation.run(purge_models=True)
+    kept = [*mine, installation.home / ".client.original"]
+    assert not model.exists() and all(path.exists() for path in kept) and set(done.left) == set(map(str, kept))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of somebody else")
+def test_a_part_of_somebody_else_beside_shared_models_stays(installation):
+    model = installation.model()
+    theirs = installation.write("models/m.gguf.part")
+    os.chown(theirs, 65534, 65534)
+    done = installation.run(purge_models=True)
+    assert not model.exists() and theirs.exists() and "belongs to" in done.left[str(theirs)]
+
+
+def test_a_copy_of_an_installation_removes_nothing_of_the_first(full, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(full.home, copy, symlinks=True)
+    before = full.everything()
+    with pytest.raises(LlamaCppError, match=f"{copy}/manifest.json is of the installation in {full.home}"):
+        Uninstall(Manifest(str(copy / "manifest.json")))
+    assert full.everything() == before
+    (tmp_path / "link").symlink_to(full.home)
+    assert Uninstall(Manifest(str(tmp_path / "link" / "manifest.json"))).is_needed()

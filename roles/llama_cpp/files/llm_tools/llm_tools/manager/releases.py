@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..arguments import add_json
 from ..core import releases
 from ..core.exit_codes import ExitCode
-from ..core.files import read_json
+from ..core.service_gate import record_in
 from ..environment import UsageError
 
 SUMMARY = "List the releases of llama.cpp that are installed, for a rollback."
@@ -40,7 +40,7 @@ def rollback_settings(environment):
 def described(gate):
     """The releases, newest first, as dicts of what the command tells about each."""
     engine_dir = gate["engine_dir"]
-    current, record = releases.current_release(engine_dir), read_json(gate["record"]) or {}
+    current, record = releases.current_release(engine_dir), record_in(gate["record"])
     for name in releases.installed(engine_dir):
         stamp = releases.stamp_of(engine_dir, name)
         yield {
