@@ -33,6 +33,9 @@ TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 NUL = "this text holds a NUL character"
 HALF = "this text holds half a character (a lone surrogate)"
 
+#: Of a key, where it is named.
+LONGEST_NAME = 80
+
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -79,16 +82,15 @@ def flaws(value, any_text=False, most_bytes=MOST_BYTES):
         path, value = left.pop()
         if len(path) > DEEPEST:
             return [((), TOO_DEEP)]
+        size += len(value) if isinstance(value, str) else 1  # of what is empty, too
         if isinstance(value, dict):
             left += [((*path, key), item) for key, item in value.items()]
             found += [((*path, key), what) for key in value if (what := _flaw_of_key(key, any_text))]
             size += sum(len(key) for key in value if isinstance(key, str))
         elif isinstance(value, list):
             left += [((*path, index), item) for index, item in enumerate(value)]
-        else:
-            size += len(value) if isinstance(value, str) else 1
-            if what := _flaw(value, any_text):
-                found.append((path, what))
+        elif what := _flaw(value, any_text):
+            found.append((path, what))
         if size > most_bytes:
             return [((), f"it has more than {most_bytes} bytes")]
     return found
@@ -98,13 +100,22 @@ def dotted(path):
     """A data path as people write it, in one line: ``models.tiny.mirrors[0]``."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{visible(str(part))}"
+        text += f"[{part}]" if isinstance(part, int) else f".{_name(str(part))}"
     return text.lstrip(".")
+
+
+def _name(key):
+    return shortened(visible(key[: LONGEST_NAME + 1]), LONGEST_NAME)
 
 
 def visible(text):
     """``text`` with what a terminal does not show, or cannot, as JSON writes it: ``\\n``, ``\\ud800``."""
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def shortened(text, length):
+    """``text``, or as much of it as fits into ``length`` with a mark that there was more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _flaw(value, any_text):
@@ -132,7 +143,7 @@ def _object(pairs):
     counted = collections.Counter(key for key, _value in pairs)
     doubled = [key for key, count in counted.items() if count > 1]
     if doubled:
-        raise NotStrict(f'the key "{visible(doubled[0])}" is given twice')
+        raise NotStrict(f'the key "{_name(doubled[0])}" is given twice')
     return dict(pairs)
 
 

@@ -291,6 +291,8 @@ def _addresses(config, _catalog):
                 yield from _userless(("models", name, *place, "mirrors", index), mirror)
     engine = config["engine"]
     yield from _userless(("engine", "url"), engine["url"])
+    if isinstance(engine["web_ui"], dict):
+        yield from _userless(("engine", "web_ui", "url"), engine["web_ui"].get("url", ""))
     if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
         yield Problem(("engine", "url"), f"it holds a query; remove it{GIT_CREDENTIALS}")
 
@@ -298,7 +300,7 @@ def _addresses(config, _catalog):
 def _userless(where, url):
     user, mark, _rest = urlsplit(url).netloc.rpartition("@")
     if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
-        git = GIT_CREDENTIALS if where[0] == "engine" else ""
+        git = GIT_CREDENTIALS if where == ("engine", "url") else ""
         what = "it holds a user name or password, and addresses are printed and stored"
         yield Problem(where, f"{what}; remove them{git}")
 
