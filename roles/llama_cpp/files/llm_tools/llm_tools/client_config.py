@@ -5,22 +5,20 @@
 from __future__ import annotations
 
 from .core.errors import LlamaCppError
+from .core.json_form import NUMBER, misfit
 from .core.strict_json import MOST_BYTES, NotStrict, dotted, parse
-
-_NUMBER = (int, float)
 
 
 def _texts(names):
     return dict.fromkeys(names.split(), str)
 
 
-#: What templates/client.json.j2 writes: by key a type, the form of what is below, or of each entry of a list. A key that
-#: is not named may hold anything; the times of ``watchdog`` are checked where they are used.
+#: What templates/client.json.j2 writes (core/json_form.py); the times of ``watchdog`` are checked where they are used.
 FORM = {
     "server": _texts("url api_key_file ca_file certificate model"),
     "client": {
         **_texts("command default_model system_prompt"),
-        **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"), _NUMBER),
+        **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"), NUMBER),
     },
     "service": {
         **_texts("manager name definition log state_file domain launchctl user program supervisord"),
@@ -37,8 +35,6 @@ FORM = {
     "files": [{**_texts("path kind sha256"), "names": [str], "part": [int], "bytes": int}],
     "selftest": _texts("model answers"),
 }
-
-_WORDS = {str: "text", bool: "true or false", int: "a whole number", _NUMBER: "a number"}
 
 
 class UsageError(LlamaCppError):
@@ -68,37 +64,20 @@ def read(path):
     with open(path, "rb") as stream:
         content = stream.read(MOST_BYTES + 1)
     try:
-        return _formed(parse(content), FORM, path, ())
+        found = parse(content)
     except NotStrict as error:
         raise Damaged(path, error) from None
+    wrong = misfit(found, FORM)
+    if wrong:
+        place, wanted = wrong
+        raise Damaged(path, f"{dotted(place) or 'the document'}: {wanted} is wanted")
+    return _in_parts(found, path, ())
 
 
-def _formed(value, form, path, place):
-    """``value``, with its objects as :class:`Part`, if it is of that form. Raises NotStrict."""
-    if value is None and place:
-        return None
-    if isinstance(form, dict):
-        if not isinstance(value, dict):
-            raise _not(place, "an object")
-        return Part(
-            {key: _formed(item, form[key], path, (*place, key)) if key in form else item for key, item in value.items()},
-            path,
-            place,
-        )
-    if isinstance(form, list):
-        if not isinstance(value, list):
-            raise _not(place, "a list")
-        return [_entry(item, form[0], path, (*place, index)) for index, item in enumerate(value)]
-    if not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
-        raise _not(place, _WORDS[form])
+def _in_parts(value, path, place):
+    """``value`` with its objects as :class:`Part`."""
+    if isinstance(value, list):
+        return [_in_parts(entry, path, (*place, index)) for index, entry in enumerate(value)]
+    if isinstance(value, dict):
+        return Part({key: _in_parts(part, path, (*place, key)) for key, part in value.items()}, path, place)
     return value
-
-
-def _entry(value, form, path, place):
-    if value is None:
-        raise _not(place, "something")
-    return _formed(value, form, path, place)
-
-
-def _not(place, wanted):
-    return NotStrict(f"{dotted(place) or 'the document'}: {wanted} is wanted")
