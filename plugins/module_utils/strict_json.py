@@ -118,6 +118,11 @@ def shortened(text, length):
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def kind_of(value):
+    """What kind of value it is, for what is no JSON; Ansible has kinds of its own."""
+    return type(value).__name__.removeprefix("_AnsibleTagged").lower()
+
+
 def _flaw(value, any_text):
     if isinstance(value, str):
         return None if any_text else _flaw_of_text(value)
@@ -125,7 +130,7 @@ def _flaw(value, any_text):
         return None if math.isfinite(value) else NOT_FINITE
     if isinstance(value, int):
         return None if SMALLEST <= value <= LARGEST else TOO_LONG
-    return None if value is None else f"this is a {type(value).__name__}, of which JSON knows nothing; quote it"
+    return None if value is None else f"this is a {kind_of(value)}, of which JSON knows nothing; quote it"
 
 
 def _flaw_of_key(key, any_text):

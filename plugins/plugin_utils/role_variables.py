@@ -94,7 +94,7 @@ def _refusal(value, name, wanted):
     try:
         words = shown(value, secret=configuration.is_secret((name,)))
     except (TypeError, ValueError, RecursionError):  # JSON has no word for it, or it is too long or too deep
-        words = f"a {type(value).__name__}"
+        words = f"a {strict_json.kind_of(value)}"
     return f"{words} is not allowed; {wanted}"
 
 

@@ -108,6 +108,13 @@ def test_all_of_them_are_told_at_once_with_what_is_allowed():
     assert "llama_cpp_ready_timeout" in text and "from 1 to 86400" in text
 
 
+@pytest.mark.parametrize("kind", ["date", "_AnsibleTaggedDate"])
+def test_what_json_has_no_word_for_is_named(kind):
+    """Ansible has kinds of its own, whose names say nothing to its users."""
+    with pytest.raises(LlamaCppError, match="llama_cpp_release: a date is not allowed; wanted: text"):
+        one("llama_cpp_release", type(kind, (), {})())
+
+
 def test_every_whole_number_has_a_range():
     settings = {PREFIX + key for key in ("server_port",)}  # the schema has it
     assert {name for name, option in SPECIFIED.items() if option["type"] == "int"} == {
