@@ -18,6 +18,7 @@ import time
 
 from . import processes
 from .errors import LlamaCppError
+from .json_form import misfit
 from .strict_json import MOST_BYTES, parse
 
 CHUNK_BYTES = 1024 * 1024
@@ -151,13 +152,17 @@ def write_json_atomically(path, value, mode=0o644):
     write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n", mode)
 
 
-def read_json(path):
-    """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py)."""
+def read_json(path, form=None):
+    """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py).
+
+    :param form: what it has to be (json_form.py) to be of use.
+    """
     try:
         with open(path, "rb") as stream:
-            return parse(stream.read(MOST_BYTES + 1))
+            found = parse(stream.read(MOST_BYTES + 1))
     except (OSError, ValueError):
         return None
+    return None if form is not None and misfit(found, form) else found
 
 
 def sha256_of(path, on_bytes=None):

@@ -42,7 +42,7 @@ def _tested(settings, wanted, check):
     gate, test = settings["gate"], settings["selftest"]
     engine_dir = gate["engine_dir"]
     before = releases.current_release(engine_dir)
-    name = releases.choose(engine_dir, wanted, (read_json(gate["record"]) or {}).get("previous"))
+    name = releases.choose(engine_dir, wanted, (read_json(gate["record"], {"previous": str}) or {}).get("previous"))
     server = releases.program_of(engine_dir, name)
     if name != before and not check:
         selftest.check_engine(server, test["model"], test["answers"], device=test["device"])

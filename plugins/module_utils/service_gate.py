@@ -21,6 +21,7 @@ import time
 from . import releases
 from .errors import LlamaCppError
 from .files import exclusive, read_json, write_atomically, write_json_atomically
+from .json_form import Needed
 from .privileges import Deputy, is_root
 from .server_health import check_server
 
@@ -106,8 +107,8 @@ class HealthGate(OpenGate):
         return bool(self.deviations()) or _what_serves(self._record()) != self._in_place()
 
     def _record(self):
-        record = read_json(self._record_path)
-        return record if isinstance(record, dict) else {}
+        record = read_json(self._record_path, RECORD) or {}
+        return record if all(isinstance(text, str) for text in record.get("files", {}).values()) else {}
 
     def _in_place(self):
         return releases.current_release(self._engine_dir), {path: text_of(path) for path in self._files}
@@ -151,7 +152,8 @@ class HealthGate(OpenGate):
         self._put(release, files)
         # What proves to whom a key is given is not taken from a record, which may be older than that proof.
         proof = {key: self._question[key] for key in PROOF if key in self._question}
-        self._question = {**self._record()["health"], **proof}
+        health = self._record()["health"]
+        self._question = {**{key: health[key] for key in health if key in self._question}, **proof}
         return changed
 
     @contextlib.contextmanager
@@ -261,6 +263,10 @@ def _mode_of(path):
         return stat.S_IMODE(os.stat(path).st_mode)
     except FileNotFoundError:
         return 0o644
+
+
+#: The form of the record (json_form.py).
+RECORD = {"release": str, "previous": str, "files": Needed({}), "health": Needed({})}
 
 
 def _what_serves(record):
