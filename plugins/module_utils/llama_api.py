@@ -313,6 +313,7 @@ def _split_url(url):
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
     except ValueError as error:
         raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):

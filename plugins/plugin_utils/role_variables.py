@@ -125,7 +125,7 @@ def _str(value):
 
 def _path(value):
     path = _str(value)
-    if re.search(r"[\x00-\x1f\x7f]", path):
+    if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", path):  # as in the schema
         raise ValueError
     return path
 

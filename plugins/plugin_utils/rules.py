@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from urllib.parse import urlsplit
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import location_of
@@ -82,6 +83,9 @@ REMOTE_HANDS = frozenset(
 )
 
 
+#: Labels of at most 63 characters, none of them empty.
+HOST_NAME = re.compile(r"\w(?:[\w-]{0,61}\w)?(?:\.\w(?:[\w-]{0,61}\w)?)*", re.ASCII)
+
 BUILT_SOURCES = ("git", "pypi", "archive")
 
 #: CMake options of llama.cpp with which the compilation itself downloads what no hash of ours covers, and what is to be
@@ -124,6 +128,7 @@ def problems_of(config, catalog, locked=()):
         _parts,
         _names,
         _default_model,
+        _host,
         _key,
         _arguments,
         _addresses,
@@ -246,6 +251,13 @@ def _default_model(config, _catalog):
             yield Problem((section, "default_model"), what)
     if "default_model" not in config["llm_settings"] and len(names) > 1:
         yield Problem(("llm_settings", "default_model"), f"the key is missing; wanted: {listed(names)}")
+
+
+def _host(config, _catalog):
+    host = config["llm_settings"]["server_host"]
+    if not (_ip_address(host) or HOST_NAME.fullmatch(host)):
+        what = f'"{host}" is neither an IP address nor the name of a host; wanted: such as "127.0.0.1", or "::1"'
+        yield Problem(("llm_settings", "server_host"), what)
 
 
 def _key(config, _catalog):
@@ -384,9 +396,12 @@ def _checksum(where, file, catalog, policy, locked):
 
 def is_loopback(host):
     """Whether an address or host name reaches only this machine."""
-    if host.lower() == "localhost":
-        return True
+    address = _ip_address(host)
+    return address.is_loopback if address else host.lower() == "localhost"
+
+
+def _ip_address(host):
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

@@ -131,7 +131,7 @@ FLAWED = {
     "models/m/aliases": [["x\n"]],
     "models/m/sha256": ["a" * 64 + "\n"],
     "llm_settings/install_dir": ["/tmp/x\n", "~\n", "/x\ud800", "/x\0"],
-    "llm_settings/server_host": ["127.0.0.1\n"],
+    "llm_settings/server_host": ["127.0.0.1\n", ":::", "a:b", "a..b", ".", "-x", "%", "a" * 64, "1.2.3.4%eth0"],
     "llm_settings/server_port": [8080.5, 1e999, "8080"],
     "server/api_key": ["/k\n", "auto\n", "none\n"],
     "server/cors_origins": [["https://a\n"]],
