@@ -33,8 +33,8 @@ TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 NUL = "this text holds a NUL character"
 HALF = "this text holds half a character (a lone surrogate)"
 
-#: Of a key, where it is named.
-LONGEST_NAME = 80
+#: Of a key, where it is named, and of a sentence about what somebody else wrote.
+LONGEST_NAME, LONGEST_SENTENCE = 80, 400
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -111,6 +111,11 @@ def _name(key):
 def visible(text):
     """``text`` with what a terminal does not show, or cannot, as JSON writes it: ``\\n``, ``\\ud800``."""
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def told(sentence):
+    """A sentence with what somebody else wrote in it, in one line that can be read to its end."""
+    return shortened(visible(sentence[: LONGEST_SENTENCE + 1]), LONGEST_SENTENCE)
 
 
 def shortened(text, length):

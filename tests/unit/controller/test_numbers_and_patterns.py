@@ -280,6 +280,24 @@ def test_the_lock_file(tmp_path, change):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"models": {"https://x/\n\x1b[31m" + "y" * 100_000: 5}},
+        {"models": {"a": {**ENTRY, "z\n" * 1000: 1}}},
+        {"models": {}, "tags": {"t\n" * 1000: 5}},
+    ],
+    ids=["address", "key", "tag"],
+)
+def test_names_in_a_lock_file_are_told_in_one_line(tmp_path, content):
+    path = tmp_path / "c.lock.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(LlamaCppError, match="cannot be used") as error:
+        lock.read(path)
+        lock.read_tags(path)
+    assert str(error.value).isprintable() and len(str(error.value)) < 1000
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"models": {}, "models": {}}', '{"models": {"\\ud800": {}}}', "[]"])
 def test_a_lock_file_that_is_none(tmp_path, text):
     path = tmp_path / "c.lock.json"
