@@ -22,7 +22,8 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         task_vars = task_vars or {}
         names = {*role_variables.options(), *role_variables.OF_PLAYBOOKS}
-        given = {name: self._templar.template(task_vars[name]) for name in names if name in task_vars}
+        # All in one: what is omit then is left out, and alone it would be an error.
+        given = self._templar.template({name: task_vars[name] for name in names if name in task_vars})
         try:
             values = role_variables.typed_all(given)
         except LlamaCppError as error:

@@ -12,7 +12,7 @@ import re
 import urllib.parse
 
 _WEB = re.compile("https?://", re.IGNORECASE)
-_USER = re.compile(r"""(\w://)[^/@\s"'<>]*@""")
+_USER = re.compile(r'(\w://)[^/\s"<>]*@')  # to the last one: a password may hold that
 _QUERY = re.compile(r"""(\bhttps?://[^?\s"'<>]*)\?[^\s"'<>]*""", re.IGNORECASE)
 
 

@@ -18,6 +18,7 @@ from .errors import LlamaCppError
 FURTHER_DIRECTORIES = ("/opt/homebrew/bin", "/usr/local/bin", "~/.local/bin")
 
 OUTPUT_LINES = 15
+LONGEST_LINE = 1000  # of each, in characters
 
 #: What programs make (compilers, pip, unpackers) is for everybody to read and for us to write, whoever runs the play.
 UMASK = 0o022
@@ -78,7 +79,7 @@ def output_of(command, timeout=60):
 
 def last_lines(text, count=OUTPUT_LINES):
     """The last lines of a text, indented, for the end of an error message; no address in it keeps a secret."""
-    return "\n".join("  " + redacted(line) for line in text.rstrip().splitlines()[-count:])
+    return "\n".join("  " + redacted(line)[:LONGEST_LINE] for line in text.rstrip().splitlines()[-count:])
 
 
 def check(command, what, remedy, on_line=None, environment=None, inherit=()):

@@ -29,6 +29,7 @@ from .web import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
 STALL_SECONDS = 30.0
 STALL_RATE = 1024.0  # bytes per second; slower for STALL_SECONDS counts as stalled
+NOTE_FORM = {"url": str, "validator": str, "size": int, "sha256": str}
 REAL_PROGRESS = int(MIB)  # so many new bytes earn a source its full number of attempts again
 ATTEMPTS_WITH_OTHERS_LEFT = 2
 
@@ -135,9 +136,9 @@ class Download:
 
     def _take_up(self):
         """Continue an earlier part if it belongs to the file that is wanted now."""
-        self._note = None if why_not_own(self._note_path) else read_json(self._note_path)
+        self._note = None if why_not_own(self._note_path) else read_json(self._note_path, NOTE_FORM)
         length = self._file.found()
-        if not isinstance(self._note, dict) or self._belongs_to_another() or length > (self._total() or length):
+        if self._note is None or self._belongs_to_another() or length > (self._total() or length):
             self._restart()
             return
         self._file.take_up(lambda: self._progress.update("checking the part already here", self._have, length, "bytes"))

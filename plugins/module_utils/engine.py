@@ -20,7 +20,7 @@ from . import build_options, toolchain, trees
 from .errors import LlamaCppError
 from .file_tree import parts_of
 from .files import make_directories, read_json, sha256_of, write_json_atomically
-from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release
+from .releases import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release, stamp_of
 
 #: Sources whose programs stay where they are and are linked to.
 ADOPTED = ("existing", "homebrew")
@@ -86,7 +86,7 @@ class Release:
         Returns ``usable`` (it is complete and runs), ``selftested``, ``current``, ``build_info`` (as the server
         tells it, None when not usable) and ``why_not`` (a sentence when not usable).
         """
-        stamp = read_json(os.path.join(self.path, STAMP)) or {}
+        stamp = stamp_of(self.engine_dir, self.name)
         why_not, build_info = None, None
         if not stamp:
             why_not = "it is not installed"
@@ -175,7 +175,7 @@ class Release:
     def note_selftest(self, summary):
         """Remember in the stamp that the release has passed the self-test, with its ``summary`` (a dict)."""
         path = os.path.join(self.path, STAMP)
-        write_json_atomically(path, {**(read_json(path) or {}), "selftest": summary})
+        write_json_atomically(path, {**stamp_of(self.engine_dir, self.name), "selftest": summary})
 
 
 def _unproved(stamp, source):

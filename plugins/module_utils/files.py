@@ -18,6 +18,7 @@ import time
 
 from . import processes
 from .errors import LlamaCppError
+from .json_form import misfit
 from .strict_json import MOST_BYTES, parse
 
 CHUNK_BYTES = 1024 * 1024
@@ -178,12 +179,16 @@ def read_file(path):
     return content
 
 
-def read_json(path):
-    """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py)."""
+def read_json(path, form=None):
+    """The JSON document in ``path``, or None when there is none or it cannot be used (strict_json.py).
+
+    :param form: what it has to be (json_form.py) to be of use.
+    """
     try:
-        return parse(read_file(path))
+        found = parse(read_file(path))
     except (OSError, ValueError):
         return None
+    return None if form is not None and misfit(found, form) else found
 
 
 def sha256_of(path, on_bytes=None):

@@ -18,14 +18,17 @@ import socket
 import ssl
 import urllib.parse
 
+from . import llama_answers
 from .api_keys import check_api_key
 from .connection_peer import owner_of_peer
 from .errors import LlamaCppError
-from .strict_json import NotStrict, parse
+from .json_form import misfit
+from .strict_json import MOST_BYTES, NotStrict, parse
 
 CONNECT_SECONDS = 10.0
 PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 EXCERPT_CHARACTERS = 300
+REASON_CHARACTERS = 2000
 RENEWED = "If that was renewed, have the server read it: llm-manager restart"
 
 
@@ -94,14 +97,11 @@ class LlamaServer:
 
     def props(self):
         """What ``/props`` says: ``build_info`` (``b1-0c1e570``), ``model_path``, ``default_generation_settings`` …"""
-        return self._json("GET", "/props")
+        return self._json("GET", "/props", form=llama_answers.PROPS)
 
     def models(self):
         """The models on offer, as a list of dicts with at least ``id``."""
-        reply = self._json("GET", "/v1/models")
-        if not isinstance(reply.get("data"), list):
-            raise self._not_understood(json.dumps(reply))
-        return reply["data"]
+        return self._json("GET", "/v1/models", form=llama_answers.MODELS)["data"]
 
     def slots(self, model=None):
         """What each slot does, as a list of dicts (``is_processing``, ``id_task``, ``next_token`` …).
@@ -110,42 +110,38 @@ class LlamaServer:
         wants to know the ``model``, and does not load it for this.
         """
         path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
-        with self._open("GET", path) as response:
-            return self._parse(response.read().decode("utf-8", "replace"), list)
+        return self._json("GET", path, form=llama_answers.SLOTS)
 
     def complete(self, prompt, load=True, **options):
         """The whole reply of ``/completion``, which puts ``prompt`` into no chat template.
 
         Without ``load`` a router refuses (400) what it would have to load a model for; so do embed() and rerank().
         """
-        reply = self._json("POST", "/completion" + _loading(load), {"prompt": prompt, **options})
-        if not isinstance(reply.get("content"), str):
-            raise self._not_understood(json.dumps(reply))
-        return reply
+        body = {"prompt": prompt, **options}
+        return self._json("POST", "/completion" + _loading(load), body, form=llama_answers.COMPLETION)
 
     def embed(self, text, load=True, **options):
         """The vector of ``text``, a list of numbers, by an embedding model."""
-        reply = self._json("POST", "/v1/embeddings" + _loading(load), {"input": text, **options})
-        data = reply.get("data")
-        vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
-        if not isinstance(vector, list) or not vector:
+        body = {"input": text, **options}
+        reply = self._json("POST", "/v1/embeddings" + _loading(load), body, form=llama_answers.EMBEDDING)
+        if not reply["data"] or not reply["data"][0]["embedding"]:
             raise self._not_understood(json.dumps(reply))
-        return vector
+        return reply["data"][0]["embedding"]
 
     def rerank(self, query, documents, load=True, **options):
         """How well each of ``documents`` answers ``query``, as numbers in their order, by a rerank model."""
         body = {"query": query, "documents": documents, **options}
-        reply = self._json("POST", "/v1/rerank" + _loading(load), body)
-        try:
-            scores = {result["index"]: result["relevance_score"] for result in reply["results"]}
-            return [scores[index] for index in range(len(documents))]
-        except (KeyError, TypeError):
-            raise self._not_understood(json.dumps(reply)) from None
+        reply = self._json("POST", "/v1/rerank" + _loading(load), body, form=llama_answers.RANKS)
+        scores = {result["index"]: result.get("relevance_score") for result in reply["results"]}
+        if not scores.keys() >= set(range(len(documents))):
+            raise self._not_understood(json.dumps(reply))
+        return [scores[index] for index in range(len(documents))]
 
     def chat(self, messages, **options):
         """The whole reply of ``/v1/chat/completions``; ``options`` are keys of the request (``max_tokens`` …)."""
-        reply = self._json("POST", "/v1/chat/completions", {"messages": messages, **options})
-        if not reply.get("choices"):
+        body = {"messages": messages, **options}
+        reply = self._json("POST", "/v1/chat/completions", body, form=llama_answers.CHAT)
+        if not reply["choices"]:
             raise self._not_understood(json.dumps(reply))
         return reply
 
@@ -162,13 +158,13 @@ class LlamaServer:
                 event = self._parse(data)
                 if "error" in event:
                     raise self._refusal(_code(event) or response.status, event)
-                yield event
+                yield self._formed(event, llama_answers.EVENT)
         raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
 
-    def _json(self, method, path, body=None, with_key=True):
-        """The JSON object that the server answers to one request."""
+    def _json(self, method, path, body=None, with_key=True, form=llama_answers.OBJECT):
+        """The JSON document, of that ``form``, that the server answers to one request."""
         with self._open(method, path, body, with_key) as response:
-            return self._parse(response.read().decode("utf-8", "replace"))
+            return self._parse(_whole(response), form)
 
     @contextlib.contextmanager
     def _open(self, method, path, body=None, with_key=True):
@@ -185,7 +181,7 @@ class LlamaServer:
             connection.request(method, self._prefix + path, payload, headers)
             response = connection.getresponse()
             if not 200 <= response.status < 300:
-                raise self._refusal(response.status, response.read().decode("utf-8", "replace"))
+                raise self._refusal(response.status, _whole(response))
             yield response
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error) from error
@@ -235,13 +231,16 @@ class LlamaServer:
                 f"-iTCP:{self._port} -sTCP:LISTEN"
             )
 
-    def _parse(self, text, kind=dict):
+    def _parse(self, text, form=llama_answers.OBJECT):
         try:
             value = parse(text, any_text=True)
         except NotStrict:
-            value = None
-        if not isinstance(value, kind):
-            raise self._not_understood(text)
+            raise self._not_understood(text) from None
+        return self._formed(value, form)
+
+    def _formed(self, value, form):
+        if misfit(value, form):
+            raise self._not_understood(json.dumps(value))
         return value
 
     def _refusal(self, status, body):
@@ -271,6 +270,14 @@ class LlamaServer:
         return ServerError(f"{self.base_url} does not answer like llama-server. It said: {excerpt or 'nothing'}")
 
 
+def _whole(response):
+    """The text of an answer, or more of its beginning than can be understood."""
+    content = response.read(MOST_BYTES + 1)
+    if len(content) <= MOST_BYTES and response.length:  # which read() with a size does not mind
+        raise http.client.IncompleteRead(content, response.length)
+    return content.decode("utf-8", "replace")
+
+
 def _loading(load):
     """The query that keeps a router from loading a model; other servers do not know it."""
     return "" if load else "?autoload=0"
@@ -284,15 +291,19 @@ def sse_data(stream):
     connection open), an event without its final blank line is dropped.
     Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
     """
-    data = []
-    for chunk in iter(stream.readline, b""):
+    data, size = [], 0
+    for chunk in iter(lambda: stream.readline(MOST_BYTES), b""):
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise http.client.HTTPException("an event that does not end")
         for line in chunk.splitlines():
             field, _, value = line.decode("utf-8", "replace").partition(":")
             if field == "data":
                 data.append(value.removeprefix(" "))
-            elif not line and data:
-                yield "\n".join(data)
-                data = []
+            elif not line:
+                if data:
+                    yield "\n".join(data)
+                data, size = [], 0
 
 
 def _split_url(url):
@@ -302,6 +313,7 @@ def _split_url(url):
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
     except ValueError as error:
         raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):
@@ -353,5 +365,5 @@ def _reason(body):
             return " ".join(body[:EXCERPT_CHARACTERS].split())
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, dict) and isinstance(error.get("message"), str):
-        return error["message"]
-    return error if isinstance(error, str) else json.dumps(error)[:EXCERPT_CHARACTERS]
+        error = error["message"]
+    return error[:REASON_CHARACTERS] if isinstance(error, str) else json.dumps(error)[:EXCERPT_CHARACTERS]

@@ -18,6 +18,9 @@ from .errors import LlamaCppError
 from .files import read_json
 from .trees import FINGERPRINT_DIGITS, STAMP
 
+#: What of a stamp is read (engine.Release.install).
+STAMP_FORM = {"programs": [str], "build_info": str, "identity": {}, "sha256": {}}
+
 SERVER = "llama-server"
 
 #: A release that is on its way in or out: its name, maybe with a dot before it and something random behind it.
@@ -37,8 +40,7 @@ def program_of(engine_dir, name, program=SERVER):
 
 def stamp_of(engine_dir, name):
     """What is noted about a release, as a dict; empty when there is no such release."""
-    stamp = read_json(os.path.join(directory_of(engine_dir, name), STAMP)) if name else None
-    return stamp if isinstance(stamp, dict) else {}
+    return (read_json(os.path.join(directory_of(engine_dir, name), STAMP), STAMP_FORM) if name else None) or {}
 
 
 def current_release(engine_dir):

@@ -22,14 +22,14 @@ from .log_lines import now
 
 def why_held(path):
     """Why the runner with the state file ``path`` holds still, as text; None when it does not."""
-    found = read_json(path)
-    return found.get("why") if isinstance(found, dict) and found.get("held") else None
+    found = read_json(path, {"why": str})
+    return found.get("why") if found and found.get("held") else None
 
 
 def why_not_started(path):
     """Why the last start came to nothing, as text, whether or not the runner holds still; None when it did not."""
-    found = read_json(path)
-    return found.get("why") if isinstance(found, dict) else None
+    found = read_json(path, {"why": str})
+    return found.get("why") if found else None
 
 
 class RunState:

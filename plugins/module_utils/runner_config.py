@@ -7,7 +7,9 @@ from __future__ import annotations
 import collections
 
 from .errors import LlamaCppError
-from .strict_json import LARGEST, LONGEST_SECONDS, MOST_BYTES, parse
+from .strict_json import LARGEST, LONGEST_SECONDS, MOST_BYTES, parse, told
+
+MOST_PROBLEMS = 20  # of which it tells
 
 #: Every key is needed. A whole number here means one from 1 up, any other a time in seconds from 0 up.
 EXAMPLE = {
@@ -72,7 +74,9 @@ def read_config(path):
         wrong = [str(error)]
     if wrong:
         raise LlamaCppError(
-            f"{path} is no configuration of the service runner; nothing was started.\n  " + "\n  ".join(wrong) + "\n"
+            f"{path} is no configuration of the service runner; nothing was started.\n  "
+            + "\n  ".join(map(told, wrong[:MOST_PROBLEMS]))
+            + "\n"
             "Write it again: run the play with --tags llm_service."
         )
     return Config(**found)

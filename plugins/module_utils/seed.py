@@ -133,8 +133,8 @@ def _listen(address):
         listening.bind(where)
         listening.listen(128)
         return listening
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second for what is no name
         raise LlamaCppError(
             "the seed cannot listen on %s: %s. Every host does without it. Set llama_cpp_seed_address to an address of "
-            "the seed that the other hosts reach." % (address, error.strerror or error)
+            "the seed that the other hosts reach." % (address, getattr(error, "strerror", None) or error)
         ) from error

@@ -73,9 +73,9 @@ def ask_all(server, known, on_answer=None, **options):
         reply = server.chat(messages, max_tokens=known.get("max_tokens", 64), **GREEDY, **options)
         spent = time.monotonic() - began
         timings = reply.get("timings") or {}
-        tokens += timings.get("predicted_n") or reply.get("usage", {}).get("completion_tokens", 0)
+        tokens += timings.get("predicted_n") or (reply.get("usage") or {}).get("completion_tokens") or 0
         seconds += timings["predicted_ms"] / 1000.0 if timings.get("predicted_ms") else spent
-        got = reply["choices"][0].get("message", {}).get("content") or ""
+        got = (reply["choices"][0].get("message") or {}).get("content") or ""
         if got == pair["answer"]:
             correct += 1
         elif len(wrong) < SHOWN:

@@ -155,12 +155,12 @@ def sample_answer(server, model, purpose="chat"):
     began = time.monotonic()
     reply = server.chat(QUESTION, model=model, max_tokens=ANSWER_TOKENS, temperature=0, seed=1)
     seconds = time.monotonic() - began
-    tokens = reply.get("usage", {}).get("completion_tokens", 0)
-    message = reply["choices"][0].get("message", {})
+    tokens = (reply.get("usage") or {}).get("completion_tokens") or 0
+    message = reply["choices"][0].get("message") or {}
     if tokens < 1:
         raise Unhealthy(f"{server.base_url} ended its answer before the first token.")
     answer = (message.get("content") or message.get("reasoning_content") or "").strip()
-    rate = reply.get("timings", {}).get("predicted_per_second") or tokens / seconds
+    rate = (reply.get("timings") or {}).get("predicted_per_second") or tokens / seconds
     return {"answer": answer[:EXCERPT_CHARACTERS], "tokens_per_second": round(rate, 1)}
 
 

@@ -104,8 +104,12 @@ def take_lock(path, patience):
     return lock
 
 
-def _limit_files():
-    """Have every service manager give the server as many files, or as many as the system allows."""
+def _set_limits():
+    """Have every service manager give the server as many files, or as many as the system allows, and no core dumps.
+
+    A dump is as large as its memory, at every crash, and holds the key and what people asked.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
@@ -135,7 +139,7 @@ class Runner:
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)
         self._listen_to_signals()
-        _limit_files()
+        _set_limits()
         guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, env={})
         try:
             self._end_predecessor()

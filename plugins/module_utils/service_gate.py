@@ -261,12 +261,7 @@ def open_gate(settings, report, service):
 
 
 #: The keys of a record and what they may be.
-RECORD = {
-    "release": (str, type(None)),
-    "previous": (str, type(None)),
-    "files": (dict, type(None)),
-    "health": (dict, type(None)),
-}
+RECORD = {"release": str, "previous": str, "files": dict, "health": dict}
 
 
 #: Keywords of server_health.check_server that a record may hold.
@@ -275,9 +270,7 @@ ASKED = set(inspect.signature(check_server).parameters) - {"expected_build", "on
 
 def record_in(path):
     """What the file ``path`` tells of what last passed; empty when it cannot be used."""
-    record = read_json(path)
-    if not isinstance(record, dict) or any(not isinstance(record.get(key), kinds) for key, kinds in RECORD.items()):
-        return {}
+    record = read_json(path, RECORD) or {}
     return record if all(isinstance(text, str) for text in (record.get("files") or {}).values()) else {}
 
 

@@ -13,8 +13,16 @@ import os
 
 from .errors import LlamaCppError
 from .files import make_directories, read_json, set_mode, why_not_own, write_json_atomically
+from .json_form import OneOf
 
 DIRECTORY = ".llama_cpp"
+
+FORM = {
+    **dict.fromkeys(("sha256", "revision"), str),
+    "origin": OneOf((str, bool)),
+    **dict.fromkeys(("size", "mtime_ns", "inode"), int),
+    "gguf": {},
+}
 
 
 class Stamp:
@@ -34,8 +42,7 @@ class Stamp:
         self._file = os.path.join(self.directory, name + ".json")
         self.lock = os.path.join(self.directory, name + ".lock")
         self.files = (self._file, self.lock)
-        content = None if self._why_untrusted() else read_json(self._file)
-        self._facts = content if isinstance(content, dict) else {}
+        self._facts = (None if self._why_untrusted() else read_json(self._file, FORM)) or {}
 
     def __getitem__(self, fact):
         return self._facts.get(fact)

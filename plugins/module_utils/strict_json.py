@@ -33,6 +33,9 @@ TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 NUL = "this text holds a NUL character"
 HALF = "this text holds half a character (a lone surrogate)"
 
+#: Of a key, where it is named, and of a sentence about what somebody else wrote.
+LONGEST_NAME, LONGEST_SENTENCE = 80, 400
+
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -79,16 +82,15 @@ def flaws(value, any_text=False, most_bytes=MOST_BYTES):
         path, value = left.pop()
         if len(path) > DEEPEST:
             return [((), TOO_DEEP)]
+        size += len(value) if isinstance(value, str) else 1  # of what is empty, too
         if isinstance(value, dict):
             left += [((*path, key), item) for key, item in value.items()]
             found += [((*path, key), what) for key in value if (what := _flaw_of_key(key, any_text))]
             size += sum(len(key) for key in value if isinstance(key, str))
         elif isinstance(value, list):
             left += [((*path, index), item) for index, item in enumerate(value)]
-        else:
-            size += len(value) if isinstance(value, str) else 1
-            if what := _flaw(value, any_text):
-                found.append((path, what))
+        elif what := _flaw(value, any_text):
+            found.append((path, what))
         if size > most_bytes:
             return [((), f"it has more than {most_bytes} bytes")]
     return found
@@ -98,13 +100,32 @@ def dotted(path):
     """A data path as people write it, in one line: ``models.tiny.mirrors[0]``."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{visible(str(part))}"
+        text += f"[{part}]" if isinstance(part, int) else f".{_name(str(part))}"
     return text.lstrip(".")
+
+
+def _name(key):
+    return shortened(visible(key[: LONGEST_NAME + 1]), LONGEST_NAME)
 
 
 def visible(text):
     """``text`` with what a terminal does not show, or cannot, as JSON writes it: ``\\n``, ``\\ud800``."""
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def told(sentence):
+    """A sentence with what somebody else wrote in it, in one line that can be read to its end."""
+    return shortened(visible(sentence[: LONGEST_SENTENCE + 1]), LONGEST_SENTENCE)
+
+
+def shortened(text, length):
+    """``text``, or as much of it as fits into ``length`` with a mark that there was more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def kind_of(value):
+    """What kind of value it is, for what is no JSON; Ansible has kinds of its own."""
+    return type(value).__name__.removeprefix("_AnsibleTagged").lower()
 
 
 def _flaw(value, any_text):
@@ -114,7 +135,7 @@ def _flaw(value, any_text):
         return None if math.isfinite(value) else NOT_FINITE
     if isinstance(value, int):
         return None if SMALLEST <= value <= LARGEST else TOO_LONG
-    return None if value is None else f"this is a {type(value).__name__}, of which JSON knows nothing; quote it"
+    return None if value is None else f"this is a {kind_of(value)}, of which JSON knows nothing; quote it"
 
 
 def _flaw_of_key(key, any_text):
@@ -132,7 +153,7 @@ def _object(pairs):
     counted = collections.Counter(key for key, _value in pairs)
     doubled = [key for key, count in counted.items() if count > 1]
     if doubled:
-        raise NotStrict(f'the key "{visible(doubled[0])}" is given twice')
+        raise NotStrict(f'the key "{_name(doubled[0])}" is given twice')
     return dict(pairs)
 
 

@@ -168,4 +168,4 @@ def _work(slot):
     """(task, prompt tokens processed, tokens generated) of a slot at work, the last one None where it is not told."""
     progress = slot.get("next_token") or {}
     progress = progress[0] if isinstance(progress, list) else progress  # a list of one, or just that one
-    return slot.get("id_task"), slot.get("n_prompt_tokens_processed", 0), progress.get("n_decoded")
+    return slot.get("id_task"), slot.get("n_prompt_tokens_processed") or 0, progress.get("n_decoded")

@@ -13,10 +13,11 @@ import difflib
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.strict_json import dotted, visible
+from ansible_collections.macos_setup.llm.plugins.module_utils.strict_json import dotted, shortened, visible
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[2] / "config"
 SCHEMA_FILE = CONFIG_DIRECTORY / "llm_config.schema.json"
@@ -27,6 +28,10 @@ MOST_BYTES = 1024 * 1024
 SECRET_NAME = re.compile(r"(api_?key|token|secret|password)s?$", re.IGNORECASE)
 MASK = "(hidden)"
 LONGEST_VALUE = 60
+
+#: Of what is wrong: so much can be read, and a file of another kind has no end of it.
+MOST_PROBLEMS = 50
+LONGEST_PROBLEM = 1000
 
 TYPE_WORDS = {
     "object": "an object",
@@ -39,6 +44,10 @@ TYPE_WORDS = {
 }
 
 
+#: What a schema bounds, and how its size is counted.
+TOO_MUCH = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
+
+
 class Problem:
     """One thing wrong with the configuration: where (a data path) and what, in a sentence.
 
@@ -47,7 +56,7 @@ class Problem:
 
     def __init__(self, path, what):
         self.path = tuple(path)
-        self.what = visible(what)
+        self.what = shortened(visible(what[: LONGEST_PROBLEM + 1]), LONGEST_PROBLEM)
 
     def __str__(self):
         return f"{dotted(self.path)}: {self.what}" if self.path else self.what
@@ -65,7 +74,9 @@ class ConfigurationError(LlamaCppError):
         self.problems = problems
         count = "1 error" if len(problems) == 1 else "%d errors" % len(problems)
         lines = [f"{source}: {count}; nothing was changed."]
-        lines += [f"  {problem}" for problem in problems]
+        lines += [f"  {problem}" for problem in problems[:MOST_PROBLEMS]]
+        if len(problems) > MOST_PROBLEMS:
+            lines.append(f"  and {len(problems) - MOST_PROBLEMS} more")
         lines.append("Correct it and run the play again.")
         super().__init__("\n".join(lines))
 
@@ -113,7 +124,7 @@ def problems_of(config, schema):
     if any(not flaw.path for flaw in flaws):
         return flaws
     config = without(config, flaws) if flaws else config
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _pattern})(schema)
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, _keywords())(schema)
     found = []
     for error in validator.iter_errors(config):
         found.extend(_explain(error, schema))
@@ -121,12 +132,40 @@ def problems_of(config, schema):
     return sorted([*flaws, *(one for one in found if not any(one.concerns(flaw) for flaw in flaws))], key=str)
 
 
-def _pattern(_validator, pattern, instance, _schema):
-    """The keyword ``pattern`` as JSON Schema means it: ``$`` is the end (ECMA-262), not also a line break before it."""
+def _keywords():
+    """Keywords of a schema that are checked otherwise than jsonschema does, or that it does not know."""
     import jsonschema  # noqa: PLC0415
 
-    if isinstance(instance, str) and not re.search(anchored(pattern), instance):
-        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+    unique = jsonschema.Draft202012Validator.VALIDATORS["uniqueItems"]
+
+    def pattern(_validator, pattern, instance, _schema):
+        """``$`` is the end (ECMA-262), not also a line break before it."""
+        if isinstance(instance, str) and not re.search(anchored(pattern), instance):
+            yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+    def unique_items(validator, wanted, instance, schema):
+        """Of a list that is too long anyway every two entries would be compared."""
+        if isinstance(instance, list) and len(instance) <= schema.get("maxItems", len(instance)):
+            yield from unique(validator, wanted, instance, schema)
+
+    def address(_validator, _wanted, instance, schema):
+        """Of what has the form of one."""
+        formed = isinstance(instance, str) and re.search(anchored(schema["pattern"]), instance)
+        if formed and not _is_readable(instance):
+            yield jsonschema.ValidationError("its host or port cannot be read")
+
+    return {"pattern": pattern, "uniqueItems": unique_items, "x-address": address}
+
+
+def _is_readable(address):
+    """Whether an address of a scheme that has hosts names one, by what can be one, and a port, if any, that is one."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https", "ssh", "git"):
+            return True
+        return bool(parts.hostname) and not parts.hostname.startswith("-") and parts.port != 0
+    except ValueError:
+        return False
 
 
 def anchored(pattern):
@@ -222,14 +261,20 @@ def _explain(error, root):
         return [Problem((*path, key), "the key is missing") for key in missing]
     if error.validator in ("minProperties", "minItems", "minLength") and not error.instance:
         return [Problem(path, "it is empty; wanted: at least one entry")]
-    if "propertyNames" in error.absolute_schema_path:
-        where = (*path, error.instance)
-        return [Problem(where, "this name is not allowed; wanted: {}".format(schema.get("x-wanted", "another")))]
-    value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
-    what = f"{value} is {_kind(error)}; wanted: {wanted(schema)}"
-    if error.validator == "enum":
-        what += nearest(error.instance, error.validator_value)
-    return [Problem(path, what)]
+    name = "propertyNames" in error.absolute_schema_path
+    if error.validator in TOO_MUCH:
+        size = f"{len(error.instance)} {TOO_MUCH[error.validator]}"
+        what = f"it has {size}; wanted: at most {error.validator_value}"
+    elif name:
+        what = "this name is not allowed; wanted: {}".format(schema.get("x-wanted", "another"))
+    elif error.validator == "x-address":  # not repeated: a password may be why it cannot be read
+        what = f"{error.message}; wanted: {wanted(schema)}"
+    else:
+        value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
+        what = f"{value} is {_kind(error)}; wanted: {wanted(schema)}"
+        if error.validator == "enum":
+            what += nearest(error.instance, error.validator_value)
+    return [Problem((*path, error.instance) if name else path, what)]
 
 
 def _kind(error):
@@ -283,8 +328,8 @@ def shown(value, secret=False):
     """A value as it may be printed: secrets hidden, passwords and queries cut from addresses, long text shortened."""
     if secret:
         return MASK
-    text = visible(json.dumps(_without_secrets(value), ensure_ascii=False))
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+    text = json.dumps(_without_secrets(value), ensure_ascii=False)
+    return shortened(visible(text[: LONGEST_VALUE + 1]), LONGEST_VALUE)
 
 
 def _without_secrets(value):
@@ -293,7 +338,7 @@ def _without_secrets(value):
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     if isinstance(value, str):
-        return re.sub(r"(://)[^/@\s]*@", r"\1", re.sub(r"(://[^?\s]*)\?\S*", r"\1?…", value))
+        return re.sub(r"(://|^(?=[^\s/@:]+:))[^\s?]*@", r"\1", re.sub(r"(://[^?\s]*)\?\S*", r"\1?…", value))
     return value
 
 

@@ -139,6 +139,7 @@ def _content(path):
 
 
 def _damaged(path, why):
+    why = strict_json.told(str(why))
     return LlamaCppError(
         f"{path} cannot be used: {why}. Nothing was changed. Restore it (git checkout {path}), or remove it and run "
         "the play again with -e llama_cpp_update_lock=true to have it written anew."

@@ -94,7 +94,7 @@ def _refusal(value, name, wanted):
     try:
         words = shown(value, secret=configuration.is_secret((name,)))
     except (TypeError, ValueError, RecursionError):  # JSON has no word for it, or it is too long or too deep
-        words = f"a {type(value).__name__}"
+        words = f"a {strict_json.kind_of(value)}"
     return f"{words} is not allowed; {wanted}"
 
 
@@ -125,7 +125,7 @@ def _str(value):
 
 def _path(value):
     path = _str(value)
-    if re.search(r"[\x00-\x1f\x7f]", path):
+    if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", path):  # as in the schema
         raise ValueError
     return path
 

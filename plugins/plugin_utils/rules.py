@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from urllib.parse import urlsplit
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import location_of
@@ -82,6 +83,9 @@ REMOTE_HANDS = frozenset(
 )
 
 
+#: Labels of at most 63 characters, none of them empty.
+HOST_NAME = re.compile(r"\w(?:[\w-]{0,61}\w)?(?:\.\w(?:[\w-]{0,61}\w)?)*", re.ASCII)
+
 BUILT_SOURCES = ("git", "pypi", "archive")
 
 #: CMake options of llama.cpp with which the compilation itself downloads what no hash of ours covers, and what is to be
@@ -124,6 +128,7 @@ def problems_of(config, catalog, locked=()):
         _parts,
         _names,
         _default_model,
+        _host,
         _key,
         _arguments,
         _addresses,
@@ -248,6 +253,13 @@ def _default_model(config, _catalog):
         yield Problem(("llm_settings", "default_model"), f"the key is missing; wanted: {listed(names)}")
 
 
+def _host(config, _catalog):
+    host = config["llm_settings"]["server_host"]
+    if not (_ip_address(host) or HOST_NAME.fullmatch(host)):
+        what = f'"{host}" is neither an IP address nor the name of a host; wanted: such as "127.0.0.1", or "::1"'
+        yield Problem(("llm_settings", "server_host"), what)
+
+
 def _key(config, _catalog):
     host = config["llm_settings"]["server_host"]
     if config["server"]["api_key"] == "none" and not is_loopback(host):
@@ -291,6 +303,8 @@ def _addresses(config, _catalog):
                 yield from _userless(("models", name, *place, "mirrors", index), mirror)
     engine = config["engine"]
     yield from _userless(("engine", "url"), engine["url"])
+    if isinstance(engine["web_ui"], dict):
+        yield from _userless(("engine", "web_ui", "url"), engine["web_ui"].get("url", ""))
     if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
         yield Problem(("engine", "url"), f"it holds a query; remove it{GIT_CREDENTIALS}")
 
@@ -298,7 +312,7 @@ def _addresses(config, _catalog):
 def _userless(where, url):
     user, mark, _rest = urlsplit(url).netloc.rpartition("@")
     if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
-        git = GIT_CREDENTIALS if where[0] == "engine" else ""
+        git = GIT_CREDENTIALS if where == ("engine", "url") else ""
         what = "it holds a user name or password, and addresses are printed and stored"
         yield Problem(where, f"{what}; remove them{git}")
 
@@ -382,9 +396,12 @@ def _checksum(where, file, catalog, policy, locked):
 
 def is_loopback(host):
     """Whether an address or host name reaches only this machine."""
-    if host.lower() == "localhost":
-        return True
+    address = _ip_address(host)
+    return address.is_loopback if address else host.lower() == "localhost"
+
+
+def _ip_address(host):
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None

@@ -48,6 +48,8 @@ def test_the_queries_of_a_configuration_are_withheld_wherever_they_stand():
         ("Looking in indexes: https://sam:pw@pypi.example/simple", "Looking in indexes: https://pypi.example/simple"),
         ('{"url": "https://h/m.gguf?sig=abc", "n": 1}', '{"url": "https://h/m.gguf", "n": 1}'),
         ("HTTPS://h/a?b c? http://h/d?e#f.", "HTTPS://h/a c? http://h/d"),
+        ("proxy http://sam:p@w'x@proxy:3128 refused", "proxy http://proxy:3128 refused"),
+        ("git+https://h/x.git@v1", "git+https://h/x.git@v1"),
         ("git@github.com:a/b.git, who@where", "git@github.com:a/b.git, who@where"),
     ],
 )

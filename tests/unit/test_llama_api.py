@@ -371,6 +371,9 @@ def test_unusable_authority_file(tmp_path, content):
         "http://host:99999",
         "http://a b/",
         "http://h/\n",
+        "http://a..b",
+        "http://" + "a" * 64,
+        "http://[:::]",
     ],
 )
 def test_unusable_urls_are_refused(url):

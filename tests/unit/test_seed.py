@@ -101,9 +101,10 @@ def test_it_listens_on_the_address_at_which_the_controller_came(model):
         running.stop()
 
 
-def test_an_address_of_another_machine_is_refused_and_the_variable_named(model):
-    result = run_module("seed", {"state": "started", "models": [str(model)], "address": "192.0.2.7"})
-    assert "192.0.2.7" in result["msg"]
+@pytest.mark.parametrize("address", ["192.0.2.7", "a..b"])
+def test_an_address_of_another_machine_is_refused_and_the_variable_named(model, address):
+    result = run_module("seed", {"state": "started", "models": [str(model)], "address": address})
+    assert address in result["msg"]
     assert "llama_cpp_seed_address" in result["msg"]
 
 

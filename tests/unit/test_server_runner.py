@@ -137,15 +137,17 @@ def test_a_model_that_cannot_be_read_is_told_instead_of_waited_for(host, tmp_pat
     assert "cannot be read: Is a directory" in host.state()["why"]
 
 
-def test_as_many_files_under_every_manager(host):
-    host.config["argv"] = [sys.executable, "-c", "import resource as r; print(r.getrlimit(r.RLIMIT_NOFILE)[0])"]
+def test_as_many_files_under_every_manager_and_no_dump_of_its_memory(host):
+    limits = "[r.getrlimit(limit)[0] for limit in (r.RLIMIT_NOFILE, r.RLIMIT_CORE)]"
+    host.config["argv"] = [sys.executable, "-c", f"import resource as r; print({limits})"]
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
 
     assert host.start(preexec_fn=limit).wait(PATIENCE) == 0
-    assert host.server_lines() == [str(4096 if hard == resource.RLIM_INFINITY else min(4096, hard))]
+    assert host.server_lines() == [str([4096 if hard == resource.RLIM_INFINITY else min(4096, hard), 0])]
 
 
 def test_what_is_missing_the_server_says_itself(host, tmp_path):

@@ -95,6 +95,13 @@ def test_the_runner_refuses_what_it_could_not_start_a_server_with(tmp_path, chan
         read_config(runner_file(tmp_path, **changes))
 
 
+def test_what_is_wrong_with_the_runners_file_does_not_fill_the_log(tmp_path):
+    unknown = {f"{number}\n" * 1000: 1 for number in range(1000)}
+    with pytest.raises(LlamaCppError, match="nothing was started") as error:
+        read_config(runner_file(tmp_path, **unknown))
+    assert len(str(error.value)) < 20_000
+
+
 @pytest.mark.parametrize(
     "state",
     [

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Every number of the configuration is finite and bounded, and every pattern holds to the end of the text."""
+"""All of the configuration is bounded: numbers, texts, lists; and every pattern holds to the end of the text."""
 
 import json
 import math
@@ -36,11 +36,29 @@ def types(part):
 NUMBERS = {path: part for path, part in PARTS if {"integer", "number"} & types(part)}
 PATTERNS = {path: part["pattern"] for path, part in PARTS if isinstance(part.get("pattern"), str)}
 
+#: Patterns that no long text fits have no further bound.
+FIXED = re.compile(r"[^*+]*")
+
+#: What of which a configuration can hold any number, and the keyword that bounds it.
+BOUNDS = {
+    **{path: "maxLength" for path, part in PARTS if "string" in types(part) or path.endswith(".propertyNames")},
+    **{path: "maxItems" for path, part in PARTS if "array" in types(part)},
+    **{path: "maxProperties" for path, part in PARTS if part.get("additionalProperties") not in (None, False)},
+}
+
 
 @pytest.mark.parametrize("path", NUMBERS)
 def test_every_number_has_both_bounds(path):
     least, most = NUMBERS[path]["minimum"], NUMBERS[path]["maximum"]
     assert -(2**53) < least < most < 2**53
+
+
+@pytest.mark.parametrize("path", BOUNDS)
+def test_every_text_list_and_object_has_a_bound(path):
+    part = dict(PARTS)[path]
+    if "pattern" in part and FIXED.fullmatch(part["pattern"]):
+        return
+    assert 1 <= part[BOUNDS[path]] <= 65536
 
 
 @pytest.mark.parametrize("path", PATTERNS)
@@ -104,7 +122,7 @@ FLAWED = {
     "server/arguments/chat-template-kwargs": ["a\0b", "\ud800"],
     "engine/cmake_options/X": [10**18, 1.5, "\0"],
     "models/m/bytes": [2**53, 10**5000, -1],
-    "models/m/description": ["\udfff", "a\0"],
+    "models/m/description": ["\udfff", "a\0", "x" * 4097],
     "models/m": [
         {"huggingface": {"repo": "a/b", "file": "a.gguf\n"}},
         {"huggingface": {"repo": "a/b\n", "file": "a.gguf"}},
@@ -113,17 +131,46 @@ FLAWED = {
     "models/m/aliases": [["x\n"]],
     "models/m/sha256": ["a" * 64 + "\n"],
     "llm_settings/install_dir": ["/tmp/x\n", "~\n", "/x\ud800", "/x\0"],
-    "llm_settings/server_host": ["127.0.0.1\n"],
+    "llm_settings/server_host": ["127.0.0.1\n", ":::", "a:b", "a..b", ".", "-x", "%", "a" * 64, "1.2.3.4%eth0"],
     "llm_settings/server_port": [8080.5, 1e999, "8080"],
     "server/api_key": ["/k\n", "auto\n", "none\n"],
     "server/cors_origins": [["https://a\n"]],
     "client/command": ["llm\n"],
     "engine/version": ["b10488\n"],
-    "engine/url": ["https://x/y\n", "/x\ny"],
     "server/arguments/flash-attn\n": ["on"],
     "models/m\n": [FILE],
-    "llm_settings/default_model": ["m\n"],
+    "llm_settings/default_model": ["m\n", "m" * 129],
     "models/\ud800": [FILE],
+    "models/m/url": [
+        "https://[abc/m.gguf",
+        "https://\u2100.example/m.gguf",
+        "https:///m.gguf",
+        "https://h:99999/m.gguf",
+        "https://h:0/m.gguf",
+        "https://h/\x1b[31mm.gguf",
+        "https://h/\x7fm.gguf",
+    ],
+    "models/m/mirrors": [["https://]/m.gguf"], ["https://h:x/"], [f"https://h/{n}" for n in range(101)]],
+    "models/m/license": ["x" * 129],
+    "models/" + "m" * 129: [FILE],
+    "llm_settings/logs_dir": ["/a\x7f", "/a\x85b", "/a\u2028b", "/" + "a" * 1024],
+    "service/user": ["a\nb", "-x", "a b", "$(id)"],
+    "server/arguments/grammar": ["x" * 30001],
+    "client/system_prompt": ["x" * 65537],
+    "engine/web_ui": [
+        {"url": "https://sam:PASS@h/ui.tar.gz", "sha256": "a" * 64},
+        {"url": "https://[h/ui.tar.gz", "sha256": "a" * 64},
+    ],
+    "engine/url": [
+        "https://x/y\n",
+        "/x\ny",
+        "https://[abc/x.git",
+        "ssh://-oProxyCommand=id/x",
+        "--upload-pack=id@h:x",
+        "sam:PASS@h:x.git",
+        "HTTPS://sam:PA/SS@h/x.git",
+        "https://sam:PASS@h:x/x.git",
+    ],
 }
 
 
@@ -135,7 +182,29 @@ FLAWED = {
 def test_one_line_names_the_place(tmp_path, path, value):
     (line,) = refusal(tmp_path, config_of(path, value))
     where = path.replace("/", ".").replace("\n", "\\n").replace("\ud800", "\\ud800")
-    assert line.strip().startswith(where), line
+    assert line.strip().startswith(where[:80]), line
+    assert len(line) < 300 and "PA" not in line, line
+
+
+def test_what_is_wrong_without_end_is_told_in_part(tmp_path):
+    config = {"models": {"m": FILE}, "server": {f"key{number}": 1 for number in range(5000)}, "x" * 100_000: 1}
+    lines = refusal(tmp_path, config)
+    assert lines[-1] == "  and 4951 more"
+    assert sum(map(len, lines)) < 60_000
+
+
+def test_the_entries_of_a_list_that_is_too_long_are_not_compared(tmp_path):
+    """Each with each, for those that cannot be sorted."""
+    (line,) = refusal(tmp_path, config_of("server/cors_origins", ["https://a"] * 101))
+    assert line == "  server.cors_origins: it has 101 entries; wanted: at most 100"
+
+
+def test_what_is_empty_counts(tmp_path):
+    """A few lines of YAML with anchors make any number of empty lists."""
+    value = []
+    for _ in range(40):
+        value = [value, value]
+    assert refusal(tmp_path, config_of("models/m/lora", value)) == ["  it has more than 1048576 bytes"]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +278,24 @@ def test_the_lock_file(tmp_path, change):
     with pytest.raises(LlamaCppError, match="cannot be used") as error:
         lock.read(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"models": {"https://x/\n\x1b[31m" + "y" * 100_000: 5}},
+        {"models": {"a": {**ENTRY, "z\n" * 1000: 1}}},
+        {"models": {}, "tags": {"t\n" * 1000: 5}},
+    ],
+    ids=["address", "key", "tag"],
+)
+def test_names_in_a_lock_file_are_told_in_one_line(tmp_path, content):
+    path = tmp_path / "c.lock.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(LlamaCppError, match="cannot be used") as error:
+        lock.read(path)
+        lock.read_tags(path)
+    assert str(error.value).isprintable() and len(str(error.value)) < 1000
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"models": {}, "models": {}}', '{"models": {"\\ud800": {}}}', "[]"])

@@ -37,7 +37,7 @@ REFUSED = {
     "bool": ["maybe", "yess", "", "2", 2, 0.5, [], {}, "ｔrue"],
     "int": ["abc", "", "1.5", "1e3", "0x10", "٣", "6\n", 1.5, True, 1e999, float("nan"), 10**30, "9" * 5000, [1]],
     "str": [True, ["a"], {}, "a\0b", "a\ud800"],
-    "path": [True, [], "/a\n", "/a\0", "/\ud800"],
+    "path": [True, [], "/a\n", "/a\0", "/\ud800", "/a\x85b", "/a\u2028b"],
     "dict": ["a=1", "[1]", "{", '{"a": 1, "a": 2}', '{"a": NaN}', {"a": float("inf")}, "[" * 100_000, [], 5, {1: 2}],
 }
 
@@ -106,6 +106,13 @@ def test_all_of_them_are_told_at_once_with_what_is_allowed():
     assert 'llama_cpp_update_lock: "maybe" is not allowed; wanted: true or false' in text
     assert 'llama_cpp_fit: "wran" is not allowed; wanted: "fail" or "warn"; did you mean "warn"?' in text
     assert "llama_cpp_ready_timeout" in text and "from 1 to 86400" in text
+
+
+@pytest.mark.parametrize("kind", ["date", "_AnsibleTaggedDate"])
+def test_what_json_has_no_word_for_is_named(kind):
+    """Ansible has kinds of its own, whose names say nothing to its users."""
+    with pytest.raises(LlamaCppError, match="llama_cpp_release: a date is not allowed; wanted: text"):
+        one("llama_cpp_release", type(kind, (), {})())
 
 
 def test_every_whole_number_has_a_range():

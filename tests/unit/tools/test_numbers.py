@@ -5,11 +5,13 @@
 import argparse
 import json
 import math
+import re
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog import settings_from
 from support.commands import TOOLS
+from support.paths import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,14 @@ def importable(monkeypatch):
         b'{"server": [1]}',
         b'{"watchdog": {"interval": 1e999}}',
         b'{"a": 1, "a": 1}',
+        b'{"server": {"url": 5}}',
+        b'{"service": {"auto_start": "no"}}',
+        b'{"client": {"max_tokens": true}}',
+        b'{"models": 5}',
+        b'{"models": [null]}',
+        b'{"models": [{"name": ["a"]}]}',
+        b'{"files": [{"names": [], "part": ["0", 1]}]}',
+        b'{"rollback": {"gate": {"engine_dir": 5}}}',
         b"\xff",
     ],
     ids=lambda content: ascii(content)[:30],
@@ -38,6 +48,34 @@ def test_a_damaged_configuration_is_told_in_a_line(tmp_path, content):
     with pytest.raises(UsageError, match="is damaged") as error:
         Environment("llm", {CONFIG_VARIABLE: str(path)}).section("server")
     assert "\n" not in str(error.value)
+
+
+def test_what_a_command_needs_and_nobody_wrote_is_told_in_a_line(tmp_path):
+    from llm_tools.client_config import Damaged, read
+
+    path = tmp_path / "client.json"
+    path.write_text('{"service": {"manager": "launchd"}, "models": [{}], "watchdog": null}')
+    found = read(str(path))
+    assert found["service"].get("log") is None and found["watchdog"] is None
+    with pytest.raises(Damaged, match=r"is damaged: service\.definition is missing\. Run the play"):
+        found["service"]["definition"]
+    with pytest.raises(Damaged, match=r"models\[0\]\.name is missing"):
+        found["models"][0]["name"]
+
+
+def test_the_form_knows_every_key_that_the_play_writes():
+    """Of what the template names itself; the rest is a part of the plan."""
+    from llm_tools.client_config import FORM
+
+    text = (REPOSITORY / "templates" / "client.json.j2").read_text()
+    top = set(re.findall(r"^  '(\w+)':", text, re.MULTILINE))
+    assert top - {"_"} == set(FORM)
+    section = None
+    for name, key in re.findall(r"^  '(\w+)':|^    '(\w+)':", text, re.MULTILINE):
+        section = name or section
+        assert not key or key in FORM[section], f"{section}.{key}"
+    schema = json.loads((REPOSITORY / "config" / "llm_config.schema.json").read_text())
+    assert set(schema["properties"]["client"]["properties"]) == set(FORM["client"])
 
 
 @pytest.mark.parametrize("name", ["interval", "answer_seconds", "load_seconds", "stall_seconds", "idle_unload_seconds"])

@@ -10,18 +10,16 @@ import os
 import re
 import sys
 
+from . import client_config
+from .client_config import UsageError
 from .core.api_keys import read_api_key, secret_of_environment
 from .core.errors import LlamaCppError
 from .core.llama_api import LlamaServer
-from .core.strict_json import MOST_BYTES, NotStrict, parse
 
 MANAGER = "llm-manager"
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
 URL_VARIABLE = "LLM_BASE_URL"
 KEY_VARIABLE = "LLM_API_KEY"
-
-#: The parts of the configuration that are looked up by name (templates/client.json.j2).
-SECTIONS = ("server", "client", "service", "rollback", "watchdog", "paths", "selftest")
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: What is read from the environment, for the help and the documentation.
@@ -34,10 +32,6 @@ VARIABLES = {
 }
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
-
-
-class UsageError(LlamaCppError):
-    """The command was called, or is configured, in a way that cannot work."""
 
 
 class Environment:
@@ -111,17 +105,9 @@ class Environment:
         if not path:
             return {}
         try:
-            with open(path, "rb") as stream:
-                found = parse(stream.read(MOST_BYTES + 1))
-            if not isinstance(found, dict) or not all(isinstance(found.get(name) or {}, dict) for name in SECTIONS):
-                raise NotStrict("it is no object of objects")
-            return found
+            return client_config.read(path)
         except OSError as error:
             raise UsageError(f"{path}, named by {CONFIG_VARIABLE}, cannot be read: {error.strerror}.") from error
-        except NotStrict as error:
-            raise UsageError(
-                f"{path} is damaged: {error}. Run the play with --tags llm_tools to write it again."
-            ) from error
 
     def section(self, name):
         """One part of the configuration, as a dict."""

@@ -1,0 +1,1 @@
+../../../../../plugins/module_utils/json_form.py
