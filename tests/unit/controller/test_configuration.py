@@ -245,6 +245,9 @@ HANDS = [
     ("ui-mcp-proxy", True),
     ("webui-mcp-proxy", 1),
     ("no-webui-mcp-proxy", False),
+    ("path", "/"),
+    ("media-path", "/"),
+    ("slot-save-path", "/tmp"),
 ]
 
 
@@ -261,6 +264,28 @@ def test_what_acts_for_whoever_asks_needs_a_key(option, value):
 def test_what_is_switched_off_needs_none():
     config = changed("server", {"api_key": "none", "arguments": {"agent": False, "no-ui-mcp-proxy": True}})
     assert lines_of(config) == []
+
+
+@pytest.mark.parametrize("value", ["--agent", "-ag", "--mcp_servers_config", "--host", "-m"])
+def test_no_option_comes_in_as_the_value_of_another(value):
+    """``--cont-batching --agent``: the first takes no value, so the second is an option."""
+    for path, where in (("server", "server"), ("models/tinyllama", "models.tinyllama")):
+        (line,) = lines_of(changed(f"{path}/arguments", {"cont-batching": value}))
+        assert line.startswith(f"{where}.arguments.cont-batching: ") and value in line
+
+
+@pytest.mark.parametrize("value", ["-1", "-0.5", "--- end", "-", "--", "---", "<|im_end|>"])
+def test_values_may_begin_with_a_dash(value):
+    assert lines_of(changed("server/arguments", {"reverse-prompt": value})) == []
+
+
+@pytest.mark.parametrize("origin", ["*", "null"])
+def test_an_origin_that_any_page_can_have_needs_a_key(origin):
+    config = changed("server", {"cors_origins": ["https://app.example", origin]})
+    assert lines_of(config) == []
+    config["server"]["api_key"] = "none"
+    (line,) = lines_of(config)
+    assert line.startswith("server.cors_origins[1]: ")
 
 
 def test_secrets_are_not_repeated():
@@ -290,6 +315,12 @@ def test_an_address_with_a_secret_that_cannot_be_kept_is_refused_without_repeati
 def test_an_account_in_the_address_of_a_repository_is_no_secret():
     for url in ("ssh://git@x/llama.cpp.git", "git@x:llama.cpp.git"):
         assert lines_of(changed("engine", {"url": url})) == []
+
+
+@pytest.mark.parametrize("url", ["--upload-pack=touch@h:p", "-oProxyCommand=touch@h:p", "ext::sh@x:y", "git@-oX:y"])
+def test_no_option_and_no_command_comes_in_as_the_address_of_a_repository(url):
+    (line,) = lines_of(changed("engine", {"url": url}))
+    assert line.startswith("engine.url: ")
 
 
 def test_braces_are_data():
