@@ -20,12 +20,15 @@ import urllib.parse
 
 from .api_keys import check_api_key
 from .connection_peer import owner_of_peer
+from .deadline import TooSlow, ended_after
 from .errors import LlamaCppError
-from .strict_json import NotStrict, parse
+from .strict_json import MOST_BYTES, NotStrict, parse
 
 CONNECT_SECONDS = 10.0
 PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 EXCERPT_CHARACTERS = 300
+WHOLE = 2
+NO_END = f"more than {MOST_BYTES} bytes"
 RENEWED = "If that was renewed, have the server read it: llm-manager restart"
 
 
@@ -63,7 +66,8 @@ class LlamaServer:
 
     :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
     :param api_key: the key itself, or None when the server has none.
-    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever.
+    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream has
+        to be there as a whole after WHOLE times as long.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. Whoever asks for 127.0.0.1 could never verify a name.
@@ -110,8 +114,8 @@ class LlamaServer:
         wants to know the ``model``, and does not load it for this.
         """
         path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
-        with self._open("GET", path) as response:
-            return self._parse(response.read().decode("utf-8", "replace"), list)
+        with self._open("GET", path) as text:
+            return self._parse(text, list)
 
     def complete(self, prompt, load=True, **options):
         """The whole reply of ``/completion``, which puts ``prompt`` into no chat template.
@@ -155,7 +159,7 @@ class LlamaServer:
         Closing the iterator closes the connection, on which the server stops working at the answer.
         """
         body = {"messages": messages, "stream": True, **options}
-        with self._open("POST", "/v1/chat/completions", body) as response:
+        with self._open("POST", "/v1/chat/completions", body, stream=True) as response:
             for data in sse_data(response):
                 if data == "[DONE]":
                     return
@@ -167,12 +171,14 @@ class LlamaServer:
 
     def _json(self, method, path, body=None, with_key=True):
         """The JSON object that the server answers to one request."""
-        with self._open(method, path, body, with_key) as response:
-            return self._parse(response.read().decode("utf-8", "replace"))
+        with self._open(method, path, body, with_key) as text:
+            return self._parse(text)
 
     @contextlib.contextmanager
-    def _open(self, method, path, body=None, with_key=True):
-        """Send one request and lend its response, whose status is 2xx; any other answer is raised."""
+    def _open(self, method, path, body=None, with_key=True, stream=False):
+        """Send one request and lend the text of its answer, or with ``stream`` the response; any status but 2xx is
+        raised. Whoever answers may be a stranger, so all but a stream has a limited length, and time.
+        """
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -182,11 +188,14 @@ class LlamaServer:
                 self._require_owner(connection.sock)
                 headers["Authorization"] = "Bearer " + self._api_key
             payload = None if body is None else json.dumps(body).encode("ascii")
-            connection.request(method, self._prefix + path, payload, headers)
-            response = connection.getresponse()
-            if not 200 <= response.status < 300:
-                raise self._refusal(response.status, response.read().decode("utf-8", "replace"))
-            yield response
+            with ended_after(self._timeout and WHOLE * self._timeout, connection.sock):
+                connection.request(method, self._prefix + path, payload, headers)
+                response = connection.getresponse()
+                refused = not 200 <= response.status < 300
+                text = None if stream and not refused else _whole(response)
+            if refused:
+                raise self._refusal(response.status, text)
+            yield response if stream else text
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error) from error
         finally:
@@ -257,7 +266,10 @@ class LlamaServer:
     def _failure(self, error):
         """The error for a connection that was made and then failed."""
         if isinstance(error, socket.timeout):
-            return ServerError(f"{self.base_url} sent nothing for {self._timeout:g} s, so it was given up.")
+            what = "sent nothing for %g s"
+            if isinstance(error, TooSlow):
+                what = f"gave no whole answer within {WHOLE} times %g s"
+            return ServerError(f"{self.base_url} {what % self._timeout}, so it was given up.")
         if isinstance(error, (ConnectionError, ssl.SSLError)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
@@ -283,16 +295,31 @@ def sse_data(stream):
     joined by a newline, lines starting with a colon are comments (llama-server sends them to keep a silent
     connection open), an event without its final blank line is dropped.
     Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
+    Raises http.client.HTTPException for an event of more than MOST_BYTES.
     """
-    data = []
-    for chunk in iter(stream.readline, b""):
+    data, left = [], MOST_BYTES
+    for chunk in iter(lambda: stream.readline(left + 1), b""):
+        left -= len(chunk)
+        if left < 0:
+            raise http.client.HTTPException(NO_END)
         for line in chunk.splitlines():
             field, _, value = line.decode("utf-8", "replace").partition(":")
             if field == "data":
                 data.append(value.removeprefix(" "))
-            elif not line and data:
-                yield "\n".join(data)
-                data = []
+            elif not line:
+                left = MOST_BYTES
+                if data:
+                    yield "\n".join(data)
+                    data = []
+
+
+def _whole(response):
+    """The text of an answer; raises http.client.HTTPException when it is longer than any of llama-server."""
+    told = response.length is not None and response.length <= MOST_BYTES
+    body = response.read() if told else response.read(MOST_BYTES + 1)  # the former notices that some is missing
+    if len(body) > MOST_BYTES:
+        raise http.client.HTTPException(NO_END)
+    return body.decode("utf-8", "replace")
 
 
 def _split_url(url):

@@ -218,6 +218,47 @@ def test_silence_ends_at_the_timeout():
         LlamaServer(server.url, timeout=0.2).props()
 
 
+def trickle(connection_piece):
+    """Pieces that keep a connection alive and come to no end: each within any timeout."""
+    return [piece for _ in range(100) for piece in (connection_piece, lambda: time.sleep(0.05))]
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"HTTP/1.1 200 OK\r\nX: ", *trickle(b"x")],
+        [*trickle(b"HTTP/1.1 100 Continue\r\n\r\n")],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *trickle(b" ")],
+        [b"HTTP/1.1 500 Oh\r\n\r\n", *trickle(b" ")],
+    ],
+    ids=["head", "continue", "body", "refusal"],
+)
+def test_an_answer_that_comes_byte_by_byte_is_given_up(tmp_path, pieces, secure):
+    certificate = self_signed(tmp_path)[0] if secure else None
+    with ScriptedServer(*pieces, certificate=certificate) as server:
+        began = time.monotonic()
+        client = LlamaServer(server.url, timeout=0.2, certificate=certificate and str(certificate))
+        with pytest.raises(ServerError, match="no whole answer") as caught:
+            client.health()
+        assert isinstance(caught.value.__cause__, socket.timeout)  # by which the watchdog knows that it is silent
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 500 Oh\r\nContent-Length: 9999\r\n\r\n"])
+def test_an_answer_without_an_end_is_not_kept(monkeypatch, head):
+    monkeypatch.setattr(llama_api, "MOST_BYTES", 1000)
+    with ScriptedServer(head, b"x" * 9999) as server, pytest.raises(ServerError, match="more than"):
+        LlamaServer(server.url).health()
+
+
+@pytest.mark.parametrize("piece", [b"data: " + b"x" * 2000, b"data: x\n" * 2000])
+def test_an_event_without_an_end_is_not_kept(monkeypatch, piece):
+    monkeypatch.setattr(llama_api, "MOST_BYTES", 1000)
+    with ScriptedServer(*event_stream(piece)) as server, pytest.raises(ServerError, match="more than"):
+        list(LlamaServer(server.url).chat_stream(HELLO))
+
+
 def test_a_long_thought_is_no_failure_to_connect(monkeypatch):
     """Connecting has a limit of its own, which must not hold for the answer."""
     monkeypatch.setattr(llama_api, "CONNECT_SECONDS", 0.05)
