@@ -3,8 +3,8 @@
 """HTTP requests that keep secrets and respect proxies.
 
 Rules that hold for every request and every redirect on its way: the token goes to one origin only, and never
-unencrypted over a network; plain http needs permission unless it stays on this machine; the proxies of the
-environment are used except for this machine itself and a neighbour; what is printed of an address never contains
+unencrypted over a network; plain http needs permission unless it stays on this machine, to which no server elsewhere
+can send us; the proxies of the environment are used except for this machine itself and a neighbour; what is printed of an address never contains
 its query, where signatures are.
 """
 
@@ -22,12 +22,14 @@ import urllib.parse
 import urllib.request
 
 from .addresses import shown
+from .deadline import TooSlow, ended_after
 from .errors import LlamaCppError
 
 USER_AGENT = "macos_setup.llm"
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, digits and "-._"
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 10
+HEAD = 2  # times the timeout for a byte, and the head of an answer has to be there
 UNSENDABLE = "the request cannot be sent; see the proxies that the environment names (http_proxy, https_proxy)"
 TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 ADVICE = {
@@ -84,7 +86,7 @@ class Web:
         self._neighbour = _origin(neighbour) if neighbour else None
         self._timeout = timeout
         self._opener = urllib.request.OpenerDirector()  # bare: it neither follows redirects nor raises for a status
-        for handler in (_Proxies(self._is_near), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()):
+        for handler in (_Proxies(self._is_near), _Handler(), _SecureHandler()):
             self._opener.add_handler(handler)
 
     def open(self, url, headers=None, method="GET", leave_origin=True):
@@ -109,7 +111,10 @@ class Web:
 
     def _accepted_from(self, url, response):
         try:
-            return self.accepted(urllib.parse.urljoin(url, response.headers.get("Location") or ""))
+            target = self.accepted(urllib.parse.urljoin(url, response.headers.get("Location") or ""))
+            if self._is_near(target) and not self._is_near(url):
+                raise AddressRefused("it is on this machine, or on a neighbour, and the server is not.")
+            return target
         except (AddressRefused, ValueError) as error:
             response.close()
             raise AddressRefused("%s redirects to what must not be used: %s" % (host_of(url), error)) from error
@@ -163,6 +168,32 @@ class _Proxies(urllib.request.ProxyHandler):
         return None if self._is_near(req.full_url) else super().proxy_open(req, proxy, type)
 
 
+class _InTime:
+    """A connection whose answer has to begin in time: a head has no limit that its sender would reach by itself."""
+
+    def getresponse(self):
+        with ended_after(HEAD * self.timeout, self.sock):
+            return super().getresponse()
+
+
+class _Connection(_InTime, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_InTime, http.client.HTTPSConnection):
+    pass
+
+
+class _Handler(urllib.request.HTTPHandler):
+    def do_open(self, http_class, req, **options):
+        return super().do_open(_Connection, req, **options)
+
+
+class _SecureHandler(urllib.request.HTTPSHandler):
+    def do_open(self, http_class, req, **options):
+        return super().do_open(_SecureConnection, req, **options)
+
+
 def host_of(url):
     return urllib.parse.urlsplit(url).hostname or "the server"
 
@@ -201,6 +232,8 @@ def _in_words(cause):
     """A network fault, whatever class the standard library chose for it."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "its certificate is not trusted (%s)" % cause.verify_message
+    if isinstance(cause, TooSlow):
+        return "the head of its answer did not come in time"
     if isinstance(cause, (TimeoutError, socket.timeout)):
         return "no byte came in time"
     if isinstance(cause, http.client.RemoteDisconnected):
