@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -33,7 +34,7 @@ LONGEST_LINK = 4096
 #: What tarfile and zipfile raise for what is no archive, or a damaged one.
 DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError),
-    *(EOFError, OSError, ValueError, OverflowError, RuntimeError, MemoryError),
+    *(EOFError, OSError, ValueError, OverflowError, RuntimeError, MemoryError, LookupError, struct.error),
 )
 
 

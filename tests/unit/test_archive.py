@@ -223,6 +223,15 @@ def test_an_archive_that_is_cut_off_is_said(tmp_path, kept):
     assert os.listdir(tmp_path / "in") == []
 
 
+def test_a_zip_with_a_name_of_nothing_is_said(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("nul", "x")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"nul", b"\0ul"))  # a name ends at its first NUL
+    with pytest.raises(LlamaCppError, match="cannot be unpacked"):
+        archive.unpack(str(tmp_path / "a.zip"), str(tmp_path / "in" / "tree"))
+
+
 def test_what_is_no_archive_is_said(tmp_path):
     (tmp_path / "page.html").write_text("<html>")
     with pytest.raises(LlamaCppError, match="cannot be unpacked"):
