@@ -224,6 +224,13 @@ def test_open_server_needs_a_key(host):
     assert line.startswith("server.api_key: ")
 
 
+@pytest.mark.parametrize("host", ["llm.sock", "127.0.0.1,0.0.0.0", "/tmp/llm.sock"])
+def test_the_server_listens_on_one_address(host):
+    """llama-server takes a list, too, and the path of a socket, which no client of ours could ask."""
+    (line,) = lines_of(changed("llm_settings/server_host", host))
+    assert line.startswith("llm_settings.server_host: ")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_may_do_without(host):
     config = changed("llm_settings/server_host", host)
