@@ -168,8 +168,24 @@ class _Proxies(urllib.request.ProxyHandler):
         return None if self._is_near(req.full_url) else super().proxy_open(req, proxy, type)
 
 
+class _Response(http.client.HTTPResponse):
+    """Behind the last piece of a body that comes in pieces stand lines like those of a head, as many as its sender likes."""
+
+    def __init__(self, sock, *arguments, **options):
+        super().__init__(sock, *arguments, **options)
+        self._socket = sock
+
+    def read1(self, n=-1):
+        if not self.chunked:
+            return super().read1(n)
+        with ended_after(HEAD * self._socket.gettimeout(), self._socket):
+            return super().read1(n)
+
+
 class _InTime:
     """A connection whose answer has to begin in time: a head has no limit that its sender would reach by itself."""
+
+    response_class = _Response
 
     def getresponse(self):
         with ended_after(HEAD * self.timeout, self.sock):
@@ -233,7 +249,7 @@ def _in_words(cause):
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "its certificate is not trusted (%s)" % cause.verify_message
     if isinstance(cause, TooSlow):
-        return "the head of its answer did not come in time"
+        return "the head of its answer, or what stands at its end, did not come in time"
     if isinstance(cause, (TimeoutError, socket.timeout)):
         return "no byte came in time"
     if isinstance(cause, http.client.RemoteDisconnected):

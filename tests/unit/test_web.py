@@ -216,6 +216,15 @@ def test_a_head_without_an_end_is_given_up(piece):
     assert caught.value.transient
 
 
+def test_an_end_without_an_end_is_given_up():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
+    dripping = [step for _ in range(100) for step in (b"x: y\r\n", lambda: time.sleep(0.05))]
+    with ScriptedServer(head, *dripping) as server, web.Web(timeout=0.2).open(server.url + "/file") as answer:
+        assert answer.read1(100) == b"body"
+        with pytest.raises(socket.timeout):
+            answer.read1(100)
+
+
 def test_a_proxy_that_cannot_be_used_is_told_without_its_password(monkeypatch):
     monkeypatch.setenv("https_proxy", "http:/sam:s3cret@proxy")
     with pytest.raises(web.WebError, match="https_proxy") as caught:
