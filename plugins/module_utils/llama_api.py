@@ -66,8 +66,8 @@ class LlamaServer:
 
     :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
     :param api_key: the key itself, or None when the server has none.
-    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream has
-        to be there as a whole after WHOLE times as long.
+    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
+        has to be there as a whole after WHOLE times as long.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. Whoever asks for 127.0.0.1 could never verify a name.
@@ -298,7 +298,7 @@ def sse_data(stream):
     Raises http.client.HTTPException for an event of more than MOST_BYTES.
     """
     data, left = [], MOST_BYTES
-    for chunk in iter(lambda: stream.readline(left + 1), b""):
+    while chunk := stream.readline(left + 1):
         left -= len(chunk)
         if left < 0:
             raise http.client.HTTPException(NO_END)

@@ -4,8 +4,8 @@
 
 Rules that hold for every request and every redirect on its way: the token goes to one origin only, and never
 unencrypted over a network; plain http needs permission unless it stays on this machine, to which no server elsewhere
-can send us; the proxies of the environment are used except for this machine itself and a neighbour; what is printed of an address never contains
-its query, where signatures are.
+can send us; the proxies of the environment are used except for this machine itself and a neighbour; what is printed
+of an address never contains its query, where signatures are.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Proxies(urllib.request.ProxyHandler):
 
 
 class _Response(http.client.HTTPResponse):
-    """Behind the last piece of a body that comes in pieces stand lines like those of a head, as many as its sender likes."""
+    """Behind the last piece of a body in pieces come lines like those of a head, as many as its sender likes."""
 
     def __init__(self, sock, *arguments, **options):
         super().__init__(sock, *arguments, **options)

@@ -145,7 +145,7 @@ def test_a_proxy_is_used_and_gets_no_token_over_plain_http(server, monkeypatch):
 
 
 def test_no_server_elsewhere_sends_us_to_this_machine(server, other, monkeypatch):
-    """Where the programs of other users listen, and the neighbour's. The password of the proxy does not go there either."""
+    """Where the programs of other users listen, and the neighbour's. Nor does the password of the proxy get there."""
     server.serve("http://models.example/file", b"", faults=[redirect(other.url("/file"))] * 2)
     monkeypatch.setenv("http_proxy", "http://sam:secret@127.0.0.1:%d" % server.port)
     for neighbour in (None, other.url("/")):
@@ -211,7 +211,7 @@ def test_a_server_that_never_answers_is_given_up():
 @pytest.mark.parametrize("piece", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_a_head_without_an_end_is_given_up(piece):
     dripping = [step for _ in range(100) for step in (piece, lambda: time.sleep(0.05))]
-    with ScriptedServer(*dripping) as server, pytest.raises(web.ConnectionBroken, match="did not come in time") as caught:
+    with ScriptedServer(*dripping) as server, pytest.raises(web.ConnectionBroken, match="not come in time") as caught:
         web.Web(timeout=0.2).open(server.url + "/file")
     assert caught.value.transient
 
