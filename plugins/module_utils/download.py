@@ -219,7 +219,7 @@ class Download:
             self._copy(url, response, total)
 
     def _require_room(self, url, size, keep=True):
-        """See that ``size`` bytes find room. A size that only this source tells may be wrong, and another may be right."""
+        """See that ``size`` bytes find room; one that only this source tells may be wrong, and another source right."""
         try:
             if size:
                 self._room.claim(self._part, size)
