@@ -20,15 +20,13 @@ import urllib.parse
 
 from .api_keys import check_api_key
 from .connection_peer import owner_of_peer
-from .deadline import TooSlow, ended_after
+from .deadline import WHOLE, Connection, SecureConnection, TooSlow
 from .errors import LlamaCppError
-from .strict_json import MOST_BYTES, NotStrict, parse
+from .strict_json import NotStrict, parse
 
 CONNECT_SECONDS = 10.0
 PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 EXCERPT_CHARACTERS = 300
-WHOLE = 2
-NO_END = f"more than {MOST_BYTES} bytes"
 RENEWED = "If that was renewed, have the server read it: llm-manager restart"
 
 
@@ -67,7 +65,7 @@ class LlamaServer:
     :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
     :param api_key: the key itself, or None when the server has none.
     :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
-        has to be there as a whole after WHOLE times as long.
+        has to be there after WHOLE times as long.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. Whoever asks for 127.0.0.1 could never verify a name.
@@ -114,8 +112,8 @@ class LlamaServer:
         wants to know the ``model``, and does not load it for this.
         """
         path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
-        with self._open("GET", path) as text:
-            return self._parse(text, list)
+        with self._open("GET", path) as response:
+            return self._parse(response.read().decode("utf-8", "replace"), list)
 
     def complete(self, prompt, load=True, **options):
         """The whole reply of ``/completion``, which puts ``prompt`` into no chat template.
@@ -159,7 +157,7 @@ class LlamaServer:
         Closing the iterator closes the connection, on which the server stops working at the answer.
         """
         body = {"messages": messages, "stream": True, **options}
-        with self._open("POST", "/v1/chat/completions", body, stream=True) as response:
+        with self._open("POST", "/v1/chat/completions", body) as response:
             for data in sse_data(response):
                 if data == "[DONE]":
                     return
@@ -171,14 +169,12 @@ class LlamaServer:
 
     def _json(self, method, path, body=None, with_key=True):
         """The JSON object that the server answers to one request."""
-        with self._open(method, path, body, with_key) as text:
-            return self._parse(text)
+        with self._open(method, path, body, with_key) as response:
+            return self._parse(response.read().decode("utf-8", "replace"))
 
     @contextlib.contextmanager
-    def _open(self, method, path, body=None, with_key=True, stream=False):
-        """Send one request and lend the text of its answer, or with ``stream`` the response; any status but 2xx is
-        raised. Whoever answers may be a stranger, so all but a stream has a limited length, and time.
-        """
+    def _open(self, method, path, body=None, with_key=True):
+        """Send one request and lend its response, whose status is 2xx; any other answer is raised."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -188,14 +184,11 @@ class LlamaServer:
                 self._require_owner(connection.sock)
                 headers["Authorization"] = "Bearer " + self._api_key
             payload = None if body is None else json.dumps(body).encode("ascii")
-            with ended_after(self._timeout and WHOLE * self._timeout, connection.sock):
-                connection.request(method, self._prefix + path, payload, headers)
-                response = connection.getresponse()
-                refused = not 200 <= response.status < 300
-                text = None if stream and not refused else _whole(response)
-            if refused:
-                raise self._refusal(response.status, text)
-            yield response if stream else text
+            connection.request(method, self._prefix + path, payload, headers)
+            response = connection.getresponse()
+            if not 200 <= response.status < 300:
+                raise self._refusal(response.status, response.read().decode("utf-8", "replace"))
+            yield response
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error) from error
         finally:
@@ -213,9 +206,9 @@ class LlamaServer:
     def _connect_with(self, tls):
         patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
         if self._https:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=patience, context=tls)
+            connection = SecureConnection(self._host, self._port, timeout=patience, context=tls)
         else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
+            connection = Connection(self._host, self._port, timeout=patience)
         try:
             connection.connect()
         except ssl.SSLError as error:
@@ -295,31 +288,16 @@ def sse_data(stream):
     joined by a newline, lines starting with a colon are comments (llama-server sends them to keep a silent
     connection open), an event without its final blank line is dropped.
     Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
-    Raises http.client.HTTPException for an event of more than MOST_BYTES.
     """
-    data, left = [], MOST_BYTES
-    while chunk := stream.readline(left + 1):
-        left -= len(chunk)
-        if left < 0:
-            raise http.client.HTTPException(NO_END)
+    data = []
+    for chunk in iter(stream.readline, b""):
         for line in chunk.splitlines():
             field, _, value = line.decode("utf-8", "replace").partition(":")
             if field == "data":
                 data.append(value.removeprefix(" "))
-            elif not line:
-                left = MOST_BYTES
-                if data:
-                    yield "\n".join(data)
-                    data = []
-
-
-def _whole(response):
-    """The text of an answer; raises http.client.HTTPException when it is longer than any of llama-server."""
-    told = response.length is not None and response.length <= MOST_BYTES
-    body = response.read() if told else response.read(MOST_BYTES + 1)  # the former notices that some is missing
-    if len(body) > MOST_BYTES:
-        raise http.client.HTTPException(NO_END)
-    return body.decode("utf-8", "replace")
+            elif not line and data:
+                yield "\n".join(data)
+                data = []
 
 
 def _split_url(url):

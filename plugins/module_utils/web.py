@@ -22,14 +22,13 @@ import urllib.parse
 import urllib.request
 
 from .addresses import shown
-from .deadline import TooSlow, ended_after
+from .deadline import Connection, SecureConnection, TooSlow
 from .errors import LlamaCppError
 
 USER_AGENT = "macos_setup.llm"
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, digits and "-._"
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 10
-HEAD = 2  # times the timeout for a byte, and the head of an answer has to be there
 UNSENDABLE = "the request cannot be sent; see the proxies that the environment names (http_proxy, https_proxy)"
 TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 ADVICE = {
@@ -168,46 +167,14 @@ class _Proxies(urllib.request.ProxyHandler):
         return None if self._is_near(req.full_url) else super().proxy_open(req, proxy, type)
 
 
-class _Response(http.client.HTTPResponse):
-    """Behind the last piece of a body in pieces come lines like those of a head, as many as its sender likes."""
-
-    def __init__(self, sock, *arguments, **options):
-        super().__init__(sock, *arguments, **options)
-        self._socket = sock
-
-    def read1(self, n=-1):
-        if not self.chunked:
-            return super().read1(n)
-        with ended_after(HEAD * self._socket.gettimeout(), self._socket):
-            return super().read1(n)
-
-
-class _InTime:
-    """A connection whose answer has to begin in time: a head has no limit that its sender would reach by itself."""
-
-    response_class = _Response
-
-    def getresponse(self):
-        with ended_after(HEAD * self.timeout, self.sock):
-            return super().getresponse()
-
-
-class _Connection(_InTime, http.client.HTTPConnection):
-    pass
-
-
-class _SecureConnection(_InTime, http.client.HTTPSConnection):
-    pass
-
-
 class _Handler(urllib.request.HTTPHandler):
     def do_open(self, http_class, req, **options):
-        return super().do_open(_Connection, req, **options)
+        return super().do_open(Connection, req, **options)
 
 
 class _SecureHandler(urllib.request.HTTPSHandler):
     def do_open(self, http_class, req, **options):
-        return super().do_open(_SecureConnection, req, **options)
+        return super().do_open(SecureConnection, req, **options)
 
 
 def host_of(url):
