@@ -218,21 +218,24 @@ def test_silence_ends_at_the_timeout():
         LlamaServer(server.url, timeout=0.2).props()
 
 
-def trickle(connection_piece):
+def trickle(piece):
     """Pieces that keep a connection alive and come to no end: each within any timeout."""
-    return [piece for _ in range(100) for piece in (connection_piece, lambda: time.sleep(0.05))]
+    return [step for _ in range(100) for step in (piece, lambda: time.sleep(0.05))]
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+BODY = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *trickle(b" ")]
+
+
 @pytest.mark.parametrize(
-    "pieces",
+    ("pieces", "secure"),
     [
-        [b"HTTP/1.1 200 OK\r\nX: ", *trickle(b"x")],
-        [*trickle(b"HTTP/1.1 100 Continue\r\n\r\n")],
-        [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *trickle(b" ")],
-        [b"HTTP/1.1 500 Oh\r\n\r\n", *trickle(b" ")],
+        ([b"HTTP/1.1 200 OK\r\nX: ", *trickle(b"x")], False),
+        ([*trickle(b"HTTP/1.1 100 Continue\r\n\r\n")], False),
+        (BODY, False),
+        (BODY, True),
+        ([b"HTTP/1.1 500 Oh\r\n\r\n", *trickle(b" ")], False),
     ],
-    ids=["head", "continue", "body", "refusal"],
+    ids=["head", "continue", "body", "body over TLS", "refusal"],
 )
 def test_an_answer_that_comes_byte_by_byte_is_given_up(tmp_path, pieces, secure):
     certificate = self_signed(tmp_path)[0] if secure else None
