@@ -23,8 +23,7 @@ def read_api_keys(path):
     Raises LlamaCppError when the file cannot be read, holds no key (llama-server would then ask nobody for one),
     or holds one that cannot work. The key never appears in the error.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
-        raise LlamaCppError(f"The API key file {path} cannot be read: it is not a file.")
+    _require_file(path, "The API key file")
     try:
         with open(path, encoding="utf-8", newline="\n") as stream:
             lines = [line.removesuffix("\n") for line in stream]
@@ -50,6 +49,7 @@ def secret_of_file(path, subject):
 
     Raises LlamaCppError, which names ``subject`` and the file, when it cannot be read or no header can carry it.
     """
+    _require_file(path, subject)
     try:
         with open(path, encoding="utf-8") as stream:
             secret = stream.readline().strip()
@@ -58,6 +58,11 @@ def secret_of_file(path, subject):
     if not secret:
         raise LlamaCppError(f"{subject} {path} has no token in its first line.")
     return check_api_key(secret, f"{subject} {path}")
+
+
+def _require_file(path, subject):
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for without end
+        raise LlamaCppError(f"{subject} {path} cannot be read: it is not a file.")
 
 
 def _why(error):

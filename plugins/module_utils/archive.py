@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -33,7 +34,7 @@ LONGEST_LINK = 4096
 #: What tarfile and zipfile raise for what is no archive, or a damaged one.
 DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError),
-    *(EOFError, OSError, ValueError, OverflowError, RuntimeError),
+    *(EOFError, OSError, ValueError, OverflowError, RuntimeError, MemoryError, LookupError, struct.error),
 )
 
 
@@ -98,15 +99,13 @@ def unpack(path, directory, sha256=None, tree=""):
         except DAMAGE as error:
             raise LlamaCppError(f"{path} cannot be unpacked: {error}. Nothing was changed.") from None
         names = os.listdir(content)
-        if len(names) == 1 and os.path.isdir(os.path.join(content, names[0])):
-            content = os.path.join(content, names[0])
-        if tree:
-            content = os.path.join(content, tree)
-            if not os.path.isdir(content):
-                raise LlamaCppError(f"There is no {tree} in {path}. Nothing was changed.")
-        files.require_closed(content)
+        single = len(names) == 1 and os.path.isdir(os.path.join(content, names[0]))
+        inside = os.path.normpath(os.path.join(names[0] if single else "", tree))
+        if not os.path.isdir(os.path.join(content, inside)):
+            raise LlamaCppError(f"There is no {tree} in {path}. Nothing was changed.")
+        files.require_closed(inside)
         shutil.rmtree(directory, ignore_errors=True)
-        os.rename(content, directory)
+        os.rename(os.path.normpath(os.path.join(content, inside)), directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -32,7 +32,7 @@ from . import bundle_facts
 from .bundle_facts import FACTS, SUMS, Malformed, this_platform
 from .errors import LlamaCppError
 from .file_tree import FileTree
-from .files import CHUNK_BYTES
+from .files import CHUNK_BYTES, open_own
 from .progress import byte_counter
 
 #: What tarfile raises for damage of every kind; MemoryError stands for a size that only a header claims.
@@ -74,7 +74,7 @@ class Bundle:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(target)
         try:
-            with self._opened(self.facts) as opened, open(target, "xb") as stream:
+            with self._opened(self.facts) as opened, open(open_own(target, os.O_WRONLY | os.O_EXCL), "wb") as stream:
                 for chunk in opened.verified(name, on_bytes):
                     stream.write(chunk)
                 stream.flush()

@@ -106,4 +106,5 @@ def _download(requirements, directory, scratch, progress):
         "Nothing was changed. See that a package index is reachable with pip's own configuration "
         "(python3 -m pip config list), then run the play again.",
         on_line=lambda _line: progress.heartbeat(),
+        environment=pip_source.environment(),
     )

@@ -23,6 +23,10 @@ LONGEST_LINE = 1000  # of each, in characters
 #: What programs make (compilers, pip, unpackers) is for everybody to read and for us to write, whoever runs the play.
 UMASK = 0o022
 
+#: Where all of them run. Whoever runs the play may be in a directory that others write to, and ``python -m`` takes
+#: modules from the one it is started in, uv its configuration from there and above.
+DIRECTORY = "/"
+
 
 def search_path(first=()):
     """The directories in which programs are looked for, as a PATH: ``first``, the environment's, then the usual."""
@@ -33,7 +37,8 @@ def search_path(first=()):
 
 def find(name, first=()):
     """The absolute path of the program ``name``, or None."""
-    return shutil.which(name, path=search_path(first))
+    found = shutil.which(name, path=search_path(first))
+    return found and os.path.abspath(found)
 
 
 def python_beside(script):
@@ -70,6 +75,7 @@ def output_of(command, timeout=60):
             timeout=timeout,
             check=False,
             stdin=subprocess.DEVNULL,
+            cwd=DIRECTORY,
             umask=UMASK,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -98,6 +104,7 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
             env=environment,
             start_new_session=True,
             pass_fds=inherit,
+            cwd=DIRECTORY,
             umask=UMASK,
         )
     except OSError as error:

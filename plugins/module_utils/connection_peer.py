@@ -97,12 +97,14 @@ def _ask_lsof(theirs, ours):
         )
     except (OSError, subprocess.TimeoutExpired):
         return UNKNOWN
-    wanted, user, listened = "->".join(_in_lsof(*end) for end in (theirs, ours)), None, False
+    # Where the other end is a socket of IPv6, an IPv4 address may be written as that has it.
+    wanted = ["->".join(_in_lsof(prefix + host, port) for host, port in (theirs, ours)) for prefix in ("", "::ffff:")]
+    user, listened = None, False
     for line in done.stdout.decode("ascii", "replace").splitlines():
         kind, text = line[:1], line[1:]
         if kind == "u" and text.isdigit():
             user = int(text)
-        elif kind == "n" and text == wanted:
+        elif kind == "n" and text in wanted:
             return user
         elif kind == "n" and "->" not in text:
             listened = True

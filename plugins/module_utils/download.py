@@ -27,6 +27,8 @@ from .progress import MIB, Progress
 from .web import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
+#: The room for a file of unknown size is looked at whenever so much of it has come, and as much stays free.
+UNTOLD = int(256 * MIB)
 STALL_SECONDS = 30.0
 STALL_RATE = 1024.0  # bytes per second; slower for STALL_SECONDS counts as stalled
 NOTE_FORM = {"url": str, "validator": str, "size": int, "sha256": str}
@@ -46,6 +48,10 @@ class DownloadFailed(LlamaCppError):
 
 class WrongContent(WebError):
     """The source has another file than the one expected."""
+
+
+class NoRoom(WebError):
+    """What the source sends finds no room, as far as it tells how much that is."""
 
 
 class Fetched(NamedTuple):
@@ -210,9 +216,20 @@ class Download:
             raise ConnectionBroken(url, "it no longer has the file that was begun") from error
         with response:
             total = self._begin(url, response)
-            if total:
-                self._room.claim(self._part, total)
+            self._require_room(url, total)
             self._copy(url, response, total)
+
+    def _require_room(self, url, size, keep=True):
+        """See that ``size`` bytes find room; one that only this source tells may be wrong, and another source right."""
+        try:
+            if size:
+                self._room.claim(self._part, size)
+        except LlamaCppError as error:
+            if self._size:
+                raise
+            if not keep:
+                self._restart()
+            raise NoRoom("%s: %s" % (host_of(url), error)) from error
 
     def _begin(self, url, response):
         """Match the answer with what is here; the size of the whole file, or None when the server keeps it."""
@@ -242,7 +259,7 @@ class Download:
         return total
 
     def _copy(self, url, response, total):
-        marked_at, marked = time.monotonic(), self._have
+        marked_at, marked, checked = time.monotonic(), self._have, self._have
         while True:
             try:
                 chunk = response.read1(READ_BYTES)  # what one read from the network gives
@@ -250,6 +267,9 @@ class Download:
                 raise ConnectionBroken(url, error) from error
             if not chunk:
                 break
+            if total is None and self._have >= checked:
+                checked = self._have + UNTOLD
+                self._require_room(url, checked + UNTOLD, keep=False)
             self._append(chunk)
             self._progress.update("downloading", self._have, total, "bytes", "from " + host_of(url))
             if total is not None and self._have > total:

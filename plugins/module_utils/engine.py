@@ -149,14 +149,15 @@ class Release:
         try:
             os.chmod(staging, 0o755)
             bundle.extract(f"engine/{self.name}", staging)
-            if build_info_of(os.path.join(staging, "bin", SERVER)) is None:
+            build_info = build_info_of(os.path.join(staging, "bin", SERVER))
+            if build_info is None:
                 raise LlamaCppError(
                     f"The {SERVER} in {bundle.path} does not run on this host ({SERVER} --version failed), so it was "
                     "not installed. What served before is unchanged. Make a bundle on a host like this one, from "
                     'sources (engine.source "pypi" or "git") with {"GGML_NATIVE": false} in engine.cmake_options.'
                 )
             stamp = os.path.join(staging, STAMP)
-            write_json_atomically(stamp, _unproved(read_json(stamp), bundle.path))
+            write_json_atomically(stamp, _unproved(read_json(stamp), build_info, bundle.path))
             self._replace(staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -178,8 +179,9 @@ class Release:
         write_json_atomically(path, {**stamp_of(self.engine_dir, self.name), "selftest": summary})
 
 
-def _unproved(stamp, source):
-    """A stamp out of the bundle ``source`` as it may be kept here, where the self-test is still to come.
+def _unproved(stamp, build_info, source):
+    """A stamp out of the bundle ``source`` as it may be kept here, where the self-test is still to come and the server
+    was asked for its ``build_info``.
 
     The names in it become paths. Raises LlamaCppError when they are not the plain ones that :meth:`Release.install`
     notes.
@@ -191,7 +193,9 @@ def _unproved(stamp, source):
             f"llama_cpp_bundle: {source} is damaged: the {STAMP} of its release does not name its programs. It was not "
             "installed, and what served before is unchanged. Make it anew: ansible-playbook playbooks/bundle.yml"
         )
-    return {key: stamp[key] for key in stamp if key != "selftest"}
+    sums = stamp.get("sha256")
+    kept = {"sha256": sums} if isinstance(sums, dict) else {}
+    return {"programs": names, "build_info": build_info, "identity": stamp.get("identity"), **kept}
 
 
 def label(engine):

@@ -75,13 +75,27 @@ class FileTree:
             raise self._outside(f"{name} -> {target}")
         self._new(os.link, name, source, self._place(name))
 
-    def require_closed(self, directory):
-        """See that no link leads out of ``directory``, which is the root or below it."""
-        top = os.path.realpath(directory)
+    def require_closed(self, inside=""):
+        """See that the directory ``inside`` the root is one, and that no link in it leads out of it.
+
+        It is given another name later, so a link must not leave it on its way either, to come back by the name of now.
+        """
+        top = os.path.normpath(os.path.join(self._root, inside))
+        if os.path.realpath(top) != top:
+            raise self._outside(inside)
         for path in self._links:
-            real = os.path.realpath(path)
-            if real != top and not real.startswith(top + os.sep):
+            if path.startswith(top + os.sep) and not self._stays(path, top):
                 raise self._outside(f"{os.path.relpath(path, self._root)} -> {os.readlink(path)}")
+
+    @staticmethod
+    def _stays(path, top):
+        """Whether the link ``path``, in real directories below ``top``, goes up first, not too far, and then down only:
+        behind the name of another link, to go up would lead from where that one leads to."""
+        target = os.readlink(path)
+        steps = [step for step in target.split(os.sep) if step not in ("", os.curdir)]
+        up = next((at for at, step in enumerate(steps) if step != os.pardir), len(steps))
+        depth = path[len(top) :].count(os.sep) - 1
+        return not os.path.isabs(target) and up <= depth and os.pardir not in steps[up:]
 
     def refused(self, what):
         """The error for an archive that ``what`` (``holds a device``) is the matter with."""

@@ -21,6 +21,7 @@ import urllib.parse
 from . import llama_answers
 from .api_keys import check_api_key
 from .connection_peer import owner_of_peer
+from .deadline import WHOLE, Connection, SecureConnection, TooSlow
 from .errors import LlamaCppError
 from .json_form import misfit
 from .strict_json import MOST_BYTES, NotStrict, parse
@@ -66,7 +67,8 @@ class LlamaServer:
 
     :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
     :param api_key: the key itself, or None when the server has none.
-    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever.
+    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
+        has to be there after WHOLE times as long.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. Whoever asks for 127.0.0.1 could never verify a name.
@@ -200,9 +202,9 @@ class LlamaServer:
     def _connect_with(self, tls):
         patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
         if self._https:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=patience, context=tls)
+            connection = SecureConnection(self._host, self._port, timeout=patience, context=tls)
         else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
+            connection = Connection(self._host, self._port, timeout=patience)
         try:
             connection.connect()
         except ssl.SSLError as error:
@@ -256,7 +258,10 @@ class LlamaServer:
     def _failure(self, error):
         """The error for a connection that was made and then failed."""
         if isinstance(error, socket.timeout):
-            return ServerError(f"{self.base_url} sent nothing for {self._timeout:g} s, so it was given up.")
+            what = "sent nothing for %g s"
+            if isinstance(error, TooSlow):
+                what = f"gave no whole answer within {WHOLE} times %g s"
+            return ServerError(f"{self.base_url} {what % self._timeout}, so it was given up.")
         if isinstance(error, (ConnectionError, ssl.SSLError)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "

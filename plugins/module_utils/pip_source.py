@@ -14,7 +14,6 @@ import glob
 import os
 import re
 import sys
-import tarfile
 import tempfile
 
 try:
@@ -69,8 +68,8 @@ def fetch(package, version, sha256, directory, progress):
 
     A file that is there already and has the hash is taken as it is. Raises LlamaCppError.
     """
-    present = downloaded(package, version, directory)
-    if present and sha256_of(present) == sha256:
+    present = downloaded(package, version, sha256, directory)
+    if present:
         return present
     with tempfile.TemporaryDirectory() as scratch:
         requirement = os.path.join(scratch, "requirements.txt")
@@ -90,24 +89,22 @@ def fetch(package, version, sha256, directory, progress):
             "Nothing was changed. See that a package index is reachable with pip's own configuration "
             "(python3 -m pip config list), then run the play again.",
             on_line=lambda line: _show(line, progress),
-            environment={**os.environ, "PYTHONPATH": scratch},
+            environment=environment(PYTHONPATH=scratch),
         )
-    path = downloaded(package, version, directory)
+    path = downloaded(package, version, sha256, directory)
     if path is None:
         raise LlamaCppError(f"pip reported success but left no source of {package} {version} in {directory}.")
     return path
 
 
-def downloaded(package, version, directory):
-    """The path of the source distribution in ``directory``, or None."""
+def downloaded(package, version, sha256, directory):
+    """The path of the source distribution in ``directory``, or None.
+
+    Known by its hash: a name is written in several ways, and another file may lie there under one of them.
+    """
     stem = "{}-{}.tar.gz".format(re.sub(r"[-_.]+", "[-_.]", package), version)
-    return next(iter(sorted(glob.glob(os.path.join(glob.escape(directory), stem)))), None)
-
-
-def root_of(path):
-    """The directory that a source distribution unpacks into."""
-    with tarfile.open(path) as archive:
-        return archive.next().name.split("/")[0]
+    found = sorted(glob.glob(os.path.join(glob.escape(directory), stem)))
+    return next((path for path in found if os.path.isfile(path) and sha256_of(path) == sha256), None)
 
 
 def _show(line, progress):
@@ -136,14 +133,20 @@ def pip(scratch, progress):
         archive.unpack(wheel, unpacked)
         return [sys.executable, os.path.join(unpacked, "pip")]
     if commands.find("uv"):
-        environment = PythonEnvironment(os.path.join(scratch, "environment"), PIP)
-        environment.install(progress)
-        return [environment.python, "-m", "pip"]
+        made = PythonEnvironment(os.path.join(scratch, "environment"), PIP)
+        made.install(progress)
+        return [made.python, "-m", "pip"]
     raise LlamaCppError(
         f"{sys.executable} has no pip and there is no uv, so the source cannot be fetched from the package index. "
         "Nothing was changed. Install either (Debian and Ubuntu: sudo apt-get install python3-pip), or set "
         'engine.source to "git", then run the play again.'
     )
+
+
+def environment(**variables):
+    """The environment for that command. A pip that may install into virtual environments only may still fetch a file;
+    a variable outweighs what pip's configuration says."""
+    return {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", **variables}
 
 
 def _carried_wheels():

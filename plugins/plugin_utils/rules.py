@@ -20,6 +20,9 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration impo
 
 SOURCES = (*companions.SOURCES, "catalog")
 
+#: Origins that any page can be of: the second is that of a frame in a sandbox.
+ANY_ORIGIN = ("*", "null")
+
 NO_FILENAME = "the address does not end in a .gguf file name; add filename"
 GIT_CREDENTIALS = " (git has them from its credential helper, or from ~/.netrc)"
 NO_CHECKSUM = "the key is missing; policy.require_checksums asks for it"
@@ -71,13 +74,22 @@ OWNED_ARGUMENTS = {
     "hf-repo-draft": "models.<name>.draft_model",
     "lora": "models.<name>.lora",
     "lora-scaled": "models.<name>.lora",
+    # Each names a model to be downloaded, and another port.
+    **dict.fromkeys(("embd-gemma-default", "vision-gemma-4b-default", "vision-gemma-12b-default"), "models"),
+    **dict.fromkeys(("fim-qwen-3b-default", "fim-qwen-7b-default", "fim-qwen-30b-default"), "models"),
+    **dict.fromkeys(("fim-qwen-7b-spec", "fim-qwen-14b-spec"), "models"),
+    **dict.fromkeys(("gpt-oss-20b-default", "gpt-oss-120b-default"), "models"),
 }
+
+#: What llama-server takes for an option where one without a value stands before it, whatever was meant.
+LIKE_AN_OPTION = re.compile("--?[A-Za-z][A-Za-z0-9._-]*")
 
 #: llama-server options that run programs, read and write files, or reach other hosts for whoever asks, and the forms
 #: that a models.ini knows (common/arg.cpp of llama.cpp 0c1e570). A web page needs no more than a simple POST for that.
 REMOTE_HANDS = frozenset(
     (
         *("agent", "ag", "tools", "tools-runtime", "mcp-servers-config", "mcp-servers-json"),
+        *("path", "media-path", "slot-save-path"),
         *("ui-mcp-proxy", "webui-mcp-proxy"),
     )
 )
@@ -268,6 +280,13 @@ def _key(config, _catalog):
             f'"none" leaves the server open to everyone who reaches {host}; wanted: "auto" or a key file, '
             'or "127.0.0.1" as llm_settings.server_host',
         )
+    if host.endswith(".sock"):
+        what = "llama-server would take it for the path of a socket, which no client could ask; wanted: an address"
+        yield Problem(("llm_settings", "server_host"), what)
+    for index, origin in enumerate(config["server"]["cors_origins"]):
+        if config["server"]["api_key"] == "none" and origin in ANY_ORIGIN:
+            what = f'without an API key "{origin}" lets every web page read what the server answers'
+            yield Problem(("server", "cors_origins", index), f"{what}; wanted: the origins that may, or a key")
 
 
 def _arguments(config, _catalog):
@@ -285,6 +304,9 @@ def _arguments(config, _catalog):
                     'without an API key every web page could use it through the browser; wanted: "auto" or a key file '
                     "as server.api_key, or remove it",
                 )
+            elif isinstance(value, str) and LIKE_AN_OPTION.fullmatch(value):
+                what = f'llama-server may take "{value}" for another option'
+                yield Problem((*where, option), f"{what}; wanted: each option by its own name")
 
 
 def _free_arguments(config):

@@ -56,6 +56,8 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
     for path in (tmp_path, tmp_path / "key"):
         with pytest.raises(LlamaCppError, match="not a file"):
             read_api_key(str(path))
+        with pytest.raises(LlamaCppError, match=r"^token_file .* not a file"):
+            secret_of_file(str(path), "token_file")
 
 
 def test_all_keys_in_one_variable(tmp_path):

@@ -99,6 +99,14 @@ REFUSED = {
     "a hard link to a link": [special("top/a", SYM, "../../escaped"), special("top/b", HARD, "top/a")],
     "a hard link below a link": [special("top/a", SYM, ".."), special("top/b", HARD, "top/a/x")],
     "a file without a name": [("./", b"x"), ("", b"x")],
+    "a link as the directory on top": [special("top", SYM, "/etc")],
+    # The directory gets another name, so this one is its neighbour's.
+    "a link back by the name on top": [("top/x", b"x"), special("top/link", SYM, "../top/x")],
+    "a link back by another link": [
+        ("top/x", b"x"),
+        special("top/here", SYM, "."),
+        special("top/a/b/link", SYM, "../../here/../top/x"),
+    ],
     "a hole of a petabyte": [sparse("top/hole", 10**15)],
 }
 
@@ -176,6 +184,21 @@ def test_a_tree_of_the_archive(tmp_path):
         archive.unpack(path, str(tmp_path / "tree"), tree="vendor/other")
 
 
+@pytest.mark.parametrize(("link", "target"), [("top/vendor/tree", ""), ("top/vendor", ""), ("top/vendor/tree/x", "/")])
+def test_a_tree_is_no_link_to_another_place(tmp_path, link, target):
+    (tmp_path / "tree").mkdir()
+    path = tar(tmp_path / "a.tar.gz", [("top/y", b"y"), special(link, SYM, f"{tmp_path}/{target}")])
+    with pytest.raises(LlamaCppError, match="not unpacked"):
+        archive.unpack(path, str(tmp_path / "in" / "tree"), tree="vendor/tree")
+    assert os.listdir(tmp_path / "in") == []
+
+
+def test_links_of_what_is_not_wanted_do_not_matter(tmp_path):
+    members = [("top/vendor/tree/x", b"x"), special("top/README", SYM, "../../README")]
+    archive.unpack(tar(tmp_path / "a.tar.gz", members), str(tmp_path / "tree"), tree="vendor/tree")
+    assert os.listdir(tmp_path / "tree") == ["x"]
+
+
 def test_an_archive_with_damage_in_it_is_said(tmp_path):
     path = str(tmp_path / "a.tar")
     with tarfile.open(path, "w:xz") as made:
@@ -198,6 +221,15 @@ def test_an_archive_that_is_cut_off_is_said(tmp_path, kept):
     with pytest.raises(LlamaCppError, match="cannot be unpacked"):
         archive.unpack(path, str(tmp_path / "in" / "tree"))
     assert os.listdir(tmp_path / "in") == []
+
+
+def test_a_zip_with_a_name_of_nothing_is_said(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("nul", "x")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"nul", b"\0ul"))  # a name ends at its first NUL
+    with pytest.raises(LlamaCppError, match="cannot be unpacked"):
+        archive.unpack(str(tmp_path / "a.zip"), str(tmp_path / "in" / "tree"))
 
 
 def test_what_is_no_archive_is_said(tmp_path):

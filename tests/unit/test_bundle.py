@@ -86,7 +86,12 @@ def test_a_model_is_not_written_through_a_link_that_somebody_put_there(source, t
     models.mkdir()
     (tmp_path / "victim").write_text("important")
     (models / "tiny.gguf.part").symlink_to(tmp_path / "victim")
-    ModelFile("tiny", str(models / "tiny.gguf")).from_bundle(Bundle(source.path))
+    before = os.umask(0)
+    try:
+        ModelFile("tiny", str(models / "tiny.gguf")).from_bundle(Bundle(source.path))
+    finally:
+        os.umask(before)
+    assert os.stat(models / "tiny.gguf").st_mode & 0o777 == 0o644
     assert (tmp_path / "victim").read_text() == "important"
     assert not (models / "tiny.gguf").is_symlink() and (models / "tiny.gguf").read_bytes() == source.model.read_bytes()
 

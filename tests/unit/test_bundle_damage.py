@@ -242,6 +242,16 @@ def test_the_names_in_a_stamp_are_no_paths(source, tmp_path, programs):
     assert os.listdir(tmp_path / "other" / "releases") == []
 
 
+def test_a_stamp_out_of_a_bundle_is_kept_as_far_as_it_can_be_true(source, tmp_path):
+    told = {"programs": ["llama-server"], "build_info": ["b9-def"], "sha256": ["x"], "selftest": {"passed": 1}}
+    source.made()
+    source.rewrite(f"engine/{NAME}/stamp.json", json.dumps(told).encode())
+    engine = {"source": "bundle", "version": NAME, "targets": [], "options": {}}
+    Release(engine, str(tmp_path / "other"), "Linux").unpack(Bundle(source.path))
+    kept = json.loads((tmp_path / "other" / "releases" / NAME / "stamp.json").read_text())
+    assert kept == {"programs": ["llama-server"], "build_info": "b7-abc", "identity": None}
+
+
 def test_packages_of_a_bundle_lie_beside_the_pinned_list(tmp_path, monkeypatch):
     """Nothing of a bundle is ever read as a list of requirements."""
     path = a_bundle(tmp_path / "x.tar", [("wheels/marker-1.0-py3-none-any.whl", b"")])

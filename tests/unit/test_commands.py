@@ -51,6 +51,14 @@ def test_what_it_printed_is_told_without_the_secrets_of_addresses():
     assert "https://h/a" in str(error.value) and "s3cret" not in str(error.value)
 
 
+def test_no_module_comes_from_the_directory_that_the_play_was_started_in(tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("print('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    for code in ("import pip; print(pip.__file__)", "import os; print(os.getcwd())"):
+        for found in (commands.output_of(python(code)), commands.check(python(code), "It", "Do.")):
+            assert found is not None and "a stranger" not in found and str(tmp_path) not in found
+
+
 def test_a_program_that_is_not_there():
     with pytest.raises(LlamaCppError, match="/no/such/program"):
         commands.check(["/no/such/program"], "It", "Do.")

@@ -93,6 +93,13 @@ def test_lsof_names_the_user_of_the_other_end(lsof, tmp_path):
         assert asked == f"-nP -w -iTCP:{listener.getsockname()[1]} -Fun\n"
 
 
+def test_lsof_may_write_an_address_as_a_socket_of_both_kinds_has_it(lsof):
+    with listening() as listener, connected(listener) as (ours, theirs):
+        here, there = ("[::ffff:127.0.0.1]:%d" % end.getsockname()[1] for end in (ours, theirs))
+        lsof((501, [f"{there}->{here}"]))
+        assert owner_of_peer(ours, PATIENTLY) == 501
+
+
 def test_lsof_shows_an_ordinary_user_nobody_elses_processes(lsof):
     """All it shows is this end of the connection."""
     with listening() as listener, connected(listener) as (ours, theirs):

@@ -8,6 +8,7 @@ import os
 import random
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import download as fetching
 from ansible_collections.macos_setup.llm.plugins.module_utils.download import Download, DownloadFailed
 from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.patience import ATTEMPTS
@@ -334,6 +335,23 @@ def test_a_bad_mirror_is_left_for_the_next_source(server, part, faults):
     urls = [server.url("/mirror"), server.url("/m")]
     assert_is_right(part, download(part, sha256=SHA256, size=SIZE).run(urls))
     assert len(server.requests_for("/mirror")) <= 4
+
+
+def test_a_size_that_only_a_mirror_tells_does_not_keep_from_the_next_source(server, part):
+    server.serve("/mirror", CONTENT, faults=[Fault(claim=2**60)])
+    server.serve("/m", CONTENT)
+    assert_is_right(part, download(part, sha256=SHA256).run([server.url("/mirror"), server.url("/m")]))
+
+
+def test_a_file_without_an_end_does_not_fill_the_disk(server, part, monkeypatch):
+    monkeypatch.setattr(fetching, "UNTOLD", 100_000)
+    monkeypatch.setattr(fetching, "READ_BYTES", 10_000)
+    usage = type("usage", (), {"free": property(lambda _: SIZE // 2 - os.path.getsize(part))})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage())
+    server.serve("/m", CONTENT, faults=[Fault(no_length=True)] * 2)
+    with pytest.raises(DownloadFailed, match="free"):
+        download(part).run([server.url("/m")])
+    assert os.listdir(part.parent) == []
 
 
 def test_every_source_is_named_when_all_fail(server, part):

@@ -110,7 +110,7 @@ def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp
         ({"url": "http://models.example/m.gguf"}, "allow_plain_http"),
         ({"url": None, "huggingface": {"repo": "tiny", "file": "m.gguf"}}, "OWNER/NAME"),
         ({"token_file": "/nowhere/token"}, "/nowhere/token"),
-        ({"token_file": os.devnull}, "no token"),
+        ({"token_file": os.devnull}, "not a file"),
         ({"require_checksum": True}, "sha256"),
         ({"timeout": 0}, "timeout"),
     ],

@@ -218,6 +218,36 @@ def test_silence_ends_at_the_timeout():
         LlamaServer(server.url, timeout=0.2).props()
 
 
+def trickle(piece):
+    """Pieces that keep a connection alive and come to no end: each within any timeout."""
+    return [step for _ in range(100) for step in (piece, lambda: time.sleep(0.05))]
+
+
+BODY = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *trickle(b" ")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "secure"),
+    [
+        ([b"HTTP/1.1 200 OK\r\nX: ", *trickle(b"x")], False),
+        ([*trickle(b"HTTP/1.1 100 Continue\r\n\r\n")], False),
+        (BODY, False),
+        (BODY, True),
+        ([b"HTTP/1.1 500 Oh\r\n\r\n", *trickle(b" ")], False),
+    ],
+    ids=["head", "continue", "body", "body over TLS", "refusal"],
+)
+def test_an_answer_that_comes_byte_by_byte_is_given_up(tmp_path, pieces, secure):
+    certificate = self_signed(tmp_path)[0] if secure else None
+    with ScriptedServer(*pieces, certificate=certificate) as server:
+        began = time.monotonic()
+        client = LlamaServer(server.url, timeout=0.2, certificate=certificate and str(certificate))
+        with pytest.raises(ServerError, match="no whole answer") as caught:
+            client.health()
+        assert isinstance(caught.value.__cause__, socket.timeout)  # by which the watchdog knows that it is silent
+        assert time.monotonic() - began < 3
+
+
 def test_a_long_thought_is_no_failure_to_connect(monkeypatch):
     """Connecting has a limit of its own, which must not hold for the answer."""
     monkeypatch.setattr(llama_api, "CONNECT_SECONDS", 0.05)

@@ -33,7 +33,6 @@ def test_check_real_check_real(tmp_path, sdist):
     assert run(tmp_path, digest, check=True)["changed"] is True
     result = run(tmp_path, digest)
     assert result["changed"] is True, result
-    assert result["root"] == "some_source-1.2.3"
     assert (tmp_path / "downloads here" / sdist.name).read_bytes() == sdist.read_bytes()
     assert run(tmp_path, digest, check=True)["changed"] is False
     assert run(tmp_path, digest)["changed"] is False
@@ -68,6 +67,15 @@ def test_where_there_is_no_pip_a_pinned_one_is_fetched(tmp_path, monkeypatch):
         pip_source.pip(str(tmp_path), Progress())
 
 
+def test_a_pip_that_wants_a_virtual_environment_fetches_all_the_same(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    monkeypatch.setattr(pip_source.commands, "check", lambda *_words, environment, **_: asked.append(environment))
+    with pytest.raises(LlamaCppError, match="left no source"):
+        pip_source.fetch("some-source", "1.2.3", "0" * 64, str(tmp_path), Progress())
+    assert [(found["PIP_REQUIRE_VIRTUALENV"], "PYTHONPATH" in found) for found in asked] == [("0", True)]
+
+
 def test_a_wrong_hash_is_refused(tmp_path, sdist):
     result = run(tmp_path, "0" * 64)
     assert result["failed"]
@@ -78,8 +86,20 @@ def test_a_wrong_hash_is_refused(tmp_path, sdist):
 def test_a_damaged_file_is_fetched_again(tmp_path, sdist):
     digest = packages.sha256(sdist)
     run(tmp_path, digest)
-    (tmp_path / "downloads here" / sdist.name).write_bytes(b"cut off")
+    damaged = tmp_path / "downloads here" / sdist.name
+    damaged.write_bytes(b"cut off")
     assert run(tmp_path, digest)["changed"] is True
+    assert damaged.read_bytes() == sdist.read_bytes()
+
+
+def test_a_file_is_known_by_its_hash_and_not_by_its_name(tmp_path):
+    wanted = {"package": "some-source", "version": "1.2.3", "directory": str(tmp_path)}
+    (tmp_path / "some-source-1.2.3.tar.gz").write_bytes(b"another file")
+    (tmp_path / "some.source-1.2.3.tar.gz").mkdir()
+    right = tmp_path / "some_source-1.2.3.tar.gz"
+    right.write_bytes(b"right")
+    assert pip_source.downloaded(sha256=packages.sha256(right), **wanted) == str(right)
+    assert pip_source.downloaded(sha256="0" * 64, **wanted) is None
 
 
 def test_an_unreachable_index_is_explained(tmp_path):

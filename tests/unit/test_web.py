@@ -9,6 +9,7 @@ from email.utils import formatdate
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import web
 from support.fault_server import Fault, FaultServer
+from support.scripted_server import ScriptedServer
 
 TOKEN = "hf_secret"
 
@@ -143,12 +144,15 @@ def test_a_proxy_is_used_and_gets_no_token_over_plain_http(server, monkeypatch):
     assert tokens(server) == [None]
 
 
-def test_the_password_of_a_proxy_does_not_go_further(server, other, monkeypatch):
-    server.serve("http://models.example/file", b"", faults=[redirect(other.url("/file"))])
+def test_no_server_elsewhere_sends_us_to_this_machine(server, other, monkeypatch):
+    """Where the programs of other users listen, and the neighbour's. Nor does the password of the proxy get there."""
+    server.serve("http://models.example/file", b"", faults=[redirect(other.url("/file"))] * 2)
     monkeypatch.setenv("http_proxy", "http://sam:secret@127.0.0.1:%d" % server.port)
-    web.Web(allow_plain_http=True).open("http://models.example/file").close()
+    for neighbour in (None, other.url("/")):
+        with pytest.raises(web.AddressRefused, match="on this machine"):
+            web.Web(allow_plain_http=True, neighbour=neighbour).open("http://models.example/file")
     assert server.requests[0].headers["proxy-authorization"]
-    assert "proxy-authorization" not in other.requests[0].headers
+    assert other.requests == []
 
 
 def test_this_machine_is_not_asked_for_through_a_proxy(server, monkeypatch):
@@ -202,6 +206,23 @@ def test_a_server_that_never_answers_is_given_up():
         with pytest.raises(web.ConnectionBroken) as caught:
             web.Web(timeout=0.1).open("http://127.0.0.1:%d/file" % silent.getsockname()[1])
     assert caught.value.transient
+
+
+@pytest.mark.parametrize("piece", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_head_without_an_end_is_given_up(piece):
+    dripping = [step for _ in range(100) for step in (piece, lambda: time.sleep(0.05))]
+    with ScriptedServer(*dripping) as server, pytest.raises(web.ConnectionBroken, match="not come in time") as caught:
+        web.Web(timeout=0.2).open(server.url + "/file")
+    assert caught.value.transient
+
+
+def test_an_end_without_an_end_is_given_up():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
+    dripping = [step for _ in range(100) for step in (b"x: y\r\n", lambda: time.sleep(0.05))]
+    with ScriptedServer(head, *dripping) as server, web.Web(timeout=0.2).open(server.url + "/file") as answer:
+        assert answer.read1(100) == b"body"
+        with pytest.raises(socket.timeout):
+            answer.read1(100)
 
 
 def test_a_proxy_that_cannot_be_used_is_told_without_its_password(monkeypatch):

@@ -224,6 +224,13 @@ def test_open_server_needs_a_key(host):
     assert line.startswith("server.api_key: ")
 
 
+@pytest.mark.parametrize("host", ["llm.sock", "127.0.0.1,0.0.0.0", "/tmp/llm.sock"])
+def test_the_server_listens_on_one_address(host):
+    """llama-server takes a list, too, and the path of a socket, which no client of ours could ask."""
+    (line,) = lines_of(changed("llm_settings/server_host", host))
+    assert line.startswith("llm_settings.server_host: ")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_may_do_without(host):
     config = changed("llm_settings/server_host", host)
@@ -245,6 +252,9 @@ HANDS = [
     ("ui-mcp-proxy", True),
     ("webui-mcp-proxy", 1),
     ("no-webui-mcp-proxy", False),
+    ("path", "/"),
+    ("media-path", "/"),
+    ("slot-save-path", "/tmp"),
 ]
 
 
@@ -261,6 +271,28 @@ def test_what_acts_for_whoever_asks_needs_a_key(option, value):
 def test_what_is_switched_off_needs_none():
     config = changed("server", {"api_key": "none", "arguments": {"agent": False, "no-ui-mcp-proxy": True}})
     assert lines_of(config) == []
+
+
+@pytest.mark.parametrize("value", ["--agent", "-ag", "--mcp_servers_config", "--host", "-m"])
+def test_no_option_comes_in_as_the_value_of_another(value):
+    """``--cont-batching --agent``: the first takes no value, so the second is an option."""
+    for path, where in (("server", "server"), ("models/tinyllama", "models.tinyllama")):
+        (line,) = lines_of(changed(f"{path}/arguments", {"cont-batching": value}))
+        assert line.startswith(f"{where}.arguments.cont-batching: ") and value in line
+
+
+@pytest.mark.parametrize("value", ["-1", "-0.5", "--- end", "-", "--", "---", "<|im_end|>"])
+def test_values_may_begin_with_a_dash(value):
+    assert lines_of(changed("server/arguments", {"reverse-prompt": value})) == []
+
+
+@pytest.mark.parametrize("origin", ["*", "null"])
+def test_an_origin_that_any_page_can_have_needs_a_key(origin):
+    config = changed("server", {"cors_origins": ["https://app.example", origin]})
+    assert lines_of(config) == []
+    config["server"]["api_key"] = "none"
+    (line,) = lines_of(config)
+    assert line.startswith("server.cors_origins[1]: ")
 
 
 def test_secrets_are_not_repeated():
