@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import ipaddress
 import json
 import re
 import socket
@@ -318,7 +319,10 @@ def _split_url(url):
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-        (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
+        if ":" in (parts.hostname or ""):
+            ipaddress.IPv6Address(parts.hostname.partition("%")[0])  # only later versions of Python look themselves
+        else:
+            (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
     except ValueError as error:
         raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import server_options
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, plan, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, option_rules, plan, rules
 from support.paths import REPOSITORY
 
 SCHEMA = configuration.load_schema()
@@ -85,7 +85,7 @@ def test_every_option_of_several_models_exists(help_text):
 
 def test_every_option_kept_from_the_owner_exists(help_text):
     known = working(help_text)
-    assert {"--" + name for name in rules.OWNED_ARGUMENTS} <= known
+    assert {"--" + name for name in option_rules.OWNED_ARGUMENTS} <= known
 
 
 def test_successors_are_current_and_what_they_replace_is_gone(help_text):
