@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The rules of the configuration for llama-server's own options: which belong to the collection, and which need a key."""
+"""The rules for llama-server's own options: which of them belong to the collection, and which need an API key."""
 
 from __future__ import annotations
 
