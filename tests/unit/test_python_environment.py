@@ -65,6 +65,7 @@ def test_check_real_check_real_and_a_new_version(tmp_path, environment):
     assert version_in(run(tmp_path, environment, requirements(newer))) == "2\n"
 
 
+@pytest.mark.parametrize("environment", ["with uv"], indirect=True)  # pip is told to want hashes, see below
 def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, environment):
     wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
     result = run(tmp_path, environment, requirements(wheel, digest="0" * 64))
