@@ -11,7 +11,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import L
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`. Whoever installs from a bundle has the files in it and asks no address for them."""
+    """See :class:`LongTaskAction`. An installation from a bundle has the files in it and asks no address for them."""
 
     def run(self, tmp=None, task_vars=None):
         texts = self._task.args.get("texts") or {}
