@@ -35,5 +35,5 @@ class ActionModule(ActionBase):
         }
         over = {"llm_settings": settings} if settings else {}
         values["overrides"] = configuration.merge(values["overrides"], over)
-        # Not shown at any verbosity: what is laid over the configuration may name a signed address.
-        return {**result, "variables": values, "changed": False, "_ansible_no_log": True}
+        # Not shown at any verbosity, unless asked for: what is laid over the configuration may name a signed address.
+        return {**result, "variables": values, "changed": False, "_ansible_no_log": values["secure_logging"]}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What a bundle (bundle.py) says of itself, believed only as far as it fits together.
 
-Whoever has made a bundle, or damaged it, has written all of this. Nothing of it is used as a path, a name or a number
+The maker of a bundle, or what damaged it, has written all of this. Nothing of it is used as a path, a name or a number
 before it was looked at here.
 """
 

@@ -134,7 +134,7 @@ def problems_of(config, schema):
 
 def _keywords():
     """Keywords of a schema that are checked otherwise than jsonschema does, or that it does not know."""
-    import jsonschema  # noqa: PLC0415
+    import jsonschema  # noqa: PLC0415 - as above
 
     unique = jsonschema.Draft202012Validator.VALIDATORS["uniqueItems"]
 
