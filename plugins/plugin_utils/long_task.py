@@ -18,6 +18,7 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.vars.clean import remove_internal_keys
 from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX, describe
 
 DISPLAY = Display()
@@ -70,9 +71,9 @@ class LongTaskAction(ActionBase):
             started = self._start(progress_file, self._with_plain_interpreter(python, task_vars))
             if "ansible_job_id" not in started:
                 return started
-            self._watch(started["results_file"], progress_file, lease, task_vars)
+            job = self._watch(started["results_file"], progress_file, lease, task_vars)
             leftovers.append(started["results_file"])
-            return self._collect(started["ansible_job_id"], task_vars)
+            return self._result(job)
         finally:
             self._low_level_execute_command("rm -f " + " ".join(map(shlex.quote, leftovers)))
 
@@ -98,7 +99,7 @@ class LongTaskAction(ActionBase):
             self._task.async_val = 0
 
     def _watch(self, results_file, progress_file, lease, task_vars):
-        """Show progress until the job has written its result."""
+        """Show progress until the job has written its result; returns the text of that."""
         look = "touch {}; cat {} 2>/dev/null; printf '\\n'; cat {}".format(
             *map(shlex.quote, (lease, progress_file, results_file))
         )
@@ -114,27 +115,15 @@ class LongTaskAction(ActionBase):
                 DISPLAY.display("%s | %s, %d s" % (host, line, time.monotonic() - began))
                 shown, shown_at = line, time.monotonic()
             if _is_finished(job):
-                return
+                return job
             time.sleep(wait)
             wait = min(LONGEST_POLL_SECONDS, wait * 1.5)
 
-    def _collect(self, job_id, task_vars):
-        # Through the action plugin of async_status, which knows how a module's result is to be read.
-        task = self._task.copy()
-        task.args = {"jid": job_id}
-        action = self._shared_loader_obj.action_loader.get(
-            "ansible.legacy.async_status",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        outcome = action.run(task_vars=task_vars)
-        for bookkeeping in ("ansible_job_id", "results_file", "started", "finished"):
-            outcome.pop(bookkeeping, None)
-        return outcome
+    def _result(self, job):
+        """The result of the module, which the async wrapper has left as it came: no further module has to fetch it."""
+        result = self._parse_returned_data({"stdout": job}, "legacy")  # the profile of modules in Python
+        remove_internal_keys(result)
+        return result
 
 
 def _line(progress):
