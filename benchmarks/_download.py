@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
 from support import model_factory as factory
 from support.paths import COLLECTIONS
 

@@ -10,9 +10,10 @@ import time
 import traceback
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine_build, pip_source
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import Release
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build as engine_build
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import sdist
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import Release
 from support.planning import LINUX, resolve
 
 TITLE = "cold build: our time on the processors / the plain recipe's"
@@ -45,7 +46,7 @@ def measure():
 def _source(scratch):
     """The source tree as the play fetches it."""
     pin = resolve({"engine": {"source": "pypi"}})["engine"]["pypi"]
-    archive = pip_source.fetch(pin["package"], pin["version"], pin["sha256"], str(scratch), Progress(None, "llama.cpp"))
+    archive = sdist.fetch(pin["package"], pin["version"], pin["sha256"], str(scratch), Progress(None, "llama.cpp"))
     with tarfile.open(archive) as packed:
         packed.extractall(scratch / "source", filter="data")
     (root,) = (scratch / "source").iterdir()

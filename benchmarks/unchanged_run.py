@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from support.built_engine import find_or_build_server
 from support.plays import BIN, REPOSITORY, Host, processes_below, recap
 

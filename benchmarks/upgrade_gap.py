@@ -7,7 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from support.built_engine import find_or_build_server
 from support.engine_source import EngineSource
 from support.plays import Host, processes_below

@@ -16,8 +16,8 @@ PAGE = REPOSITORY / "docs" / "commands.md"
 sys.path.insert(0, str(REPOSITORY / "roles" / "llama_cpp" / "files" / "llm_tools"))
 
 from llm_tools import cli, llm, manager  # noqa: E402 - after the path is set
-from llm_tools.core.exit_codes import ExitCode  # noqa: E402 - after the path is set
 from llm_tools.environment import MANAGER, VARIABLES  # noqa: E402 - after the path is set
+from llm_tools.exit_codes import ExitCode  # noqa: E402 - after the path is set
 
 INTRODUCTION = """\
 <!-- Written by docs/render_commands.py; change the commands, then run it. -->

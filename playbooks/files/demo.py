@@ -16,9 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine_build, files, processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import files, processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 
 QUESTION = "What is the capital of France?"
@@ -55,7 +56,7 @@ def clean(directory):
     """End the compile and the service of the demo and remove what it made; what somebody else put there stays."""
     workspace = directory / "llm-workspace"
     try:
-        end_build(workspace / "engine" / "build" / engine_build.LOCK)
+        end_build(workspace / "engine" / "build" / build.LOCK)
         removal = Uninstall(Manifest(str(workspace / "manifest.json")), purge_models=True)
         removal.run()
     except LlamaCppError as error:

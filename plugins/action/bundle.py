@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.addresses import withheld
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import withheld
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import LongTaskAction
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import write_atomically
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import lock
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import write_atomically
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock
 
 FACTS = ("revision", "bytes", "sha256")
 LATER = "(known after the download)"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, strict_json
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import addresses, strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX
 
 
@@ -40,12 +41,12 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "_ansible_no_log": arguments["hide_queries"] and bool(result["queries"])}
 
     def _resolve(self, arguments):
-        schema = configuration.load_schema()
-        config, overrides = configuration.read(arguments["config_file"]), arguments["overrides"]
+        schema = load.load_schema()
+        config, overrides = load.read(arguments["config_file"]), arguments["overrides"]
         catalog = _read("model_catalog.json")["models"]
         source = arguments["config_file"]
         if overrides and isinstance(config, dict):
-            config = configuration.merge(config, overrides)
+            config = load.merge(config, overrides)
             source += f" with the {PREFIX}* variables of this host"
         lock_file = lock.path_for(arguments["config_file"])
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
@@ -56,4 +57,4 @@ class ActionModule(ActionBase):
 
 
 def _read(name):
-    return strict_json.parse(Path(configuration.CONFIG_DIRECTORY, name).read_bytes())
+    return strict_json.parse(Path(load.CONFIG_DIRECTORY, name).read_bytes())

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, role_variables
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variables
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
 
 
 class ActionModule(ActionBase):
@@ -30,10 +31,10 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         settings = {
             key: values[key]
-            for key in configuration.load_schema()["properties"]["llm_settings"]["properties"]
+            for key in load.load_schema()["properties"]["llm_settings"]["properties"]
             if values[key] is not None
         }
         over = {"llm_settings": settings} if settings else {}
-        values["overrides"] = configuration.merge(values["overrides"], over)
+        values["overrides"] = load.merge(values["overrides"], over)
         # Not shown at any verbosity, unless asked for: what is laid over the configuration may name a signed address.
         return {**result, "variables": values, "changed": False, "_ansible_no_log": values["secure_logging"]}

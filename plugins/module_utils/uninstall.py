@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 
-from . import trees
-from .errors import LlamaCppError, in_words
-from .files import exclusive, why_not_own
-from .host import is_ours
-from .manifest import parents_of, staging_of
-from .rotating_log import numbered, rotated_numbers
-from .service import open_service
-from .stamps import Stamp
+from .base.errors import LlamaCppError, in_words
+from .base.files import exclusive, why_not_own
+from .base.rotating_log import numbered, rotated_numbers
+from .models.verification import Stamp
+from .ownership import trees
+from .ownership.manifest import parents_of, staging_of
+from .ownership.marker import is_ours
+from .service.manager import open_service
 
 #: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
 #: Not without a digit: then it may as well be a word of somebody's, such as "original".
@@ -32,7 +32,7 @@ UNMARKED = "was made somebody else's: the mark is gone"
 class Uninstall:
     """What removing an installation means now; :meth:`run` does it.
 
-    ``services``  those that are to be taken out, as service.py opens them
+    ``services``  those that are to be taken out, as service/manager.py opens them
     ``daemons``   plists of the domain system, which only root takes out, and not by what a user's manifest says: before
     ``doomed``    the paths that are to be removed, in this order
     ``kept``      models that stay because they may be used by whatever comes next

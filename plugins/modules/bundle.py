@@ -98,10 +98,11 @@ import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import bundle, engine
-from ansible_collections.macos_setup.llm.plugins.module_utils.bundle_content import BundleContent
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline import bundle
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.content import BundleContent
 
 
 def main():

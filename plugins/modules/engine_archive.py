@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``engine_archive``; the work is done in ``module_utils/archive.py``."""
+"""Module ``engine_archive``; the work is done in ``module_utils/engine/archive.py``."""
 
 from __future__ import annotations
 
@@ -76,9 +76,10 @@ dest:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, archive
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import addresses
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import archive
 
 
 def main():

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Tells which commit a tag is; the work is done in ``module_utils/engine_commit.py``."""
+"""Tells which commit a tag is; the work is done in ``module_utils/engine/commit.py``."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ commit:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import engine_commit
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import commit as engine_commit
 
 
 def main():

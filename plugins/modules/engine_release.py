@@ -130,19 +130,17 @@ release:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import (
-    engine,
-    engine_build,
-    engine_fetch,
-    releases,
-    seed,
-    server_options,
-    trees,
-)
-from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build as engine_build
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import fetch as engine_fetch
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import options
+from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 
 STATES = ["probed", "present", "fetched", "ready", "current"]
 
@@ -151,7 +149,7 @@ def ensure(release, params, check_mode, warn):
     """Bring the release into the asked-for state; returns whether that is a change. ``warn`` takes what failed."""
     before = release.state()
     if params["arguments"] and before["usable"]:
-        server_options.check(release.program(), params["arguments"])
+        options.check(release.program(), params["arguments"])
     if params["state"] == "probed":
         return False
     if params["state"] in ("ready", "current"):
@@ -185,7 +183,7 @@ def _fetched(release, offer, progress, warn):
 
 
 def _ready(release, before, params, check_mode):
-    switch = params["state"] == "current" or releases.current_release(release.engine_dir) is None
+    switch = params["state"] == "current" or store.current_release(release.engine_dir) is None
     pending = params["selftest"] is not None, switch and not before["current"]
     if not check_mode and any(pending):
         if not before["usable"]:
@@ -195,7 +193,7 @@ def _ready(release, before, params, check_mode):
         if pending[0]:
             release.note_selftest(params["selftest"])
         if switch:
-            releases.switch(release.engine_dir, release.name)
+            store.switch(release.engine_dir, release.name)
     # In check mode there is no self-test whose result could be given.
     return any(pending) or (check_mode and params["state"] == "ready" and not before["selftested"])
 
@@ -247,7 +245,7 @@ def main():
 
 
 def _look(release):
-    return {**release.state(), "serving": releases.current_release(release.engine_dir)}
+    return {**release.state(), "serving": store.current_release(release.engine_dir)}
 
 
 def _picture(release, look):

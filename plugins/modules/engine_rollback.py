@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``engine_rollback``; the work is done in ``module_utils/rollback.py``."""
+"""Module ``engine_rollback``; the work is done in ``module_utils/service/rollback.py``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ options:
     description: The part C(service) of the plan, with C(launchctl) and C(log); none where no service is set up.
     type: dict
   settings:
-    description: C(gate), C(arguments) and C(selftest), as C(module_utils/rollback.py) describes them.
+    description: C(gate), C(arguments) and C(selftest), as C(module_utils/service/rollback.py) describes them.
     type: dict
     required: true
   progress_file:
@@ -66,16 +66,16 @@ gap:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import (
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import (
     is_root,
     require_root_owned,
     user_to_act_for,
 )
-from ansible_collections.macos_setup.llm.plugins.module_utils.rollback import roll_back
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import places_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import reporter
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import reporter
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollback import roll_back
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import places_of
 
 
 def main():

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``engine_selftest``; the work is done in ``module_utils/selftest.py``."""
+"""Module ``engine_selftest``; the work is done in ``module_utils/engine/selftest.py``."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ skipped:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.selftest import check_engine
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.selftest import check_engine
 
 
 def main():

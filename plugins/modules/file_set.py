@@ -149,11 +149,11 @@ import base64
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import file_set
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, LlamaCppError, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import make_directories, why_not_own
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import bears_mark
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
 
 
 def main():

@@ -237,10 +237,12 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import addresses, seed
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.guarded_places import guarded_place, may_be_refused
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_request import fulfil
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import addresses
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.privacy import guarded_place, may_be_refused
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.request import fulfil
+from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 
 SOURCES = ("url", "huggingface", "path")
 
@@ -287,7 +289,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = fulfil(wanted=module.params, check_only=module.check_mode)
+        bundle = Bundle(module.params["bundle"]) if module.params["bundle"] else None
+        result = fulfil(module.params, module.check_mode, bundle)
         place = guarded_place(module.params["path"] or module.params["dest"])
         if place:
             module.warn(

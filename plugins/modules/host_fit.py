@@ -260,9 +260,9 @@ advice:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.host_fit import look
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.capacity.report import look
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import settings
 
 
 def main():
@@ -327,7 +327,7 @@ def main():
             "fdesetup": {"type": "path", "default": "/usr/bin/fdesetup"},
             "login_window": {"type": "path", "default": "/Library/Preferences/com.apple.loginwindow.plist"},
             "wired_limit_plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
-            "mac_record": {"type": "path", "default": mac_settings.RECORD},
+            "mac_record": {"type": "path", "default": settings.RECORD},
         },
         required_by={"scope": ("user",)},
         supports_check_mode=True,

@@ -122,12 +122,13 @@ elsewhere:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import commands, host
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchd_places import domain_of, jobs_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.private_files import refuse_all_exposed
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import commands
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import marker
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.private_files import refuse_all_exposed
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.domains import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -154,7 +155,7 @@ def main():
     given = module.params
     result = {
         "programs": {name: commands.find(name) for name in given["programs"]},
-        "foreign": {name: host.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
+        "foreign": {name: marker.foreign_command(name, given["bin_dir"]) for name in given["commands"]},
     }
     try:
         refuse_all_exposed(given["private_files"])

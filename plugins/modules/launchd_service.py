@@ -157,17 +157,18 @@ step:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import launchd_places, service_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import is_ours
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import (
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import (
     is_root,
     require_root_owned,
     user_to_act_for,
 )
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import places_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import is_ours
+from ansible_collections.macos_setup.llm.plugins.module_utils.service import module as service_module
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import domains
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.job import Launchd
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import places_of
 
 
 def main():
@@ -222,7 +223,7 @@ def _leave_to_others(module):
     given = module.params
     if not given["home"]:
         return
-    theirs = launchd_places.home_of(Launchctl(given["launchctl"]), given["label"], given["domain"], given["plist"])
+    theirs = domains.home_of(Launchctl(given["launchctl"]), given["label"], given["domain"], given["plist"])
     if theirs is None:
         return
     if given["state"] == "absent" and os.path.exists(given["plist"]) and not is_ours(given["plist"]):

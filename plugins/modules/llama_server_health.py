@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``llama_server_health``; the work is done in ``module_utils/server_health.py``."""
+"""Module ``llama_server_health``; the work is done in ``module_utils/llama/health.py``."""
 
 from __future__ import annotations
 
@@ -134,9 +134,9 @@ devices:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.server_health import check_server, nobody_listens
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server, nobody_listens
 
 STAGES = {"not running": "waiting for the server", "loading": "loading the model", "ready": "ready"}
 

@@ -79,9 +79,9 @@ RETURN = r"""
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import RECORD, converge
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import is_root, require_root_owned
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import is_root, require_root_owned
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import RECORD, converge
 
 
 def main():

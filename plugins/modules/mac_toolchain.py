@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``mac_toolchain``; the work is done in the file of the same name in ``module_utils``."""
+"""Module ``mac_toolchain``; the work is done in ``module_utils/macos/toolchain.py``."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ command_line_tools:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import mac_toolchain
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import read_hardware
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import toolchain
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.hardware import read_hardware
 
 
 def main():
@@ -67,8 +67,8 @@ def main():
         supports_check_mode=True,
     )
     given = module.params
-    tools = mac_toolchain.developer_directory() is not None
-    problems = mac_toolchain.problems(
+    tools = toolchain.developer_directory() is not None
+    problems = toolchain.problems(
         read_hardware(), given["directory"], given["cmake"], tools=not given["ignore_missing_tools"]
     )
     if problems and not module.check_mode:

@@ -63,9 +63,9 @@ path:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import sdist
 
 
 def main():
@@ -82,11 +82,11 @@ def main():
     wanted = {key: module.params[key] for key in ("package", "version", "sha256")}
     dest = module.params["dest"]
     try:
-        path = pip_source.downloaded(directory=dest, **wanted)
+        path = sdist.downloaded(directory=dest, **wanted)
         present = path is not None
         if not present and not module.check_mode:
             progress = Progress(module.params["progress_file"], subject=wanted["package"])
-            path = pip_source.fetch(directory=dest, progress=progress, **wanted)
+            path = sdist.fetch(directory=dest, progress=progress, **wanted)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
     module.exit_json(changed=not present, path=path)

@@ -62,11 +62,11 @@ python:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.bundle import Bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.python_environment import PythonEnvironment
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import PythonEnvironment
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 
 
 def main():

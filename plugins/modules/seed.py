@@ -98,8 +98,9 @@ process:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import seed
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.fleet import offers
+from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
 
 
 def main():
@@ -136,8 +137,8 @@ def start(wanted, check_only):
 
 
 def offered(wanted):
-    programs = seed.programs(wanted["engine_dir"], wanted["release"]) if wanted["release"] else []
-    return seed.verified_models(wanted["models"]) + programs
+    programs = offers.programs(wanted["engine_dir"], wanted["release"]) if wanted["release"] else []
+    return offers.verified_models(wanted["models"]) + programs
 
 
 def stop(wanted, check_only):

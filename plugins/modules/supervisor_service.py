@@ -117,8 +117,8 @@ step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils import service_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor import Supervisor
+from ansible_collections.macos_setup.llm.plugins.module_utils.service import module as service_module
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.program import Supervisor
 
 
 def main():

@@ -83,9 +83,9 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_settings import changed_here
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import changed_here
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 
 

@@ -3,7 +3,7 @@
 """Runs a module that may take hours and shows, while it runs, how far it is.
 
 A module cannot print anything before it ends. So the module runs detached on its host (Ansible's own async
-wrapper) and keeps its state in a small file (``module_utils/progress.py``); the action plugin reads that file
+wrapper) and keeps its state in a small file (``module_utils/base/progress.py``); the action plugin reads that file
 every now and then and prints one line per host. Each look renews the lease without which the module stops by
 itself, so an interrupted play leaves no work running behind it.
 """
@@ -19,7 +19,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.vars.clean import remove_internal_keys
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX, describe
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import LEASE_SUFFIX, describe
 
 DISPLAY = Display()
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.macos_setup.llm.plugins.module_utils import strict_json
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.configuration import listed, nearest, shown
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed, nearest, shown
 
 SPECIFICATION = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "meta" / "argument_specs.yml"
 PREFIX = "llama_cpp_"
@@ -78,7 +78,7 @@ def typed(value, name, option):
         found = CONVERSIONS[kind](value)
     except (TypeError, ValueError) as error:
         raise Unsuitable(_refusal(value, name, f"wanted: {WANTED[kind]}{_why(error)}")) from None
-    flaws = strict_json.flaws(found, most_bytes=configuration.MOST_BYTES)
+    flaws = strict_json.flaws(found, most_bytes=load.MOST_BYTES)
     if flaws:
         path, what = flaws[0]
         raise Unsuitable(f"{strict_json.dotted(path)}: {what}" if path else what)
@@ -92,7 +92,7 @@ def typed(value, name, option):
 
 def _refusal(value, name, wanted):
     try:
-        words = shown(value, secret=configuration.is_secret((name,)))
+        words = shown(value, secret=load.is_secret((name,)))
     except (TypeError, ValueError, RecursionError):  # JSON has no word for it, or it is too long or too deep
         words = f"a {strict_json.kind_of(value)}"
     return f"{words} is not allowed; {wanted}"
@@ -131,7 +131,7 @@ def _path(value):
 
 
 def _dict(value):
-    found = strict_json.parse_syntax(value, configuration.MOST_BYTES) if isinstance(value, str) else value
+    found = strict_json.parse_syntax(value, load.MOST_BYTES) if isinstance(value, str) else value
     if not isinstance(found, dict):
         raise ValueError
     return found

@@ -7,8 +7,8 @@ import subprocess
 import tarfile
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import pip_source
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import sdist
 from support.paths import REPOSITORY
 
 
@@ -27,7 +27,7 @@ def cmake_files(pin):
     directory = REPOSITORY / ".cache" / "downloads"
     directory.mkdir(parents=True, exist_ok=True)
     wanted = {key: entry[key] for key in ("package", "version", "sha256")}
-    path = pip_source.fetch(directory=str(directory), progress=Progress(None), **wanted)
+    path = sdist.fetch(directory=str(directory), progress=Progress(None), **wanted)
     texts = []
     with tarfile.open(path) as archive:
         for member in archive:

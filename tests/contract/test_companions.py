@@ -7,10 +7,10 @@ import struct
 import urllib.request
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import gguf
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import TemporaryServer
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import companions
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.server_plan import command_line
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.server import command_line
 from support.model_factory import F32, STRING, header, split_of, tensor
 from support.modules import run_module
 from support.paths import REPOSITORY
@@ -46,7 +46,7 @@ def binary(engine):
 
 
 def started(binary, *beside):
-    options = [*companions.options({"companions": beside}), ("threads", 1)]
+    options = [*auxiliary_files.options({"companions": beside}), ("threads", 1)]
     return TemporaryServer(binary, str(SELFTEST), command_line(options))
 
 

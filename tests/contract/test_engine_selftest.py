@@ -9,16 +9,16 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import sha256_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import TemporaryServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.selftest import (
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import sha256_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.selftest import (
     ARGUMENTS,
     WrongAnswers,
     ask_all,
     check_engine,
     known_answers,
 )
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
 from support.fake_server_process import FAKE
 from support.modules import run_module
 from support.paths import REPOSITORY

@@ -6,11 +6,12 @@ import json
 import re
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import server_options
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, option_rules, plan, rules
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import options
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, option_rules, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 from support.paths import REPOSITORY
 
-SCHEMA = configuration.load_schema()
+SCHEMA = load.load_schema()
 PINS = json.loads((REPOSITORY / "config" / "engine_pins.json").read_text())
 HOSTS = {
     "Darwin": {"system": "Darwin", "architecture": "arm64", "home": "/Users/sam", "user": "sam", "uid": 501},
@@ -32,11 +33,11 @@ EVERYTHING = {
 
 
 def working(help_text):
-    return {name for name, instead in server_options.known_options(help_text).items() if instead is None}
+    return {name for name, instead in options.known_options(help_text).items() if instead is None}
 
 
 def resolved(system, **changes):
-    config = rules.checked(configuration.merge(EVERYTHING, changes), SCHEMA, {}, "test")
+    config = rules.checked(load.merge(EVERYTHING, changes), SCHEMA, {}, "test")
     return plan.resolve(config, {}, PINS, HOSTS[system])
 
 
@@ -89,8 +90,8 @@ def test_every_option_kept_from_the_owner_exists(help_text):
 
 
 def test_successors_are_current_and_what_they_replace_is_gone(help_text):
-    known = server_options.known_options(help_text)
-    for gone, successor in server_options.SUCCESSORS.items():
+    known = options.known_options(help_text)
+    for gone, successor in options.SUCCESSORS.items():
         assert gone not in known
         assert successor.split()[0] in working(help_text)
     assert "--spec-draft-n-max" in known["--draft-max"]

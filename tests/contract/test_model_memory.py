@@ -3,14 +3,15 @@
 """The engine that was built says of a model's memory what our own estimate says."""
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import gguf, model_memory
-from ansible_collections.macos_setup.llm.plugins.module_utils.mac_hardware import MIB
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.units import MIB
+from ansible_collections.macos_setup.llm.plugins.module_utils.capacity import estimate
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
 from support import model_shapes
 
 
 @pytest.fixture(scope="module")
 def program(engine):
-    return model_memory.fit_params_beside(str(engine / "llama-server"))
+    return estimate.fit_params_beside(str(engine / "llama-server"))
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -19,8 +20,8 @@ def program(engine):
 def test_the_estimate_agrees_with_the_engine(tmp_path, program, model, context, slots):
     path = str(tmp_path / "model.gguf")
     model_shapes.write(path, model_shapes.MODELS[model])
-    engine = model_memory.measured(program, path, context, slots)
-    need = model_memory.estimated(gguf.check(path), context, slots)
+    engine = estimate.measured(program, path, context, slots)
+    need = estimate.estimated(gguf.check(path), context, slots)
     assert need.weights // MIB * MIB == engine.weights
     assert need.context // MIB * MIB == engine.context or (not need.exact and need.context > engine.context)
     assert 0.95 * engine.working <= need.working <= 1.2 * engine.working + MIB

@@ -9,15 +9,15 @@ import struct
 import zlib
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import gguf
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import ServerError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import TemporaryServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.server_health import check_server
-from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_decision import ANSWERED
-from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog_look import look_at
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import companions
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.server_plan import command_line
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import ServerError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.policy import ANSWERED
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.probe import look_at
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.server import command_line
 from support import tiny_models
 from support.commands import Commands
 from support.paths import REPOSITORY
@@ -120,7 +120,7 @@ def test_a_model_with_a_projector_sees(served, tmp_path):
 def test_a_projector_for_another_model_is_called_that(tmp_path, engine):
     eye = tmp_path / "eye.gguf"
     tiny_models.write_projector(eye, WIDTH // 2)
-    options = [*companions.options({"companions": [{"role": "mmproj", "path": str(eye)}]}), ("threads", 1)]
+    options = [*auxiliary_files.options({"companions": [{"role": "mmproj", "path": str(eye)}]}), ("threads", 1)]
     with (
         pytest.raises(LlamaCppError, match=f"Cause: the projector .* another model than {re.escape(str(SELFTEST))}"),
         TemporaryServer(str(engine / "llama-server"), str(SELFTEST), command_line(options)),

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.paths import REPOSITORY
 from support.plays import Host, processes_below
 
@@ -71,7 +71,7 @@ def host(tmp_path, engine, facts):
 @pytest.fixture
 def mac_host(tmp_path, engine):
     """The same for a host whose facts say macOS."""
-    # What a shell would execute is refused in a plist (module_utils/plist.py).
+    # What a shell would execute is refused in a plist (module_utils/macos/plist.py).
     with lent(Host(tmp_path / "host", engine, workspace="llm & co's workspace")) as host:
         yield host
 

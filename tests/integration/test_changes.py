@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.plays import recap
 
 #: All parts but the first; that one belongs to each of them.

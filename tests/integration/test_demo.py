@@ -9,8 +9,8 @@ import signal
 import subprocess
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.built_engine import RELEASES
 from support.known_answer import ANSWER, QUESTION
 from support.paths import REPOSITORY

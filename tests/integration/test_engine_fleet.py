@@ -5,8 +5,8 @@
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.engine_source import EngineSource, packed
 from support.fault_server import FaultServer
 from support.fleet import MARK, changes

@@ -9,8 +9,8 @@ import os
 import sys
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import LEASE_SUFFIX
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import LEASE_SUFFIX
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.fault_server import SLICE, FaultServer
 from support.model_factory import model_bytes
 from support.paths import REPOSITORY

@@ -8,7 +8,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import mac_settings
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import settings as mac_settings
 from support.macos import outputs
 from support.macos.settable import SettableMac
 from support.paths import REPOSITORY

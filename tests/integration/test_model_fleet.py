@@ -8,7 +8,7 @@ import hashlib
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.fault_server import FaultServer
 from support.fleet import Fleet, changes
 from support.model_factory import model_bytes

@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.paths import REPOSITORY
 from support.plays import recap
 

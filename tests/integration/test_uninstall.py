@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.paths import REPOSITORY
 from support.plays import WITHOUT_TOOLS, listing, processes_below, recap
 

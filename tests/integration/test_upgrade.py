@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.engine_source import EngineSource
 from support.load import Load
 from support.paths import REPOSITORY

@@ -8,9 +8,9 @@ import json
 import os
 import tarfile
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.bundle_content import BundleContent
-from ansible_collections.macos_setup.llm.plugins.module_utils.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline import bundle
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.content import BundleContent
 
 from support.model_factory import write_model
 from support.modules import run_module

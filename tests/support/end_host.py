@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 
 from support.plays import processes_below
 

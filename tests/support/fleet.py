@@ -4,7 +4,7 @@
 
 import json
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 
 from support.paths import REPOSITORY
 from support.plays import BIN, Play

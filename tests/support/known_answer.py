@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The one question that tests ask of a server with the self-test's model."""
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import read_api_key
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.api_keys import read_api_key
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
 
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 MODEL = "selftest"

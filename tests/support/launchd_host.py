@@ -4,10 +4,10 @@
 
 import os
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Answer
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchd import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_state import converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.job import Launchd
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Answer
 
 from support.launchctl_simulator.control import Simulator
 from support.service_plan import render, service_plan, write_launcher

@@ -5,9 +5,9 @@
 import threading
 import time
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.api_keys import read_api_key
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.api_keys import read_api_key
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
 
 
 class Load:

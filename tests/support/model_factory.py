@@ -8,7 +8,7 @@ import hashlib
 import random
 import struct
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import gguf
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
 
 ALIGNMENT = 32
 U8, I8, U16, U32, I32, F32, BOOL, STRING, ARRAY, U64 = 0, 1, 2, 4, 5, 6, 7, 8, 9, 10

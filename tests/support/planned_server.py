@@ -6,9 +6,9 @@ import contextlib
 import os
 import subprocess
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import LISTENING
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import LISTENING
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
 
 from support.built_engine import require_server
 from support.planning import resolve

@@ -4,11 +4,12 @@
 
 import json
 
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, plan, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 
 from support.paths import REPOSITORY
 
-SCHEMA = configuration.load_schema()
+SCHEMA = load.load_schema()
 CATALOG = json.loads((REPOSITORY / "config" / "model_catalog.json").read_text())["models"]
 PINS = json.loads((REPOSITORY / "config" / "engine_pins.json").read_text())
 MODEL = {"url": "https://models.example/dir/tiny.gguf?download=true"}

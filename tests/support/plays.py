@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 
 from support.known_answer import answers
 from support.paths import REPOSITORY

@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 
 import requests
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.launchctl import Launchctl
-from ansible_collections.macos_setup.llm.plugins.module_utils.rotating_log import numbered, rotated_numbers
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.rotating_log import numbered, rotated_numbers
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
 
 from support.known_answer import answers
 from support.launchctl_simulator.control import Simulator

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.rotating_log import numbered, rotated_numbers
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.rotating_log import numbered, rotated_numbers
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 
 from support.paths import REPOSITORY
 

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import jinja2
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 

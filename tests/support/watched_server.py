@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_api import LlamaServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import open_service
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
 
 from support.commands import TOOLS
 from support.plays import free_port, processes_below

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import files, processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import files, processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from support.paths import COLLECTIONS, REPOSITORY
 
 pytestmark = pytest.mark.processes

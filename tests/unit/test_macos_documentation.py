@@ -7,22 +7,18 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import (
-    connection_peer,
-    launchctl_codes,
-    launchd_causes,
-    mac_hardware,
-    mac_power,
-    mac_settings,
-    processes,
-)
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import launchd_plan
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import hardware, power, settings
+from ansible_collections.macos_setup.llm.plugins.module_utils.net import peer
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import diagnosis, exit_codes
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import launchd
 from support.service_plan import render, service_plan
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = (REPOSITORY / "docs" / "macos.md").read_text(encoding="utf-8")
 CODE = "".join(
-    path.read_text(encoding="utf-8") for path in (REPOSITORY / "plugins" / "module_utils").glob("launch*.py")
+    path.read_text(encoding="utf-8")
+    for path in (REPOSITORY / "plugins" / "module_utils" / "service" / "launchd").glob("*.py")
 )
 
 
@@ -40,21 +36,21 @@ def test_every_key_that_is_written(domain):
 
 
 def test_every_place():
-    assert "`%s`" % launchd_plan.DAEMONS in DOCUMENT and "`~/%s`" % launchd_plan.AGENTS in DOCUMENT
-    assert "`%s/<name>.conf`" % launchd_plan.NEWSYSLOG in DOCUMENT
+    assert "`%s`" % launchd.DAEMONS in DOCUMENT and "`~/%s`" % launchd.AGENTS in DOCUMENT
+    assert "`%s/<name>.conf`" % launchd.NEWSYSLOG in DOCUMENT
 
 
 def test_every_other_command():
-    assert "`%s`" % launchd_causes.XATTR in DOCUMENT
+    assert "`%s`" % diagnosis.XATTR in DOCUMENT
     assert "`%s` `%s`" % (processes.PROGRAM, " ".join(processes.PS[1:])) in DOCUMENT
-    assert "`%s`" % connection_peer.LSOF in DOCUMENT
+    assert "`%s`" % peer.LSOF in DOCUMENT
 
 
 def test_everything_that_is_asked_or_changed_of_the_host():
-    paths = (mac_hardware.SYSCTL, mac_power.PMSET, mac_power.FDESETUP, mac_power.LOGIN_WINDOW, mac_power.KEEP_AWAKE[0])
-    for path in (*paths, mac_settings.WIRED_LIMIT_PLIST):
+    paths = (hardware.SYSCTL, power.PMSET, power.FDESETUP, power.LOGIN_WINDOW, power.KEEP_AWAKE[0])
+    for path in (*paths, settings.WIRED_LIMIT_PLIST):
         assert "`%s" % path in DOCUMENT
-    assert all(name in DOCUMENT for name in mac_hardware.NAMES.values())
+    assert all(name in DOCUMENT for name in hardware.NAMES.values())
 
 
 def test_every_exit_code_that_is_acted_on():
@@ -63,4 +59,4 @@ def test_every_exit_code_that_is_acted_on():
     names = re.findall(
         r"\b(NO_SUCH_PROCESS|IO_ERROR|IN_PROGRESS|ALREADY|NO_DOMAIN_ACTION|NO_DOMAIN|NO_SERVICE)\b", CODE
     )
-    assert {getattr(launchctl_codes, name) for name in names} <= numbers
+    assert {getattr(exit_codes, name) for name in names} <= numbers

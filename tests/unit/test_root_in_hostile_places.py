@@ -16,11 +16,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
-from ansible_collections.macos_setup.llm.plugins.module_utils.privileges import as_user
-from ansible_collections.macos_setup.llm.plugins.module_utils.service_gate import open_gate, places_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import as_user
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import open_gate, places_of
 from support.macos.settable import SettableMac
 from support.modules import run_module
 from support.paths import REPOSITORY

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import uninstall as uninstall_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest, staging_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.stamps import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest, staging_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 from support.modules import run_module
 from support.paths import COLLECTIONS

@@ -9,7 +9,8 @@ import tempfile
 
 import pytest
 import yaml
-from ansible_collections.macos_setup.llm.plugins.module_utils import mac_hardware, mac_power, processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import hardware, power
 from support.launchd_host import UID, LaunchdHost
 from support.paths import REPOSITORY
 from support.recorded_programs import recorded_program
@@ -176,8 +177,8 @@ class TestKill:
 def test_the_facts_are_those_that_the_collection_reads():
     done = run("facts")
     assert done.returncode == 0
-    named = [*mac_hardware.NAMES.values(), mac_hardware.SYSCTL, mac_power.PMSET, mac_power.FDESETUP]
-    named += [mac_power.LOGIN_WINDOW[: -len(".plist")], " ".join(mac_power.KEEP_AWAKE)]
+    named = [*hardware.NAMES.values(), hardware.SYSCTL, power.PMSET, power.FDESETUP]
+    named += [power.LOGIN_WINDOW[: -len(".plist")], " ".join(power.KEEP_AWAKE)]
     assert all(f"{name}" in done.stdout for name in named)
 
 

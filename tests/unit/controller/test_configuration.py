@@ -6,10 +6,10 @@ import copy
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, rules
 from support.paths import REPOSITORY
 
-SCHEMA = configuration.load_schema()
+SCHEMA = load.load_schema()
 CATALOG = json.loads((REPOSITORY / "config" / "model_catalog.json").read_text())["models"]
 
 #: The example of the integration plan that the collection grew from, byte for byte.
@@ -50,7 +50,7 @@ def lines_of(config):
     """The lines of the error, without its first and last; empty when the configuration is right."""
     try:
         rules.checked(config, SCHEMA, CATALOG, "llm_config.json")
-    except configuration.ConfigurationError as error:
+    except load.ConfigurationError as error:
         lines = str(error).splitlines()
         assert lines[0].startswith("llm_config.json: %d error" % (len(lines) - 2))
         return [line.strip() for line in lines[1:-1]]
@@ -188,7 +188,7 @@ def test_one_line_for_one_mistake(path, value, where, words):
 
 def test_a_choice_that_this_release_does_not_have():
     schema = {"properties": {"colour": {"enum": ["red", "blue"], "x-planned": ["blue"]}}}
-    (problem,) = configuration.problems_of({"colour": "blue"}, schema)
+    (problem,) = load.problems_of({"colour": "blue"}, schema)
     assert str(problem) == 'colour: "blue" is not supported by this release yet; wanted: "red"'
 
 
@@ -198,7 +198,7 @@ def test_the_plans_example_is_right():
 
 @pytest.mark.parametrize("name", ["llm_config.json", "demo.json"])
 def test_the_shipped_configurations_are_right(name):
-    assert lines_of(configuration.read(REPOSITORY / "config" / name)) == []
+    assert lines_of(load.read(REPOSITORY / "config" / name)) == []
 
 
 def test_all_mistakes_are_told_at_once():
@@ -353,15 +353,15 @@ def test_defaults_come_from_the_schema_alone():
 def test_files_that_are_no_configuration(tmp_path, text, words):
     path = tmp_path / "llm_config.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(configuration.ConfigurationError) as error:
-        rules.checked(configuration.read(path), SCHEMA, CATALOG, str(path))
+    with pytest.raises(load.ConfigurationError) as error:
+        rules.checked(load.read(path), SCHEMA, CATALOG, str(path))
     for word in words:
         assert word in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(configuration.ConfigurationError, match=r"none\.json"):
-        configuration.read(tmp_path / "none.json")
+    with pytest.raises(load.ConfigurationError, match=r"none\.json"):
+        load.read(tmp_path / "none.json")
 
 
 def every_schema(schema, path=""):
@@ -376,7 +376,7 @@ def test_every_key_is_described():
     for root in (SCHEMA, *SCHEMA["$defs"].values()):
         for path, schema in every_schema(root):
             if path and not path.endswith(".*"):
-                assert configuration._resolved(schema, SCHEMA).get("description"), path
+                assert load._resolved(schema, SCHEMA).get("description"), path
 
 
 def test_every_default_is_valid():
@@ -391,5 +391,5 @@ def test_every_default_is_valid():
 
 def test_merge_lays_nested_values_over():
     base = {"a": {"b": 1, "c": [1]}, "d": 2}
-    assert configuration.merge(base, {"a": {"c": [2], "e": 3}}) == {"a": {"b": 1, "c": [2], "e": 3}, "d": 2}
+    assert load.merge(base, {"a": {"c": [2], "e": 3}}) == {"a": {"b": 1, "c": [2], "e": 3}, "d": 2}
     assert base == {"a": {"b": 1, "c": [1]}, "d": 2}

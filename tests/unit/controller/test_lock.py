@@ -6,11 +6,12 @@ import json
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.action.model_lock import LATER, entries_of, tags_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, plan, rules
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 from support.planning import LINUX, PINS
 
-SCHEMA = configuration.load_schema()
+SCHEMA = load.load_schema()
 COMMIT = "0188c9bf409793f810680a5a431e7b899c46104c"
 ENTRY = {"revision": COMMIT, "bytes": 5, "sha256": "a" * 64}
 HUB = "https://huggingface.co/a/b/resolve/main/dir/m.gguf"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.huggingface import Location, location_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import Location, location_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = REPOSITORY / "config"

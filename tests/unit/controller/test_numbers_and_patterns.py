@@ -8,8 +8,8 @@ import re
 
 import jsonschema
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, lock, rules
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, rules
 from support.paths import REPOSITORY
 from support.planning import CATALOG, SCHEMA, resolve
 
@@ -82,7 +82,7 @@ def test_every_pattern_is_anchored_at_both_ends(path):
     ],
 )
 def test_the_end_is_the_end(pattern, means):
-    assert configuration.anchored(pattern) == means
+    assert load.anchored(pattern) == means
 
 
 def test_the_schemas_are_schemas_for_other_tools_too():
@@ -106,8 +106,8 @@ def refusal(tmp_path, config):
     if isinstance(config, bytes):
         path.write_bytes(config)
     try:
-        rules.checked(configuration.read(path) if isinstance(config, bytes) else config, SCHEMA, CATALOG, "c")
-    except configuration.ConfigurationError as error:
+        rules.checked(load.read(path) if isinstance(config, bytes) else config, SCHEMA, CATALOG, "c")
+    except load.ConfigurationError as error:
         str(error).encode()  # it can be printed
         return str(error).splitlines()[1:-1]
     return []
@@ -248,7 +248,7 @@ def test_what_the_variables_of_a_host_bring_is_no_exception(tmp_path):
     import datetime
 
     for value, words in ((datetime.date(2026, 1, 1), "quote it"), (math.nan, "finite"), ({5: 6}, "quote it")):
-        config = configuration.merge({"models": {"m": FILE}}, {"engine": {"version": value}})
+        config = load.merge({"models": {"m": FILE}}, {"engine": {"version": value}})
         (line,) = refusal(tmp_path, config)
         assert line.strip().startswith("engine.version") and words in line
 

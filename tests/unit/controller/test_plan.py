@@ -6,9 +6,9 @@ import json
 import shlex
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import trees
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.supervisor_config import SOCKET_BYTES
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
 from support.planning import CATALOG, MAC, MODEL, option, resolve
 
 

@@ -5,13 +5,13 @@
 import runpy
 
 import yaml
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
 from support.paths import REPOSITORY
 
 ROLE = REPOSITORY / "roles" / "llama_cpp"
 DEFAULTS = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 OPTIONS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-SETTINGS = configuration.load_schema()["properties"]["llm_settings"]["properties"]
+SETTINGS = load.load_schema()["properties"]["llm_settings"]["properties"]
 
 
 def test_defaults_and_specification_agree_in_keys_and_values():

@@ -15,7 +15,7 @@ import jinja2.nodes
 import pytest
 import yaml
 from ansible.parsing.splitter import parse_kv
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variables
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX, typed_all
 from support.paths import REPOSITORY

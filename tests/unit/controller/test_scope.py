@@ -5,8 +5,9 @@
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, plan, rules
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 from support.paths import REPOSITORY
 
 CATALOG = json.loads((REPOSITORY / "config" / "model_catalog.json").read_text())["models"]
@@ -21,7 +22,7 @@ DAEMON = {"scope": "system", "domains": ["system"], "directory": "/Library/Launc
 
 def resolve(service, host=MAC):
     config = {"models": {"tiny": {"url": "https://models.example/tiny.gguf"}}, "service": service}
-    checked = rules.checked(config, configuration.load_schema(), CATALOG, "test")
+    checked = rules.checked(config, load.load_schema(), CATALOG, "test")
     return plan.resolve(checked, CATALOG, {}, host)
 
 

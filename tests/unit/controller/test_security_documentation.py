@@ -7,7 +7,7 @@ import subprocess
 
 import jinja2
 import yaml
-from ansible_collections.macos_setup.llm.plugins.module_utils.host import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from support.paths import REPOSITORY
 
 TASKS = REPOSITORY / "roles" / "llama_cpp" / "tasks"

@@ -3,7 +3,7 @@
 """What llama-server is started with when several models are configured, and what a model needs beside its own file."""
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from support.planning import LINUX, MAC, MODEL, option, resolve
 
 OTHER = {"url": "https://models.example/other.gguf"}

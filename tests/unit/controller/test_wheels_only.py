@@ -10,10 +10,10 @@ from support.paths import REPOSITORY
 INSTALLERS = {
     "Makefile": "$(HASHED)",
     "tests/__main__.py": '"--only-binary"',
-    "plugins/module_utils/python_environment.py": '"--only-binary"',
-    "plugins/module_utils/bundle_content.py": '"--only-binary"',
+    "plugins/module_utils/net/python_environment.py": '"--only-binary"',
+    "plugins/module_utils/offline/content.py": '"--only-binary"',
     # Fetches a file and runs nothing of it.
-    "plugins/module_utils/pip_source.py": '"--no-build-isolation"',
+    "plugins/module_utils/engine/sdist.py": '"--no-build-isolation"',
 }
 
 

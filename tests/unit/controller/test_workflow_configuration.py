@@ -4,7 +4,8 @@
 
 import json
 
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import configuration, plan, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import resolve as plan
 from support.paths import REPOSITORY
 
 CONFIG = json.loads((REPOSITORY / ".ci" / "macos" / "llm_config.json").read_text(encoding="utf-8"))
@@ -13,7 +14,7 @@ RUNNER = {"system": "Darwin", "architecture": "arm64", "home": "/Users/runner", 
 
 
 def test_metal_is_built_and_not_used():
-    config = rules.checked(CONFIG, configuration.load_schema(), CATALOG, "macos.yml")
+    config = rules.checked(CONFIG, load.load_schema(), CATALOG, "macos.yml")
     resolved = plan.resolve(config, CATALOG, {}, RUNNER)
     assert resolved["engine"]["options"]["GGML_METAL"] == "ON"
     arguments = resolved["server"]["arguments"]

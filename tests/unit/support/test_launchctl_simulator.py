@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.processes import alive
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.processes import alive
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.launchctl_simulator.control import BIN
 from support.simulated_mac import AGENT, GUI, TARGET, UID, USER, SimulatedMac
 

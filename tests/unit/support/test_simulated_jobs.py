@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.processes import alive
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import stays, wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.processes import alive
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import stays, wait_until
 from support.simulated_mac import GUI, TARGET
 
 pytestmark = pytest.mark.processes

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.exit_codes import ExitCode
+from llm_tools.exit_codes import ExitCode
 from support.commands import TOOLS, interrupt
 from support.scripted_server import SILENCE, ScriptedServer
 

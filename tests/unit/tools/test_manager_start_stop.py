@@ -7,8 +7,8 @@ import shlex
 import sys
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.run_state import why_held
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.runner.crash_loop import why_held
 from support.runner_host import RUNNER
 
 pytestmark = pytest.mark.processes

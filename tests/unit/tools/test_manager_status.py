@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 
 pytestmark = pytest.mark.processes
 

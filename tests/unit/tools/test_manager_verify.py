@@ -7,9 +7,9 @@ import json
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.model_source import WebSource
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import ModelFile
-from ansible_collections.macos_setup.llm.plugins.module_utils.web import Web
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import FaultServer
 from support.model_factory import adapter_bytes, model_bytes, projector_bytes, split_model
 

@@ -8,8 +8,8 @@ import math
 import re
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog import settings_from
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.daemon import settings_from
 from support.commands import TOOLS
 from support.paths import REPOSITORY
 

@@ -7,7 +7,7 @@ import plistlib
 import stat
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import plist
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos import plist
 from support.known_answer import ANSWER, QUESTION
 from support.provisioned_mac import SERVER, WATCHDOG
 

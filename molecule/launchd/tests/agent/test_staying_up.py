@@ -8,8 +8,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils import processes
-from ansible_collections.macos_setup.llm.plugins.module_utils.waiting import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.provisioned_mac import PATIENCE, SERVER, WATCHDOG
 
 LIMIT = 5  # fast exits in a row

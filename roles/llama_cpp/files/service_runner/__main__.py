@@ -7,6 +7,6 @@
 
 import sys
 
-from core.server_runner import main
+from core.runner.main import main
 
 sys.exit(main(sys.argv[1:]))

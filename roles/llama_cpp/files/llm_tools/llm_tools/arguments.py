@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from .core.strict_json import LONGEST_SECONDS
+from .core.base.strict_json import LONGEST_SECONDS
 
 
 def add_json(parser, what):

@@ -16,9 +16,9 @@ import os
 import sys
 
 from . import __version__, llm, manager
-from .core.errors import LlamaCppError, in_words
-from .core.exit_codes import ExitCode
+from .core.base.errors import LlamaCppError, in_words
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
+from .exit_codes import ExitCode
 from .failures import advice, exit_code
 
 

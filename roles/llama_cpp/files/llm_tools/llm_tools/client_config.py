@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from .core.errors import LlamaCppError
-from .core.json_form import NUMBER, misfit
-from .core.strict_json import MOST_BYTES, NotStrict, dotted, parse
+from .core.base.errors import LlamaCppError
+from .core.base.json_form import NUMBER, misfit
+from .core.base.strict_json import MOST_BYTES, NotStrict, dotted, parse
 
 
 def _texts(names):

@@ -12,9 +12,9 @@ import sys
 
 from . import client_config
 from .client_config import UsageError
-from .core.api_keys import read_api_key, secret_of_environment
-from .core.errors import LlamaCppError
-from .core.llama_api import LlamaServer
+from .core.base.errors import LlamaCppError
+from .core.llama.api_keys import read_api_key, secret_of_environment
+from .core.llama.client import LlamaServer
 
 MANAGER = "llm-manager"
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from .core.errors import LlamaCppError
-from .core.exit_codes import ExitCode
-from .core.llama_api import NotAuthorised, NotRunning, StillLoading
+from .core.base.errors import LlamaCppError
+from .core.llama.client import NotAuthorised, NotRunning, StillLoading
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, UsageError
+from .exit_codes import ExitCode
 
 MEANINGS = (
     (UsageError, ExitCode.USAGE, "misconfigured"),

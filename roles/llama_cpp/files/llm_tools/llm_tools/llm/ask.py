@@ -8,11 +8,11 @@ import difflib
 import select
 
 from ..arguments import add_json, add_timeout, number
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.server_health import offered_models
-from ..core.strict_json import parse
+from ..core.base.errors import LlamaCppError
+from ..core.base.strict_json import parse
+from ..core.llama.health import offered_models
 from ..environment import UsageError
+from ..exit_codes import ExitCode
 from ..markdown import first_code_block
 from ..writers import open_writer
 

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from ..arguments import add_json, seconds
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.server_health import identify, wait_until_ready
+from ..core.base.errors import LlamaCppError
+from ..core.llama.health import identify, wait_until_ready
+from ..exit_codes import ExitCode
 from ..failures import state_word
 
 SUMMARY = "Tell whether the server is ready, by the exit status too."

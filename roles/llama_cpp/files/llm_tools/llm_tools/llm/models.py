@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..arguments import add_json
-from ..core.exit_codes import ExitCode
+from ..exit_codes import ExitCode
 
 SUMMARY = "List the models on offer."
 EXAMPLES = ("%(prog)s models", "%(prog)s models --json")

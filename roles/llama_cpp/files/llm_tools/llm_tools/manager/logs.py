@@ -9,10 +9,10 @@ import contextlib
 import os
 import time
 
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.rotating_log import numbered, rotated_numbers
+from ..core.base.errors import LlamaCppError
+from ..core.base.rotating_log import numbered, rotated_numbers
 from ..environment import UsageError
+from ..exit_codes import ExitCode
 
 SUMMARY = "Show the end of the server's log."
 EXAMPLES = ("%(prog)s logs", "%(prog)s logs -n 500 | grep ' E '", "%(prog)s logs --follow")

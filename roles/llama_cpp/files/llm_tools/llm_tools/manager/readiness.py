@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from ..arguments import add_timeout
-from ..core.errors import LlamaCppError
-from ..core.llama_api import NotRunning
-from ..core.server_health import identify, wait_until_ready
-from ..core.server_log import explain
+from ..core.base.errors import LlamaCppError
+from ..core.llama.client import NotRunning
+from ..core.llama.health import identify, wait_until_ready
+from ..core.llama.log_causes import explain
 
 
 def add_patience(parser):

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from ..arguments import add_json
-from ..core import releases
-from ..core.exit_codes import ExitCode
-from ..core.service_gate import record_in
+from ..core.engine import store
+from ..core.service.rollout import record_in
 from ..environment import UsageError
+from ..exit_codes import ExitCode
 
 SUMMARY = "List the releases of llama.cpp that are installed, for a rollback."
 EXAMPLES = ("%(prog)s releases", "%(prog)s releases --json")
@@ -40,9 +40,9 @@ def rollback_settings(environment):
 def described(gate):
     """The releases, newest first, as dicts of what the command tells about each."""
     engine_dir = gate["engine_dir"]
-    current, record = releases.current_release(engine_dir), record_in(gate["record"])
-    for name in releases.installed(engine_dir):
-        stamp = releases.stamp_of(engine_dir, name)
+    current, record = store.current_release(engine_dir), record_in(gate["record"])
+    for name in store.installed(engine_dir):
+        stamp = store.stamp_of(engine_dir, name)
         yield {
             "name": name,
             "build": stamp.get("build_info"),

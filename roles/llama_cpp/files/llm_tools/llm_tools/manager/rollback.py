@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from ..arguments import add_json
-from ..core.exit_codes import ExitCode
-from ..core.rollback import roll_back
+from ..core.service.rollback import roll_back
+from ..exit_codes import ExitCode
 from .releases import rollback_settings
 from .service import configured_service
 

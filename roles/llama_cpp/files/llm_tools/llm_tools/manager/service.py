@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 
-from ..core.privileges import is_root
-from ..core.run_state import why_held, why_not_started
-from ..core.service import open_service
+from ..core.base.privileges import is_root
+from ..core.runner.crash_loop import why_held, why_not_started
+from ..core.service.manager import open_service
 from ..environment import UsageError
 
 #: Through which launchctl changes the domain system; only its looks are for everybody.

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ..core.exit_codes import ExitCode
-from ..core.server_log import explaining
+from ..core.llama.log_causes import explaining
+from ..exit_codes import ExitCode
 from .readiness import add_patience, follow_until_ready
 from .service import configured_service, why_service_is_held
 

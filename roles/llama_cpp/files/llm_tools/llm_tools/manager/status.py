@@ -8,13 +8,13 @@ import datetime
 import time
 
 from ..arguments import add_json
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.llama_api import NotRunning
-from ..core.logs import last_lines
-from ..core.server_health import identify, wait_until_ready
-from ..core.watchdog import remembered, settings_from
+from ..core.base.errors import LlamaCppError
+from ..core.base.log_tail import last_lines
+from ..core.llama.client import NotRunning
+from ..core.llama.health import identify, wait_until_ready
+from ..core.watchdog.daemon import remembered, settings_from
 from ..environment import UsageError
+from ..exit_codes import ExitCode
 from ..failures import advice, exit_code, state_word
 from .readiness import exit_words
 from .service import configured_service, why_service_did_not_start, why_service_is_held

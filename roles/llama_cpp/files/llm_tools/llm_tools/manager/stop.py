@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..core.exit_codes import ExitCode
+from ..exit_codes import ExitCode
 from .service import configured_service
 
 SUMMARY = "Stop the service; it stays stopped until it is started, or until the machine is."

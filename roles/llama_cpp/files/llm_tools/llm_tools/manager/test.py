@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 
 from ..arguments import add_json, add_timeout
-from ..core.exit_codes import ExitCode
-from ..core.files import sha256_of
-from ..core.selftest import ask_all, known_answers, require_all_correct
-from ..core.server_health import identify, sample_answer, wait_until_ready
+from ..core.base.files import sha256_of
+from ..core.engine.selftest import ask_all, known_answers, require_all_correct
+from ..core.llama.health import identify, sample_answer, wait_until_ready
 from ..environment import MANAGER
+from ..exit_codes import ExitCode
 
 SUMMARY = "Ask the service a real question; the self-test model is asked for all its known answers."
 EXAMPLES = ("%(prog)s test", "%(prog)s test --json")

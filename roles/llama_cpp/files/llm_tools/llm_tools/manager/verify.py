@@ -7,12 +7,12 @@ from __future__ import annotations
 import os
 
 from ..arguments import add_json
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.files import sha256_of
-from ..core.gguf import GgufError, check, require
-from ..core.progress import byte_counter, describe
-from ..core.stamps import Stamp
+from ..core.base.errors import LlamaCppError
+from ..core.base.files import sha256_of
+from ..core.base.progress import byte_counter, describe
+from ..core.models.gguf import GgufError, check, require
+from ..core.models.verification import Stamp
+from ..exit_codes import ExitCode
 
 SUMMARY = (
     "Read every file of every model again, its parts and what is loaded beside it too, and compare it with what was "

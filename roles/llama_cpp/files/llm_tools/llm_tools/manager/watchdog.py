@@ -8,11 +8,11 @@ import os
 import time
 
 from ..arguments import add_json
-from ..core.errors import LlamaCppError
-from ..core.exit_codes import ExitCode
-from ..core.faults import tell_briefly
-from ..core.watchdog import Watchdog, event, settings_from
+from ..core.base.errors import LlamaCppError
+from ..core.base.faults import tell_briefly
+from ..core.watchdog.daemon import Watchdog, event, settings_from
 from ..environment import CONFIG_VARIABLE, UsageError
+from ..exit_codes import ExitCode
 from .service import configured_service, why_service_is_held
 
 SUMMARY = "Ask the server for a token at intervals, and restart it when it is up but silent."

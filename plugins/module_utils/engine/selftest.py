@@ -1,0 +1,144 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Known answers: whether a llama-server computes correctly, shown by questions with exactly one right answer.
+
+The self-test model has learnt the answers by heart, with a wide margin over any other token, so rounding cannot
+change a letter while a broken kernel, driver or compiler does (roles/llama_cpp/files/selftest/train.py).
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..base.errors import LlamaCppError
+from ..base.files import read_json
+from ..base.progress import Progress, WatcherGone
+from ..llama.health import list_devices
+from .temporary_server import TemporaryServer, check_runs
+
+SHOWN = 5
+
+#: Greedy whatever the server was started with: only the temperature takes part in the choice of a token, and nothing
+#: of an earlier question is used again, so each answer is computed from its first token on.
+GREEDY = {"temperature": 0, "samplers": ["temperature"], "seed": 1, "cache_prompt": False}
+
+#: One question at a time: an engine is tested here, not its scheduling. One thread: in a model this small a second one
+#: only waits for the first, and on a busy machine it waits long (measured on two cores beside one other busy process:
+#: 109 answers take 0.3 s with one thread and 14 to 19 s with two).
+ARGUMENTS = ("--parallel", "1", "--threads", "1")
+
+NOT_IN_SERVICE = (
+    "It was not put in service; what served before is unchanged. "
+    "Build it again from a clean source tree (update the Command Line Tools, or the compiler, first), or choose "
+    "another engine.version, then run the play again with: --tags llm_engine"
+)
+
+
+class WrongAnswers(LlamaCppError):
+    """The server answers, and wrongly."""
+
+
+def known_answers(path):
+    """The known-answers file as a dict: ``answers`` (list of ``question``, ``answer``), ``system`` (prompt or None),
+    ``max_tokens``, and the ``sha256`` of the ``model`` that they belong to. Raises LlamaCppError when it is unusable.
+    """
+    known = read_json(path)
+    pairs = known.get("answers") if isinstance(known, dict) else None
+    if not isinstance(pairs, list) or not pairs or not all(map(_is_pair, pairs)):
+        raise LlamaCppError(f"{path} is missing or holds no known answers. Run the play again to install it.")
+    return known
+
+
+def _is_pair(value):
+    return isinstance(value, dict) and {"question", "answer"} <= set(value)
+
+
+def ask_all(server, known, on_answer=None, **options):
+    """Ask a :class:`llama_api.LlamaServer` every question of ``known`` and compare the answers to the letter.
+
+    :param on_answer: called with the number of questions answered so far, and first with 0.
+    :param options: more keys of the request, such as ``model``.
+    :returns: ``asked``, ``correct``, ``wrong`` (the first few, as dicts of ``question``, ``expected`` and ``got``)
+        and ``tokens_per_second`` of the generation.
+    :raises llama_api.ServerError: when the server gives no answer at all.
+    """
+    pairs = known["answers"]
+    system = [{"role": "system", "content": known["system"]}] if known.get("system") else []
+    wrong, correct, tokens, seconds = [], 0, 0, 0.0
+    for number, pair in enumerate(pairs):
+        if on_answer:
+            on_answer(number)
+        messages = [*system, {"role": "user", "content": pair["question"]}]
+        began = time.monotonic()
+        reply = server.chat(messages, max_tokens=known.get("max_tokens", 64), **GREEDY, **options)
+        spent = time.monotonic() - began
+        timings = reply.get("timings") or {}
+        tokens += timings.get("predicted_n") or (reply.get("usage") or {}).get("completion_tokens") or 0
+        seconds += timings["predicted_ms"] / 1000.0 if timings.get("predicted_ms") else spent
+        got = (reply["choices"][0].get("message") or {}).get("content") or ""
+        if got == pair["answer"]:
+            correct += 1
+        elif len(wrong) < SHOWN:
+            wrong.append({"question": pair["question"], "expected": pair["answer"], "got": got})
+    if on_answer:
+        on_answer(len(pairs))
+    rate = round(tokens / seconds, 1) if seconds else None
+    return {"asked": len(pairs), "correct": correct, "wrong": wrong, "tokens_per_second": rate}
+
+
+def require_all_correct(result, subject, consequence):
+    """Raise WrongAnswers when ``result`` of :func:`ask_all` is not flawless.
+
+    :param subject: what was asked, in the owner's words. :param consequence: what follows from it and what to do.
+    """
+    missed = result["asked"] - result["correct"]
+    if not missed:
+        return
+    lines = [f"{subject} computes wrongly: {missed} of {result['asked']} known answers differ."]
+    for answer in result["wrong"]:
+        lines.append(f'  {answer["question"]}  expected "{answer["expected"]}", got "{answer["got"]}"')
+    if missed > len(result["wrong"]):
+        lines.append(f"  and {missed - len(result['wrong'])} more")
+    raise WrongAnswers("\n".join([*lines, consequence]))
+
+
+def check_engine(server, model, answers, *, device=None, timeout=60, progress=None):
+    """Start the llama-server binary ``server`` with the self-test model and ask it all known answers.
+
+    :param device: a device that the engine must offer and compute on, such as ``MTL0``; ``none`` is the CPU;
+        None leaves the choice to llama-server.
+    :param timeout: seconds to wait for the start, and for each answer.
+    :returns: ``asked``, ``correct``, ``tokens_per_second`` and ``devices`` (name to description).
+    :raises LlamaCppError: when it cannot run, ends, is silent, or a single letter is wrong. Nothing is left behind.
+    """
+    progress = progress or Progress()
+    known = known_answers(answers)
+    arguments = [*ARGUMENTS, *(["--device", device] if device else [])]
+    try:
+        devices = _devices(server, device)
+        progress.update("starting the server")
+        with TemporaryServer(server, model, arguments, timeout=timeout) as running:
+            result = ask_all(running, known, lambda done: progress.update("asking", done, len(known["answers"])))
+    except WatcherGone:
+        raise
+    except LlamaCppError as error:
+        raise LlamaCppError(f"The self-test could not be made. {error}\n{NOT_IN_SERVICE}") from error
+    require_all_correct(result, f"{server} {_where(device)}", NOT_IN_SERVICE)
+    return {**{key: result[key] for key in ("asked", "correct", "tokens_per_second")}, "devices": devices}
+
+
+def _devices(server, wanted):
+    """The devices of a binary that runs, by name; raises LlamaCppError when it does not run or lacks ``wanted``."""
+    check_runs(server)
+    devices = list_devices(server)
+    if wanted not in (None, "none", *devices):
+        found = ", ".join(devices) or "none, so it would compute on the CPU"
+        raise LlamaCppError(
+            f"{server} offers no device {wanted} (found: {found}). On a Mac that is Metal: check that the engine was "
+            "built with llm_settings.metal_acceleration and for this machine's architecture."
+        )
+    return devices
+
+
+def _where(device):
+    return {None: "on this machine", "none": "on the CPU"}.get(device, f"on {device}")

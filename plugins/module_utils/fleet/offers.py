@@ -1,0 +1,51 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What a host that is a seed (net/seed.py) lets the other hosts of a play fetch."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from ..base.files import sha256_of
+from ..engine.store import program_of, stamp_of
+from ..models.verification import Stamp
+
+
+class Offered(NamedTuple):
+    """A file that this host lets others fetch."""
+
+    sha256: str
+    served: dict  # what seed_server wants to know of it
+    told: dict  # what Seed.files tells beside its sha256
+
+
+def verified_models(paths):
+    """An Offered for each of the models ``paths`` that was verified and is as it was then."""
+    stamps = [(path, Stamp(path)) for path in paths]
+    return [
+        Offered(
+            stamp["sha256"],
+            {"path": path, **{fact: stamp[fact] for fact in ("size", "mtime_ns", "inode")}},
+            {"origin": stamp["origin"]},
+        )
+        for path, stamp in stamps
+        if stamp.holds() and stamp["sha256"]
+    ]
+
+
+def programs(engine_dir, release):
+    """An Offered for each program of the release of this name; none when it is not there as it was installed."""
+    stamp = stamp_of(engine_dir, release)
+    try:
+        offered = [_program(name, program_of(engine_dir, release, name)) for name in stamp.get("programs", [])]
+    except OSError:
+        return []
+    installed = stamp.get("sha256", {})
+    return offered if all(installed.get(one.told["name"], one.sha256) == one.sha256 for one in offered) else []
+
+
+def _program(name, path):
+    status = os.stat(path)
+    served = {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+    return Offered(sha256_of(path), served, {"name": name})

@@ -1,0 +1,378 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""A client for the HTTP interface of one llama-server.
+
+``http.client`` is used directly: it never goes through a proxy, whatever the environment says, so a question
+asked of this machine stays on this machine. What the server answers when is from tools/server/server-http.cpp
+and server-context.cpp of llama.cpp 0c1e570: the port is bound before the model is loaded, so "connection refused"
+means no server; while loading, every path answers 503 even with a wrong key; then all but ``/health`` wants the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import json
+import re
+import socket
+import ssl
+import urllib.parse
+
+from ..base.errors import LlamaCppError
+from ..base.json_form import misfit
+from ..base.strict_json import MOST_BYTES, NotStrict, parse
+from ..net.deadline import WHOLE, Connection, SecureConnection, TooSlow
+from ..net.peer import owner_of_peer
+from . import answers
+from .api_keys import check_api_key
+
+CONNECT_SECONDS = 10.0
+PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+EXCERPT_CHARACTERS = 300
+REASON_CHARACTERS = 2000
+RENEWED = "If that was renewed, have the server read it: llm-manager restart"
+
+
+class ServerError(LlamaCppError):
+    """The server did not do what it was asked.
+
+    :ivar status: the HTTP status, None when there was no HTTP answer.
+    :ivar reason: what the server (or the system, when it was not reached) said, in its own words.
+    """
+
+    def __init__(self, text, status=None, reason=""):
+        super().__init__(text)
+        self.status = status
+        self.reason = reason
+
+
+class NotRunning(ServerError):
+    """Nobody listens at the address, or whoever did went away before answering."""
+
+
+class StillLoading(ServerError):
+    """The server is up and loads its model."""
+
+
+class NotAuthorised(ServerError):
+    """The server wants another API key than the one it was given."""
+
+
+class Stranger(ServerError):
+    """Whoever answers is not the server that the API key belongs to, so it was not told the key."""
+
+
+class LlamaServer:
+    """One llama-server.
+
+    :param base_url: ``http[s]://host:port[/prefix]``; a ``/v1`` at the end, as other clients want it, is understood.
+    :param api_key: the key itself, or None when the server has none.
+    :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
+        has to be there after WHOLE times as long.
+    :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
+    :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
+        the name in it. Whoever asks for 127.0.0.1 could never verify a name.
+    :param owner: the user id of a server on this machine: without TLS, which proves who answers, the key is sent only
+        to a process of this user. Its port may be anybody's while it is stopped. None: to whoever answers.
+
+    Every method raises ServerError or one of its kinds. Raises LlamaCppError when a parameter is unusable.
+    """
+
+    def __init__(self, base_url, api_key=None, timeout=30.0, ca_file=None, owner=None, certificate=None):
+        self.base_url, self._https, self._host, self._port, self._prefix = _split_url(base_url)
+        self._api_key = check_api_key(api_key, "The API key") if api_key else None
+        self._timeout = timeout
+        self._tls = _tls_context(ca_file) if self._https else None
+        self._certificate, self._shown = certificate, _first_certificate(certificate) if self._https else None
+        self._owner = owner
+
+    def health(self):
+        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody answers."""
+        try:
+            try:
+                self._json("GET", "/health", with_key=False)
+            except NotAuthorised:  # behind a prefix it is not public
+                self._json("GET", "/health")
+        except StillLoading:
+            return "loading"
+        return "ready"
+
+    def props(self):
+        """What ``/props`` says: ``build_info`` (``b1-0c1e570``), ``model_path``, ``default_generation_settings`` …"""
+        return self._json("GET", "/props", form=answers.PROPS)
+
+    def models(self):
+        """The models on offer, as a list of dicts with at least ``id``."""
+        return self._json("GET", "/v1/models", form=answers.MODELS)["data"]
+
+    def slots(self, model=None):
+        """What each slot does, as a list of dicts (``is_processing``, ``id_task``, ``next_token`` …).
+
+        Needs no slot, but the model: it wakes a server that sleeps. Old and odd servers may refuse it (501). A router
+        wants to know the ``model``, and does not load it for this.
+        """
+        path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
+        return self._json("GET", path, form=answers.SLOTS)
+
+    def complete(self, prompt, load=True, **options):
+        """The whole reply of ``/completion``, which puts ``prompt`` into no chat template.
+
+        Without ``load`` a router refuses (400) what it would have to load a model for; so do embed() and rerank().
+        """
+        body = {"prompt": prompt, **options}
+        return self._json("POST", "/completion" + _loading(load), body, form=answers.COMPLETION)
+
+    def embed(self, text, load=True, **options):
+        """The vector of ``text``, a list of numbers, by an embedding model."""
+        body = {"input": text, **options}
+        reply = self._json("POST", "/v1/embeddings" + _loading(load), body, form=answers.EMBEDDING)
+        if not reply["data"] or not reply["data"][0]["embedding"]:
+            raise self._not_understood(json.dumps(reply))
+        return reply["data"][0]["embedding"]
+
+    def rerank(self, query, documents, load=True, **options):
+        """How well each of ``documents`` answers ``query``, as numbers in their order, by a rerank model."""
+        body = {"query": query, "documents": documents, **options}
+        reply = self._json("POST", "/v1/rerank" + _loading(load), body, form=answers.RANKS)
+        scores = {result["index"]: result.get("relevance_score") for result in reply["results"]}
+        if not scores.keys() >= set(range(len(documents))):
+            raise self._not_understood(json.dumps(reply))
+        return [scores[index] for index in range(len(documents))]
+
+    def chat(self, messages, **options):
+        """The whole reply of ``/v1/chat/completions``; ``options`` are keys of the request (``max_tokens`` …)."""
+        body = {"messages": messages, **options}
+        reply = self._json("POST", "/v1/chat/completions", body, form=answers.CHAT)
+        if not reply["choices"]:
+            raise self._not_understood(json.dumps(reply))
+        return reply
+
+    def chat_stream(self, messages, **options):
+        """Like :meth:`chat`, but yields the dicts of the stream as they come; their ``delta`` adds up to the answer.
+
+        Closing the iterator closes the connection, on which the server stops working at the answer.
+        """
+        body = {"messages": messages, "stream": True, **options}
+        with self._open("POST", "/v1/chat/completions", body) as response:
+            for data in sse_data(response):
+                if data == "[DONE]":
+                    return
+                event = self._parse(data)
+                if "error" in event:
+                    raise self._refusal(_code(event) or response.status, event)
+                yield self._formed(event, answers.EVENT)
+        raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
+
+    def _json(self, method, path, body=None, with_key=True, form=answers.OBJECT):
+        """The JSON document, of that ``form``, that the server answers to one request."""
+        with self._open(method, path, body, with_key) as response:
+            return self._parse(_whole(response), form)
+
+    @contextlib.contextmanager
+    def _open(self, method, path, body=None, with_key=True):
+        """Send one request and lend its response, whose status is 2xx; any other answer is raised."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection = self._connect()
+        try:
+            if self._api_key and with_key:
+                self._require_owner(connection.sock)
+                headers["Authorization"] = "Bearer " + self._api_key
+            payload = None if body is None else json.dumps(body).encode("ascii")
+            connection.request(method, self._prefix + path, payload, headers)
+            response = connection.getresponse()
+            if not 200 <= response.status < 300:
+                raise self._refusal(response.status, _whole(response))
+            yield response
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failure(error) from error
+        finally:
+            connection.close()
+
+    def _connect(self):
+        """A connection to the server; over TLS it has proven itself."""
+        if self._shown:
+            connection = self._connect_with(_tls_context_that_trusts_anybody())
+            if connection.sock.getpeercert(binary_form=True) == self._shown:
+                return connection
+            connection.close()
+        return self._connect_with(self._tls)
+
+    def _connect_with(self, tls):
+        patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
+        if self._https:
+            connection = SecureConnection(self._host, self._port, timeout=patience, context=tls)
+        else:
+            connection = Connection(self._host, self._port, timeout=patience)
+        try:
+            connection.connect()
+        except ssl.SSLError as error:
+            connection.close()
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            remedy = f" It does not show the certificate in {self._certificate}. {RENEWED}" if self._shown else ""
+            raise ServerError(f"No trusted connection to {self.base_url}: {reason}.{remedy}", reason=reason) from error
+        except OSError as error:
+            connection.close()
+            reason = error.strerror or str(error) or "timed out"
+            text = f"No server answers at {self.base_url} ({reason.lower()})."
+            raise NotRunning(text, reason=reason) from error
+        connection.sock.settimeout(self._timeout)
+        return connection
+
+    def _require_owner(self, connection):
+        """Raise Stranger unless the other end of ``connection`` may be told the key."""
+        if self._owner is None or self._https:
+            return
+        found = owner_of_peer(connection, self._timeout)
+        if found != self._owner:
+            whose = "cannot be told" if found is None else f"belongs to the user {found}"
+            raise Stranger(
+                f"Whatever answers at {self.base_url} is not known to be the server of the user {self._owner} (its "
+                f"process {whose}), so the API key was not sent. To see who holds the port: sudo lsof -nP "
+                f"-iTCP:{self._port} -sTCP:LISTEN"
+            )
+
+    def _parse(self, text, form=answers.OBJECT):
+        try:
+            value = parse(text, any_text=True)
+        except NotStrict:
+            raise self._not_understood(text) from None
+        return self._formed(value, form)
+
+    def _formed(self, value, form):
+        if misfit(value, form):
+            raise self._not_understood(json.dumps(value))
+        return value
+
+    def _refusal(self, status, body):
+        """The error for an answer that says no; ``body`` is its text, or the object it was parsed into."""
+        reason = _reason(body) or http.client.responses.get(status, "no reason given")
+        if status == 503 and "loading" in reason.lower():
+            return StillLoading(f"{self.base_url} is up and still loads its model.", status, reason)
+        if status in (401, 403):
+            given = "refuses the API key it was given" if self._api_key else "wants an API key"
+            return NotAuthorised(f"{self.base_url} {given}: {reason}", status, reason)
+        return ServerError(f"{self.base_url} answered {status}: {reason}", status, reason)
+
+    def _failure(self, error):
+        """The error for a connection that was made and then failed."""
+        if isinstance(error, socket.timeout):
+            what = "sent nothing for %g s"
+            if isinstance(error, TooSlow):
+                what = f"gave no whole answer within {WHOLE} times %g s"
+            return ServerError(f"{self.base_url} {what % self._timeout}, so it was given up.")
+        if isinstance(error, (ConnectionError, ssl.SSLError)):
+            text = (
+                f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
+                f"or does not speak {'https' if self._https else 'http'} on this port."
+            )
+            return NotRunning(text, reason=str(error))
+        return self._not_understood(str(error) or type(error).__name__)
+
+    def _not_understood(self, text):
+        excerpt = " ".join(text[:EXCERPT_CHARACTERS].split())
+        return ServerError(f"{self.base_url} does not answer like llama-server. It said: {excerpt or 'nothing'}")
+
+
+def _whole(response):
+    """The text of an answer, or more of its beginning than can be understood."""
+    content = response.read(MOST_BYTES + 1)
+    if len(content) <= MOST_BYTES and response.length:  # which read() with a size does not mind
+        raise http.client.IncompleteRead(content, response.length)
+    return content.decode("utf-8", "replace")
+
+
+def _loading(load):
+    """The query that keeps a router from loading a model; other servers do not know it."""
+    return "" if load else "?autoload=0"
+
+
+def sse_data(stream):
+    """The ``data`` of each server-sent event in ``stream`` (a binary file), as text, as soon as it is complete.
+
+    Follows https://html.spec.whatwg.org/multipage/server-sent-events.html: several ``data`` lines of one event are
+    joined by a newline, lines starting with a colon are comments (llama-server sends them to keep a silent
+    connection open), an event without its final blank line is dropped.
+    Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
+    """
+    data, size = [], 0
+    for chunk in iter(lambda: stream.readline(MOST_BYTES), b""):
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise http.client.HTTPException("an event that does not end")
+        for line in chunk.splitlines():
+            field, _, value = line.decode("utf-8", "replace").partition(":")
+            if field == "data":
+                data.append(value.removeprefix(" "))
+            elif not line:
+                if data:
+                    yield "\n".join(data)
+                data, size = [], 0
+
+
+def _split_url(url):
+    """(the URL without what was too much, https?, host, port, path prefix)."""
+    if "@" in url or "?" in url or "#" in url:
+        raise LlamaCppError("The server URL must have no user, password, query or fragment; the key has its own place.")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+        if ":" in (parts.hostname or ""):
+            ipaddress.IPv6Address(parts.hostname.partition("%")[0])  # only later versions of Python look themselves
+        else:
+            (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
+    except ValueError as error:
+        raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):
+        raise LlamaCppError(f'The server URL "{url}" must look like http://127.0.0.1:8080 or https://host:8443.')
+    prefix = parts.path.rstrip("/").removesuffix("/v1")
+    https = parts.scheme == "https"
+    plain = f"{parts.scheme}://{parts.netloc}{prefix}"
+    return plain, https, parts.hostname, port or (443 if https else 80), prefix
+
+
+def _tls_context(ca_file):
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error
+
+
+def _tls_context_that_trusts_anybody():
+    """For a connection on which nothing is sent before its certificate was compared."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _first_certificate(path):
+    """The first certificate in a PEM file, in DER; None where there is none to be read: then the authority decides."""
+    try:
+        with open(path, encoding="latin-1") as stream:
+            found = PEM_CERTIFICATE.search(stream.read())
+        return ssl.PEM_cert_to_DER_cert(found.group(0)) if found else None
+    except (OSError, TypeError, ValueError):  # no path, no such file, no base64
+        return None
+
+
+def _code(event):
+    """The HTTP status inside an error that came after the stream had begun with 200, or None."""
+    error = event["error"]
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def _reason(body):
+    """The server's own words in an error body such as ``{"error": {"message": "Invalid API Key"}}``."""
+    if isinstance(body, str):
+        try:
+            body = parse(body, any_text=True)
+        except NotStrict:
+            return " ".join(body[:EXCERPT_CHARACTERS].split())
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        error = error["message"]
+    return error[:REASON_CHARACTERS] if isinstance(error, str) else json.dumps(error)[:EXCERPT_CHARACTERS]

@@ -1,0 +1,154 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Directories, files and whole trees of files that are kept as they are wanted; only what differs is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import string
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+from ..base.errors import LlamaCppError, in_words
+from ..base.files import make_directories, open_file, write_atomically
+from .trees import is_source
+
+#: What Python leaves behind when it imports from a tree.
+CACHE = "__pycache__"
+
+KEY_LENGTH = 48
+KEY_MODE = 0o600
+KEY_ALPHABET = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a file is to be."""
+
+    content: bytes
+    mode: int = 0o644
+    #: A command that ends with 0 for a good file; the path of the file is put behind its words.
+    validate: tuple = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that is not as wanted. None for ``before`` or ``after``: there is none, or there shall be none."""
+
+    path: str
+    before: bytes | None
+    after: Wanted | None
+    mode_before: int | None = None
+
+
+def tree(directory, texts):
+    """The files of a tree: absolute path -> :class:`Wanted`, from relative path -> text."""
+    return {os.path.join(directory, path): Wanted(text.encode()) for path, text in texts.items()}
+
+
+def differences(wanted, trees=()):
+    """Every :class:`Difference` between ``wanted`` (path -> :class:`Wanted`) and what is there, sorted by path.
+
+    :param trees: directories in which no other file of ours is wanted. What is not ours (ownership/trees.py) stays.
+    :raises LlamaCppError: something that is no file stands under the name of one, or a link under that of a tree.
+    """
+    for directory in filter(os.path.islink, trees):
+        raise LlamaCppError(
+            f"{directory} is a link. What it leads to was not touched. Move it away, then run this again."
+        )
+    found = {path for directory in trees for path in _files(directory)}
+    changes = [_difference(path, wanted.get(path)) for path in sorted(found | set(wanted))]
+    return [change for change in changes if change]
+
+
+def apply(changes, trees=()):
+    """Make the changes that :func:`differences` returned. Each file is replaced in one step, after its validation.
+
+    :raises LlamaCppError: a file is not valid, or cannot be written; those before it are in place.
+    """
+    for change in changes:
+        try:
+            if change.after is None:
+                os.unlink(change.path)
+                if any(change.path.startswith(directory + os.sep) for directory in trees):
+                    with contextlib.suppress(OSError):  # not empty
+                        os.rmdir(os.path.dirname(change.path))
+                continue
+            make_directories(os.path.dirname(change.path))
+            _validate(change)
+            if change.before == change.after.content:
+                os.chmod(change.path, change.after.mode)
+            else:
+                write_atomically(change.path, change.after.content, change.after.mode)
+        except OSError as error:
+            raise LlamaCppError(in_words(error, "cannot be written", change.path)) from error
+
+
+def missing_keys(paths):
+    """Those of ``paths`` that have no file yet. A key that is there is nobody's business, whatever is in it."""
+    return [path for path in paths if not os.path.lexists(path)]
+
+
+def generate_key(path):
+    """Write a random key to ``path``, for its owner's eyes alone; it is on no wire and in no result."""
+    key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
+    make_directories(os.path.dirname(path))
+    write_atomically(path, key + "\n", KEY_MODE)
+
+
+def digest(wanted):
+    """A SHA-256, as hex digits, over paths and contents of ``wanted``."""
+    total = hashlib.sha256()
+    for path in sorted(wanted):
+        for part in (os.fsencode(path), wanted[path].content):
+            total.update(b"%d " % len(part) + part)
+    return total.hexdigest()
+
+
+def identity(path):
+    """What changes when another file takes the place of ``path``, or None when there is none.
+
+    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
+    would take longer than everything else.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _files(directory):
+    for parent, directories, files in os.walk(directory):
+        directories[:] = [name for name in directories if name != CACHE]
+        yield from filter(is_source, (os.path.join(parent, name) for name in files))
+
+
+def _difference(path, wanted):
+    try:
+        with open_file(path) as stream:
+            before, mode = stream.read(), os.fstat(stream.fileno()).st_mode & 0o7777
+    except FileNotFoundError:
+        before, mode = None, None
+    except OSError as error:
+        raise LlamaCppError(in_words(error, "cannot be replaced", path)) from error
+    same = wanted is not None and before == wanted.content and mode == wanted.mode
+    return None if same else Difference(path, before, wanted, mode)
+
+
+def _validate(change):
+    """Refuse content that its own interpreter does not understand, while the old file still stands."""
+    command = change.after.validate
+    if not command:
+        return
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(change.path)) as trial:
+        trial.write(change.after.content)
+        trial.flush()
+        done = subprocess.run([*command, trial.name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().replace(trial.name, change.path)
+        raise LlamaCppError(f"{change.path} would not be valid and was left as it was: {said}")

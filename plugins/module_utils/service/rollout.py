@@ -1,0 +1,294 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What a changed service must pass to stay: a real answer. Otherwise what was proven before comes back.
+
+Beside the service's definition (base/definition.py) a change may have a release of the engine and files, such as
+the server's command line. They are put in place between stop and start, so that a server that crashes meanwhile comes
+back as it was. The record tells what last passed:
+
+``release``   the release that served; ``previous``: the one that served before it, for a rollback
+``files``     path -> text
+``health``    how it was asked
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import stat
+import time
+
+from ..base.errors import LlamaCppError
+from ..base.files import exclusive, read_file, read_json, write_atomically, write_json_atomically
+from ..base.privileges import SILENT_SECONDS, Deputy, is_root
+from ..engine import store
+from ..llama.health import check_server
+
+#: How long somebody else may take to change the service: he waits for a model to be loaded, maybe twice.
+CHANGE_SECONDS = 1800
+
+
+#: Keywords of server_health.check_server.
+PROOF = ("own", "certificate")
+
+
+class OpenGate:
+    """No conditions: what a service manager keeps running is good enough."""
+
+    gap = None
+    health = None
+
+    def deviations(self):
+        """What would be put in place: [(what, before, after)], ready for a diff."""
+        return []
+
+    def unproven(self):
+        """Whether what is in place has not passed yet."""
+        return False
+
+    def stopping(self):
+        """The service that ran is about to be stopped."""
+
+    def commit(self):
+        """Put in place what is wanted."""
+
+    def prove(self, service):
+        """Wait until the server serves; raises LlamaCppError when it does not."""
+
+    def accept(self):
+        """Remember what is in place as proven."""
+
+    def go_back(self):
+        """Put back what was proven last; returns whether there is a difference."""
+        return False
+
+    def exclusively(self):
+        """A context in which nobody else changes the service."""
+        return contextlib.nullcontext()
+
+    def words(self):
+        """Sentences about what serves now."""
+        return []
+
+
+class HealthGate(OpenGate):
+    """The conditions that ``settings`` describe.
+
+    Keys: ``engine_dir``; ``release``, a name, or None to leave the release as it is; ``files``, path -> text;
+    ``record``, the path of the record; ``keep_releases``; ``health``, the keywords of server_health.check_server.
+
+    :param report: called with a few words at each stage.
+    """
+
+    def __init__(self, settings, report=lambda stage: None):
+        self._engine_dir = settings["engine_dir"]
+        self._release = settings.get("release")
+        self._files = settings["files"]
+        self._record_path = settings["record"]
+        self._keep = settings["keep_releases"]
+        self._question = settings["health"]
+        self._report = report
+        self._stopped_at = None
+        #: When nothing was served: {"began", "ended"} (seconds since 1970) and "seconds"; None when that never was.
+        self.gap = None
+        #: What the server told of itself when it passed; None when it was not asked.
+        self.health = None
+
+    # -- what is ------------------------------------------------------------------------------------------------
+
+    def deviations(self):
+        found = [(path, text_of(path), text) for path, text in self._files.items()]
+        current = store.current_release(self._engine_dir)
+        found.append((os.path.join(self._engine_dir, "current"), current or "", self._release or current or ""))
+        return [entry for entry in found if entry[1] != entry[2]]
+
+    def unproven(self):
+        return bool(self.deviations()) or _what_serves(self._record()) != self._in_place()
+
+    def _record(self):
+        return record_in(self._record_path)
+
+    def _in_place(self):
+        return store.current_release(self._engine_dir), {path: text_of(path) for path in self._files}
+
+    # -- what is done -------------------------------------------------------------------------------------------
+
+    def stopping(self):
+        self._stopped_at = time.time()
+
+    def commit(self):
+        self._put(self._release, self._files)
+
+    def prove(self, service):
+        """Ask the server a real question. It must be of the current release, and may not end before it answers."""
+
+        def look(state, seconds):
+            if state == "not running" and not service.status()["running"]:
+                raise LlamaCppError("llama-server ended before it was ready.")
+            if state == "ready":
+                self._serves()
+            else:
+                self._report("loading the model" if state == "loading" else "waiting for the server")
+
+        stamp = store.stamp_of(self._engine_dir, store.current_release(self._engine_dir))
+        self.health = check_server(**self._question, expected_build=stamp.get("build_info"), on_look=look)
+
+    def accept(self):
+        record, (release, files) = self._record(), self._in_place()
+        if record.get("release") != release:
+            record["previous"] = record.get("release")
+        record.update(release=release, files=files, health=self._question)
+        write_json_atomically(self._record_path, record)
+        if store.stamp_of(self._engine_dir, release):
+            store.prune(self._engine_dir, self._keep, {record.get("previous")})
+
+    def go_back(self):
+        record = self._record()
+        release, files = _what_serves(record)
+        if not (release and files is not None and record.get("health")):
+            return False
+        if not os.path.exists(store.program_of(self._engine_dir, release)):
+            return False
+        changed = (release, files) != self._in_place()
+        self._put(release, files)
+        # What proves to whom a key is given is not taken from a record, which may be older than that proof.
+        proof = {key: self._question[key] for key in PROOF if key in self._question}
+        # Another version may have asked by other keywords.
+        asked = {key: value for key, value in record["health"].items() if key in ASKED}
+        self._question = {**asked, **proof}
+        return changed
+
+    @contextlib.contextmanager
+    def exclusively(self):
+        with exclusive(self._record_path + ".lock", self._say_who_is_at_it, CHANGE_SECONDS):
+            yield
+
+    def _say_who_is_at_it(self, holder):
+        self._report(f"waiting for process {holder}, which changes the service")
+
+    def words(self):
+        found = ["It answers, with the release %s." % store.current_release(self._engine_dir)]
+        return found if self.gap is None else [*found, "Nothing was served for %.1f s." % self.gap["seconds"]]
+
+    def _put(self, release, files):
+        for path, text in files.items():
+            if text_of(path) != text:
+                write_atomically(path, text, _mode_of(path))
+        if release:
+            store.switch(self._engine_dir, release)
+
+    def _serves(self):
+        if self._stopped_at is not None:
+            now = time.time()
+            self.gap = {"began": self._stopped_at, "ended": now, "seconds": round(now - self._stopped_at, 2)}
+
+
+class DelegatedGate(OpenGate):
+    """A :class:`HealthGate` in a process of the service's user, since root opens nothing that is a user's.
+
+    :param service: the service; what the gate wants to know of it is asked in that process, too.
+    """
+
+    def __init__(self, settings, report, service):
+        def functions(say):
+            gate, lock = HealthGate(settings, say), contextlib.ExitStack()
+
+            def prove():
+                gate.prove(service)
+                return [gate.gap, gate.health]
+
+            return {
+                **{name: getattr(gate, name) for name in self._FORWARDED},
+                "lock": lambda: lock.enter_context(gate.exclusively()),
+                "unlock": lock.close,
+                "prove": prove,
+            }
+
+        # It may be silent while the server thinks about the question.
+        patience = SILENT_SECONDS + 3 * settings["health"].get("timeout", 0)
+        self._deputy = Deputy(service.user, functions, report, patience)
+
+    _FORWARDED = ("deviations", "unproven", "stopping", "commit", "accept", "go_back", "words")
+
+    def deviations(self):
+        return [tuple(entry) for entry in self._deputy.ask("deviations")]
+
+    def unproven(self):
+        return self._deputy.ask("unproven")
+
+    def stopping(self):
+        self._deputy.ask("stopping")
+
+    def commit(self):
+        self._deputy.ask("commit")
+
+    def prove(self, service):
+        self.gap, self.health = self._deputy.ask("prove")
+
+    def accept(self):
+        self._deputy.ask("accept")
+
+    def go_back(self):
+        return self._deputy.ask("go_back")
+
+    @contextlib.contextmanager
+    def exclusively(self):
+        self._deputy.ask("lock")
+        try:
+            yield
+        finally:
+            self._deputy.ask("unlock")
+
+    def words(self):
+        return self._deputy.ask("words")
+
+
+def places_of(settings):
+    """The paths that a gate with ``settings`` reads, writes or runs; None among them for what is not given."""
+    health = settings.get("health") or {}
+    asked = (health.get(name) for name in ("api_key_file", "ca_file", "certificate", "server", "log_file"))
+    return [settings.get("engine_dir"), settings.get("record"), *(settings.get("files") or ()), *asked]
+
+
+def open_gate(settings, report, service):
+    """The gate that ``settings`` describe for a change of ``service``; without any, one that is open."""
+    if not settings:
+        return OpenGate()
+    if service.user and is_root():
+        return DelegatedGate(settings, report, service)
+    return HealthGate(settings, report)
+
+
+#: The keys of a record and what they may be.
+RECORD = {"release": str, "previous": str, "files": dict, "health": dict}
+
+
+#: Keywords of server_health.check_server that a record may hold.
+ASKED = set(inspect.signature(check_server).parameters) - {"expected_build", "on_look"}
+
+
+def record_in(path):
+    """What the file ``path`` tells of what last passed; empty when it cannot be used."""
+    record = read_json(path, RECORD) or {}
+    return record if all(isinstance(text, str) for text in (record.get("files") or {}).values()) else {}
+
+
+def text_of(path):
+    """What the file ``path`` holds; an empty text when there is none."""
+    try:
+        return read_file(path).decode("utf-8", "replace")  # what is damaged differs from all that is wanted
+    except FileNotFoundError:
+        return ""
+
+
+def _mode_of(path):
+    """The mode of a file that may be there."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return 0o644
+
+
+def _what_serves(record):
+    return record.get("release"), record.get("files")

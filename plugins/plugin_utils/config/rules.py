@@ -1,0 +1,339 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What must hold between the keys of a configuration: the rules that a schema cannot express.
+
+Each rule takes the configuration with every default filled in and yields :class:`Problem` objects.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from urllib.parse import urlsplit
+
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed, nearest
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+
+SOURCES = (*auxiliary_files.SOURCES, "catalog")
+
+#: Origins that any page can be of: the second is that of a frame in a sandbox.
+ANY_ORIGIN = ("*", "null")
+
+NO_FILENAME = "the address does not end in a .gguf file name; add filename"
+GIT_CREDENTIALS = " (git has them from its credential helper, or from ~/.netrc)"
+NO_CHECKSUM = "the key is missing; policy.require_checksums asks for it"
+
+#: What engine.url is by default: the address for git, and for nothing else.
+REPOSITORY = load.load_schema()["properties"]["engine"]["properties"]["url"]["default"]
+
+
+#: Labels of at most 63 characters, none of them empty.
+HOST_NAME = re.compile(r"\w(?:[\w-]{0,61}\w)?(?:\.\w(?:[\w-]{0,61}\w)?)*", re.ASCII)
+
+BUILT_SOURCES = ("git", "pypi", "archive")
+
+#: CMake options of llama.cpp with which the compilation itself downloads what no hash of ours covers, and what is to be
+#: done instead (tools/ui, common, vendor/cpp-httplib and ggml/src/ggml-cpu at the pinned commit).
+DOWNLOADING_OPTIONS = {
+    **dict.fromkeys(
+        ("LLAMA_USE_PREBUILT_UI", "LLAMA_USE_PREBUILT_WEBUI", "LLAMA_BUILD_UI", "LLAMA_BUILD_WEBUI"),
+        "use engine.web_ui instead",
+    ),
+    **dict.fromkeys(
+        ("LLAMA_BUILD_BORINGSSL", "LLAMA_BUILD_LIBRESSL", "LLAMA_LLGUIDANCE", "GGML_CPU_KLEIDIAI"),
+        'remove it, or adopt programs that were built with it (engine.source "existing")',
+    ),
+}
+
+
+def checked(config, schema, catalog, source, locked=()):
+    """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
+
+    :param source: what the configuration is called in the error.
+    :param locked: the entries of the lock file; None while they are to be found anew, from Hugging Face above all.
+    :raises ConfigurationError: with everything that is wrong. Rules look at what the schema finds sound.
+    """
+    problems = load.problems_of(config, schema)
+    sound = load.without(config, problems)
+    if not load.problems_of(sound, schema):
+        config = load.filled_in(sound, schema)
+        broken = problems_of(config, catalog, locked)
+        problems += [rule for rule in broken if not any(rule.concerns(problem) for problem in problems)]
+    if problems:
+        raise load.ConfigurationError(source, sorted(problems, key=str))
+    return config
+
+
+def problems_of(config, catalog, locked=()):
+    """Every broken rule. ``catalog`` is the dict of known models by short name; ``locked`` as in :func:`checked`."""
+    for rule in (
+        _sources,
+        _filenames,
+        _parts,
+        _names,
+        _default_model,
+        _host,
+        _key,
+        option_rules.problems,
+        _addresses,
+        _engine,
+        _compilation,
+        _licences,
+    ):
+        yield from rule(config, catalog)
+    yield from _checksums(config, catalog, locked)
+
+
+def present(config):
+    """The models that the host shall have, by name."""
+    return {name: model for name, model in config["models"].items() if model["state"] == "present"}
+
+
+def licence_of(model, catalog):
+    """The licence of a configured model: its own word, else the catalog's; None when nobody says."""
+    return model.get("license") or catalog.get(model.get("catalog"), {}).get("license")
+
+
+def filename_of(model, catalog):
+    """The name of the model's file below models_dir, or None when the configuration does not determine it."""
+    if "filename" in model:
+        return model["filename"]
+    if "url" in model:
+        name = os.path.basename(urlsplit(model["url"]).path)
+        return name if name.endswith(".gguf") else None
+    entry = catalog.get(model.get("catalog"), {})
+    path = model.get("path") or model.get("huggingface", {}).get("file") or entry.get("file") or entry.get("bundled")
+    return os.path.basename(path) if path else None
+
+
+def _sources(config, catalog):
+    for name, model in config["models"].items():
+        given = [source for source in SOURCES if source in model]
+        if not given and model["state"] == "absent" and "filename" in model:
+            continue
+        if len(given) != 1:
+            found = "none is given" if not given else "given are {}".format(", ".join(given))
+            yield Problem(("models", name), "wanted: exactly one of {}; {}".format(", ".join(SOURCES), found))
+        elif given == ["catalog"] and model["catalog"] not in catalog:
+            known = sorted(catalog)
+            hint = nearest(model["catalog"], known) or "."
+            what = '"{}" is not in the model catalog{} Allowed: {}'.format(model["catalog"], hint, ", ".join(known))
+            yield Problem(("models", name, "catalog"), what)
+        elif filename_of(model, catalog) is None:
+            yield Problem(("models", name, "url"), NO_FILENAME)
+        for place, companion in auxiliary_files.of(model):
+            given = [source for source in auxiliary_files.SOURCES if source in companion]
+            if len(given) != 1:
+                found = "none is given" if not given else "given are {}".format(", ".join(given))
+                what = "wanted: exactly one of {}; {}".format(", ".join(auxiliary_files.SOURCES), found)
+                yield Problem(("models", name, *place), what)
+            elif filename_of(companion, catalog) is None:
+                yield Problem(("models", name, *place, "url"), NO_FILENAME)
+
+
+def _filenames(config, catalog):
+    owners = {}
+    for name, model in config["models"].items():
+        for place, file in (((), model), *auxiliary_files.of(model)):
+            filename = filename_of(file, catalog)
+            if not filename:
+                continue
+            # A Mac's file system usually takes A.gguf and a.gguf for one file.
+            owner, same = owners.setdefault(filename.lower(), (dotted(("models", name, *place)), file))
+            shared = place and {**same, "scale": None, "type": None} == {**file, "scale": None, "type": None}
+            if same is not file and not shared:
+                yield Problem(("models", name, *place), f'its file "{filename}" is also the file of {owner}')
+
+
+def _parts(config, catalog):
+    """A model in several files is known by the name of the first."""
+    for name, model in present(config).items():
+        for place, file in (((), model), *auxiliary_files.of(model)):
+            where = ("models", name, *place)
+            filename = filename_of(file, catalog) or ""
+            number, count = part_number(filename) or (1, 1)
+            origin = part_number(_origin(file, catalog)) or (1, 1)
+            if number > 1:
+                yield Problem(where, f'"{filename}" is file {number} of {count} of a model; wanted: the first')
+            elif origin != (number, count):
+                what = "the name of the file and that of its source differ in which file of how many it is"
+                yield Problem((*where, "filename"), f"{what}; remove it, or let it end as the source's")
+            parts = file.get("parts", [{}] * count)
+            if len(parts) != count:
+                yield Problem((*where, "parts"), f'there are {len(parts)}; by its name "{filename}" has {count} files')
+            for key in ("bytes", "sha256"):
+                if count > 1 and key in file:
+                    yield Problem((*where, key), f"the model has {count} files; wanted: parts, with those of each")
+
+
+def _origin(file, catalog):
+    """The name that a configured file has where it comes from."""
+    return filename_of({key: value for key, value in file.items() if key != "filename"}, catalog) or ""
+
+
+def _names(config, _catalog):
+    owners = {name: name for name in config["models"]}
+    for name, model in config["models"].items():
+        for index, alias in enumerate(model["aliases"]):
+            first = owners.setdefault(alias, (name, index))
+            if first != (name, index):
+                owner = first if isinstance(first, str) else first[0]
+                yield Problem(("models", name, "aliases", index), f'"{alias}" is also a name of models.{owner}')
+
+
+def _default_model(config, _catalog):
+    names = list(present(config))
+    if not names:
+        yield Problem(("models",), "every model is absent; wanted: at least one that is present")
+        return
+    for section in ("llm_settings", "client"):
+        chosen = config[section].get("default_model")
+        if chosen is not None and chosen not in names:
+            what = '"{}" is not one of the models{} Allowed: {}'.format(
+                chosen, nearest(chosen, names) or ".", ", ".join(names)
+            )
+            yield Problem((section, "default_model"), what)
+    if "default_model" not in config["llm_settings"] and len(names) > 1:
+        yield Problem(("llm_settings", "default_model"), f"the key is missing; wanted: {listed(names)}")
+
+
+def _host(config, _catalog):
+    host = config["llm_settings"]["server_host"]
+    if not (_ip_address(host) or HOST_NAME.fullmatch(host)):
+        what = f'"{host}" is neither an IP address nor the name of a host; wanted: such as "127.0.0.1", or "::1"'
+        yield Problem(("llm_settings", "server_host"), what)
+
+
+def _key(config, _catalog):
+    host = config["llm_settings"]["server_host"]
+    if config["server"]["api_key"] == "none" and not is_loopback(host):
+        yield Problem(
+            ("server", "api_key"),
+            f'"none" leaves the server open to everyone who reaches {host}; wanted: "auto" or a key file, '
+            'or "127.0.0.1" as llm_settings.server_host',
+        )
+    if host.endswith(".sock"):
+        what = "llama-server would take it for the path of a socket, which no client could ask; wanted: an address"
+        yield Problem(("llm_settings", "server_host"), what)
+    for index, origin in enumerate(config["server"]["cors_origins"]):
+        if config["server"]["api_key"] == "none" and origin in ANY_ORIGIN:
+            what = f'without an API key "{origin}" lets every web page read what the server answers'
+            yield Problem(("server", "cors_origins", index), f"{what}; wanted: the origins that may, or a key")
+
+
+def _addresses(config, _catalog):
+    """Addresses are printed and stored, but for their queries, and those only a download can be given."""
+    for name, model in config["models"].items():
+        for place, file in (((), model), *auxiliary_files.of(model)):
+            yield from _userless(("models", name, *place, "url"), file.get("url", ""))
+            for index, mirror in enumerate(file.get("mirrors", ())):
+                yield from _userless(("models", name, *place, "mirrors", index), mirror)
+    engine = config["engine"]
+    yield from _userless(("engine", "url"), engine["url"])
+    if isinstance(engine["web_ui"], dict):
+        yield from _userless(("engine", "web_ui", "url"), engine["web_ui"].get("url", ""))
+    if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
+        yield Problem(("engine", "url"), f"it holds a query; remove it{GIT_CREDENTIALS}")
+
+
+def _userless(where, url):
+    user, mark, _rest = urlsplit(url).netloc.rpartition("@")
+    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
+        git = GIT_CREDENTIALS if where == ("engine", "url") else ""
+        what = "it holds a user name or password, and addresses are printed and stored"
+        yield Problem(where, f"{what}; remove them{git}")
+
+
+def _compilation(config, _catalog):
+    """A compilation is of what was pinned, and downloads nothing."""
+    engine = config["engine"]
+    page, built = engine["web_ui"], engine["source"] in BUILT_SOURCES
+    for name in engine["cmake_options"]:
+        if name in DOWNLOADING_OPTIONS:
+            what = "with it the compilation downloads what no hash covers"
+            yield Problem(("engine", "cmake_options", name), f"{what}; {DOWNLOADING_OPTIONS[name]}")
+    if page is True and built:
+        what = "true would have the compilation download a page that no hash covers"
+        yield Problem(("engine", "web_ui"), f"{what}; wanted: false, or url (or path) and sha256 of the page")
+    elif isinstance(page, dict) and not built:
+        what = f'the programs of engine.source "{engine["source"]}" come with a page of their own, or without'
+        yield Problem(("engine", "web_ui"), f"{what}; wanted: true or false")
+    elif isinstance(page, dict):
+        if ("url" in page) == ("path" in page):
+            yield Problem(("engine", "web_ui"), "wanted: either path or url")
+        if "sha256" not in page:
+            yield Problem(("engine", "web_ui", "sha256"), "the key is missing; the page is taken by its hash only")
+
+
+def _engine(config, _catalog):
+    engine = config["engine"]
+    source, elsewhere = engine["source"], engine["url"] != REPOSITORY
+    if source == "existing" and "path" not in engine:
+        yield Problem(("engine", "path"), 'the key is missing; engine.source "existing" needs it')
+    if source not in ("archive", "release"):
+        if "sha256" in engine:
+            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to compare with it; remove it')
+        return
+    if "sha256" not in engine:
+        yield Problem(("engine", "sha256"), f'the key is missing; engine.source "{source}" needs it')
+    if "path" in engine and elsewhere:
+        yield Problem(("engine", "path"), "wanted: either path or url")
+    if "path" in engine or elsewhere:
+        return
+    if source == "archive":
+        yield Problem(("engine", "url"), 'the key is missing; engine.source "archive" needs it, or path')
+    elif not engine["version"].startswith("b"):
+        what = f'"{engine["version"]}" has no official programs; wanted: bNNNN, or url or path of other ones'
+        yield Problem(("engine", "version"), what)
+
+
+def _licences(config, catalog):
+    allowed = config["policy"].get("allowed_licenses")
+    for name, model in present(config).items():
+        licence = licence_of(model, catalog)
+        if allowed is not None and licence not in allowed:
+            found = f'its licence "{licence}" is not' if licence else "its licence is not known, so not"
+            yield Problem(("models", name), "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed)))
+
+
+def _checksums(config, catalog, locked):
+    for name, model in present(config).items():
+        for place, file in (((), model), *auxiliary_files.of(model)):
+            yield from _checksum(("models", name, *place), file, catalog, config["policy"], locked)
+
+
+def _checksum(where, file, catalog, policy, locked):
+    address, mirrors = lock.address_of(file, catalog), file.get("mirrors")
+    if address is None:
+        if mirrors:
+            yield Problem((*where, "mirrors"), "they are for models that are downloaded; remove the key")
+        return
+    told = location_of(address) is not None  # Hugging Face tells the hash before the download
+    several = part_number(address) is not None
+    parts = file.get("parts") or [{}]
+    known = all(part.get("sha256") for part in parts) if several else lock.knows_hash(file, catalog)
+    if known or address in (locked or ()):
+        return
+    if policy["require_checksums"] and (several or not told or locked is not None):
+        ask = ". To have it asked once and locked: -e llama_cpp_update_lock=true" if told and not several else ""
+        yield Problem((*where, "sha256"), NO_CHECKSUM + ask)
+    elif mirrors and not told:
+        yield Problem((*where, "mirrors"), UNPROVED_MIRRORS)
+
+
+def is_loopback(host):
+    """Whether an address or host name reaches only this machine."""
+    address = _ip_address(host)
+    return address.is_loopback if address else host.lower() == "localhost"
+
+
+def _ip_address(host):
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

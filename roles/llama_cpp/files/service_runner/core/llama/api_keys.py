@@ -1,0 +1,1 @@
+../../../../../../plugins/module_utils/llama/api_keys.py

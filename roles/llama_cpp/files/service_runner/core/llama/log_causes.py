@@ -1,0 +1,1 @@
+../../../../../../plugins/module_utils/llama/log_causes.py

@@ -1,1 +1,0 @@
-../../../../../plugins/module_utils/run_state.py

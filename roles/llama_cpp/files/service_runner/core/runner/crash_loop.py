@@ -1,0 +1,1 @@
+../../../../../../plugins/module_utils/runner/crash_loop.py
