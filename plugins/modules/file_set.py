@@ -175,14 +175,14 @@ def argument_spec():
     return {
         "directories": items(
             path=path,
-            mode={"type": "raw", "default": "u+rwx"},
+            mode={"type": "raw", "default": file_set.DIRECTORY_MODE},
             kind={"type": "str", "choices": ["directory", "tree"], "default": "directory"},
         ),
         "files": items(
             dest=path,
             content={"type": "str"},
             src={"type": "path"},
-            mode={"type": "str", "default": "0644"},
+            mode={"type": "str", "default": file_set.FILE_MODE},
             validate={"type": "list", "elements": "str", "default": []},
             base64={"type": "str"},
         ),

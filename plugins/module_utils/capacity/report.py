@@ -24,6 +24,70 @@ from . import estimate, verdict
 from .disk import shortages
 from .estimate import Need
 
+#: The options of :func:`look`, and what is done when something does not fit.
+OPTIONS = {
+    "models": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "context_size": {"type": "int"},
+            "bytes": {"type": "int"},
+            "companions": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "bytes": {"type": "int"},
+                    "role": {"type": "str", "choices": ["mmproj", "draft_model", "lora"]},
+                },
+            },
+            "purpose": {"type": "str"},
+        },
+    },
+    "max_loaded": {"type": "int", "default": 1},
+    "downloads": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "names": {"type": "list", "elements": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "bytes": {"type": "int"},
+            "sha256": {"type": "str"},
+        },
+    },
+    "catalog": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "bytes": {"type": "int", "required": True},
+            "purpose": {"type": "str", "required": True},
+        },
+    },
+    "misfit": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+    "parallel": {"type": "int"},
+    "server": {"type": "path"},
+    "device": {"type": "str"},
+    "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
+    "memory_mb": {"type": "int"},
+    "wired_limit_mb": {"type": "int"},
+    "scope": {"type": "str", "choices": ["user", "system"]},
+    "user": {"type": "str"},
+    "keep_awake": {"type": "bool", "default": False},
+    "sysctl": {"type": "path", "default": mac_hardware.SYSCTL},
+    "pmset": {"type": "path", "default": mac_power.PMSET},
+    "fdesetup": {"type": "path", "default": mac_power.FDESETUP},
+    "login_window": {"type": "path", "default": mac_power.LOGIN_WINDOW},
+    "wired_limit_plist": {"type": "path", "default": settings.WIRED_LIMIT_PLIST},
+    "mac_record": {"type": "path", "default": settings.RECORD},
+}
+
 
 def look(
     *,
@@ -47,7 +111,7 @@ def look(
     wired_limit_plist=settings.WIRED_LIMIT_PLIST,
     mac_record=settings.RECORD,
 ):
-    """What the module ``host_fit`` returns, for its options.
+    """What the hardware is, what fits on it, and what would be to be told: the result ``fit`` of host_info.
 
     Raises LlamaCppError for a wired limit that this host cannot have.
     """

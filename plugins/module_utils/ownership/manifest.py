@@ -92,11 +92,15 @@ class Manifest:
         made = self.entries()
         taken.refuse(claims, lambda path: path in made or _in_tree(path, made), self.path)
 
+    def lacks(self, claims):
+        """Whether :meth:`note` would note something new of ``claims``."""
+        return self.path is not None and bool(self._news(_entries(claims), self.entries()))
+
     def note(self, claims):
         """Note what is about to be made: path -> kind, or a dict with ``kind`` and more; parents come by themselves."""
         if self.path is None:
             return
-        claims = {path: {"kind": entry} if isinstance(entry, str) else entry for path, entry in claims.items()}
+        claims = _entries(claims)
         self.refuse_taken({path: entry["kind"] for path, entry in claims.items()})
         if not self._news(claims, self.entries()):
             return
@@ -148,6 +152,10 @@ class Manifest:
                 raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _entries(claims):
+    return {path: {"kind": entry} if isinstance(entry, str) else entry for path, entry in claims.items()}
 
 
 def staging_of(directory):

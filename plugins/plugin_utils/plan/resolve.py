@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
@@ -49,8 +48,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
     service = service_plan.service(config, paths, host)
     server = server_plan.server(config, models, served, paths, host, device)
     watchdog = service_plan.watchdog(config, service, paths)
-    return {
-        "managed_by": MANAGED_BY,
+    plan = {
         "enabled": settings["enabled"],
         "features": config["feature_flags"],
         "host": host,
@@ -66,12 +64,23 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
         "health": _health(server, served, paths, device, host),
         "watchdog": watchdog,
         "client": {"default_model": _asked(models, served), **config["client"]},
+        "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "fit": _fit(config, models, model_files, catalog, device),
+        "selftest": {
+            "model": posixpath.join(paths["selftest_dir"], "selftest.gguf"),
+            "answers": posixpath.join(paths["selftest_dir"], "answers.json"),
+        },
+        "fit": _fit(config, models, model_files, catalog, device, host, paths, service),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
+    }
+    return {
+        **plan,
+        "environments": file_sets.environments(plan),
+        "file_sets": file_sets.file_sets(plan),
+        "mac_settings": service_plan.mac_settings(service),
     }
 
 
@@ -80,7 +89,7 @@ def _asked(models, served):
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
 
 
-def _fit(config, models, model_files, catalog, device):
+def _fit(config, models, model_files, catalog, device, host, paths, service):
     """What the models need to be compared with the host, and what can be had instead of one that does not fit."""
     return {
         "models": [
@@ -102,6 +111,14 @@ def _fit(config, models, model_files, catalog, device):
         ],
         "parallel": config["server"].get("parallel"),
         "device": device if device != "none" else None,
+        "system": host["system"],
+        "server": posixpath.join(paths["current"], "bin", "llama-server"),
+        "wired_limit_mb": service["wired_limit_mb"],
+        "wired_limit_plist": service["wired_limit_plist"],
+        "mac_record": service["mac_record"],
+        "scope": service["scope"],
+        "user": service["user"],
+        "keep_awake": service["keep_awake"],
     }
 
 

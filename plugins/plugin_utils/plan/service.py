@@ -12,6 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos.power import KEEP_AWAKE
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import launchd
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
 
 SERVICE_NAME = "com.llama.server"
 WATCHDOG_NAME = "com.llama.watchdog"
@@ -106,6 +107,17 @@ def service(config, paths, host):
     plan["directories"] = [{"path": path, "mode": "u+rwx", "kind": "directory"} for path in public]
     plan["directories"] += [{"path": path, "mode": "0700", "kind": "tree"} for path in dict.fromkeys(private)]
     return plan
+
+
+def mac_settings(service):
+    """What is to be set of the Mac itself, as options of the module mac_settings."""
+    return {
+        "wired_limit_mb": service["wired_limit_mb"],
+        "plist": service["wired_limit_plist"],
+        "content": render("com.llama.wired-limit.plist.j2", wired_limit_mb=service["wired_limit_mb"]),
+        "autorestart": service["autorestart"],
+        "record": service["mac_record"],
+    }
 
 
 def watchdog(config, service, paths):

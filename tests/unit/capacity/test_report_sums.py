@@ -9,10 +9,9 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.units import GIB, MIB
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
 from support import model_shapes
-from support.fit import CONTEXT, asked, engine, llama_8b, look, mac
+from support.fit import CONTEXT, answer, asked, engine, llama_8b, look, mac
 from support.macos import outputs
 from support.model_factory import split_of
-from support.modules import run_module
 from support.paths import REPOSITORY
 
 pytestmark = pytest.mark.processes
@@ -173,7 +172,7 @@ class TestTogether:
         assert result["together"]["fits"] is False and result["together"]["words"] in result["problem"]
         for words in ("server.max_loaded_models: 3", "models.llama-0 19", "Set server.max_loaded_models to 2."):
             assert words in result["problem"]
-        assert run_module("host_fit", mac(tmp_path, models=models, max_loaded=3))["failed"]
+        assert answer(mac(tmp_path, models=models, max_loaded=3))["failed"]
         models[2]["context_size"] = 512
         models.reverse()
         assert "models.llama-2" not in look(mac(tmp_path, models=models, max_loaded=2))["together"]["words"]

@@ -27,9 +27,15 @@ def source(tmp_path):
     return Source(tmp_path)
 
 
+def answer(path):
+    """What a host says that is to be installed from the bundle ``path``."""
+    engine = {"engine": {"source": "pypi", "version": "x", "keep_releases": 3}, "system": "Linux"}
+    wanted = {"bin_dir": "/nowhere", "manifest": "/nowhere/manifest.json", "bundle": str(path)}
+    return run_module("host_info", {**wanted, "engine": {**engine, "engine_dir": "/nowhere/engine"}})
+
+
 def release_of(source, directory):
-    engine = run_module("bundle", {"path": source.path, "state": "probed"})["engine"]
-    return Release(engine, str(directory), "Linux")
+    return Release(answer(source.path)["engine"], str(directory), "Linux")
 
 
 def test_a_bundle_check_real_check_real(source):
@@ -134,7 +140,7 @@ def test_what_is_no_bundle_is_refused_with_a_remedy(source, tmp_path, what):
     if what == "another archive":
         with tarfile.open(path, "w") as archive:
             archive.add(source.model, "tiny.gguf")
-    result = run_module("bundle", {"path": str(path), "state": "probed"})
+    result = answer(path)
     assert result["failed"] and str(path) in result["msg"] and "playbooks/bundle.yml" in result["msg"]
 
 
@@ -144,7 +150,7 @@ def test_a_bundle_for_another_kind_of_host_is_refused(source):
         facts = json.load(archive.extractfile(bundle.FACTS))
     facts["platform"] = {"system": "Plan9", "machine": "mips"}
     source.rewrite(bundle.FACTS, json.dumps(facts).encode())
-    result = run_module("bundle", {"path": source.path, "state": "probed"})
+    result = answer(source.path)
     assert result["failed"] and "Plan9 on mips" in result["msg"]
 
 

@@ -102,7 +102,7 @@ def test_the_module_tells_both(host):
     }
     for check in (False, True):
         result = run_module(
-            "host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
+            "host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
         )
         assert not result["changed"] and result["domain"] == "system"
         assert result["elsewhere"] == [{"label": host.label, "plist": host.path, "domain": USER}]
@@ -111,5 +111,5 @@ def test_the_module_tells_both(host):
 
 def test_without_launchd_nothing_is_told_of_it():
     assert not {"domain", "elsewhere"} & set(
-        run_module("host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})
+        run_module("host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})
     )
