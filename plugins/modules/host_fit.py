@@ -326,7 +326,7 @@ def main():
             "pmset": {"type": "path", "default": "/usr/bin/pmset"},
             "fdesetup": {"type": "path", "default": "/usr/bin/fdesetup"},
             "login_window": {"type": "path", "default": "/Library/Preferences/com.apple.loginwindow.plist"},
-            "wired_limit_plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
+            "wired_limit_plist": {"type": "path", "default": settings.WIRED_LIMIT_PLIST},
             "mac_record": {"type": "path", "default": settings.RECORD},
         },
         required_by={"scope": ("user",)},

@@ -46,7 +46,7 @@ options:
     type: dict
     default: {}
   launchd:
-    description: Where launchd runs jobs of this user, or could; for a host that has launchd.
+    description: Where jobs of this user under launchd are not to be; for a host that has launchd.
     type: dict
     suboptions:
       launchctl:
@@ -61,11 +61,6 @@ options:
       home:
         description: Home of the user whose jobs they are.
         type: path
-        required: true
-      domains:
-        description: The domains that the jobs may live in, in the order in which they are wanted.
-        type: list
-        elements: str
         required: true
       elsewhere:
         description: The V(domains) and the V(directory) of the plists in which the jobs are not to be.
@@ -106,13 +101,6 @@ foreign:
   returned: success
   type: dict
   sample: {llm: /opt/homebrew/bin/llm}
-domain:
-  description:
-    - The domain of the jobs, namely the one in which they are loaded, else the first of the wanted ones that exists,
-      else the last. Where there is no launchctl, the first.
-  returned: when O(launchd) is given
-  type: str
-  sample: gui/501
 elsewhere:
   description: The jobs that are where they are not to be, in the opposite order of their labels.
   returned: when O(launchd) is given
@@ -127,14 +115,13 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import marker
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.private_files import refuse_all_exposed
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.domains import domain_of, jobs_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.domains import jobs_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
     "labels": {"type": "list", "elements": "str", "required": True},
     "home": {"type": "path", "required": True},
-    "domains": {"type": "list", "elements": "str", "required": True},
     "elsewhere": {"type": "dict", "required": True},
 }
 
@@ -170,7 +157,6 @@ def _places(given):
     launchctl, elsewhere = Launchctl(given["launchctl"]), given["elsewhere"]
     labels = given["labels"]
     return {
-        "domain": domain_of(launchctl, labels, given["domains"]),
         "elsewhere": jobs_of(launchctl, labels[::-1], elsewhere["domains"], elsewhere["directory"], given["home"]),
     }
 

@@ -28,13 +28,19 @@ options:
     type: dict
     default: {}
   host:
-    description: What is known of the host, namely C(system), C(architecture), C(home), C(user) and C(uid).
+    description:
+      - What is known of the host, namely C(system), C(architecture), C(home), C(user) and C(uid).
+      - For a service under launchd C(launchctl), too, and where they differ from macOS C(daemons_dir), the directory of
+        the daemons, and C(newsyslog_dir), that of what newsyslog is told.
     type: dict
     required: true
   renew_lock:
     description: Leave out what the lock file says, because it is to be written anew.
     type: bool
     default: false
+  ready_timeout:
+    description: Seconds that a changed server may take until it answers.
+    type: int
   hide_queries:
     description: Hide the result when RV(queries) is not empty.
     type: bool
