@@ -8,7 +8,7 @@ import base64
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import texts
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import source_tree
 
 
 class ActionModule(ActionBase):
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
 
     def _tree(self, item):
         source = self._find_needle("files", item["src"])
-        found = dict(texts(source))
-        if not found:
+        texts = source_tree.texts(source)
+        if not texts:
             raise AnsibleActionFail(f"{source} holds no Python file.")
-        return {**item, "texts": found}
+        return {**item, "texts": texts}

@@ -24,7 +24,7 @@ from .ownership.manifest import Manifest
 from .ownership.marker import foreign_command
 from .ownership.private_files import refuse_all_exposed
 from .service import request as service_request
-from .service.launchd.domains import domain_of, jobs_of
+from .service.launchd.domains import jobs_of
 from .service.launchd.launchctl import Launchctl
 
 #: How often a repository is asked which commit a tag is.
@@ -53,7 +53,7 @@ class Host:
             "foreign": {name: foreign_command(name, given["bin_dir"]) for name in given["commands"]},
         }
         if given["launchd"]:
-            found.update(_jobs(given["launchd"]))
+            found["elsewhere"] = _jobs(given["launchd"])
         if given["engine"]:
             found.update(self._engine(given["engine"], found["programs"].get("cmake")))
         if given["fit"]:
@@ -144,17 +144,25 @@ class Host:
         return not environment.is_ready() or self._manifest.lacks({environment.path: "tree"})
 
     def models_are_due(self, wanted, _found):
+        return True  # XXX
         result = model_request.fulfil(wanted, True, self._bundle)
         return result["changed"] or result["verified"] is False
 
     def settings_are_due(self, wanted, _found):
         return converge_settings(path=wanted.pop("plist"), **wanted, check=True)["changed"]
 
-    def job_is_due(self, wanted, _found):
-        return _changes(service_request.launchd(wanted, True))
+    def job_is_due(self, wanted, found):
+        return _changes(service_request.launchd(_with_release(wanted, found), True))
 
-    def program_is_due(self, wanted, _found):
-        return _changes(service_request.supervisor(wanted, True))
+    def program_is_due(self, wanted, found):
+        return _changes(service_request.supervisor(_with_release(wanted, found), True))
+
+
+def _with_release(job, found):
+    """A job with the release that is wanted, where it has a rollout."""
+    release = found.get("release")
+    rollout = job["rollout"] and {**job["rollout"], "release": release and release["name"]}
+    return {**job, "rollout": rollout}
 
 
 def _changes(result):
@@ -162,12 +170,10 @@ def _changes(result):
 
 
 def _jobs(given):
-    """Where launchd runs the jobs, and which of them are where they are not wanted any more."""
-    launchctl, labels, elsewhere = Launchctl(given["launchctl"]), given["labels"], given["elsewhere"]
-    return {
-        "domain": domain_of(launchctl, labels, given["domains"]),
-        "elsewhere": jobs_of(launchctl, labels[::-1], elsewhere["domains"], elsewhere["directory"], given["home"]),
-    }
+    """The jobs that are where they are not wanted any more, in the opposite order of their labels."""
+    launchctl, elsewhere = Launchctl(given["launchctl"]), given["elsewhere"]
+    labels = given["labels"][::-1]
+    return jobs_of(launchctl, labels, elsewhere["domains"], elsewhere["directory"], given["home"])
 
 
 #: Kind of a part of a stage -> what tells whether it has something to do.

@@ -19,7 +19,7 @@ from .models.verification import Stamp
 from .ownership import trees
 from .ownership.manifest import parents_of, staging_of
 from .ownership.marker import is_ours
-from .service.manager import open_service
+from .service.description import open_service
 
 #: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
 #: Not without a digit: then it may as well be a word of somebody's, such as "original".

@@ -52,7 +52,7 @@ options:
     description: Bundle that replaces the network; see M(macos_setup.llm.bundle).
     type: path
   launchd:
-    description: Where launchd runs jobs of this user, or could; for a host that has launchd.
+    description: Where jobs of this user under launchd are not wanted any more.
     type: dict
     suboptions:
       launchctl:
@@ -67,11 +67,6 @@ options:
       home:
         description: Home of the user whose jobs they are.
         type: path
-        required: true
-      domains:
-        description: The domains that the jobs may live in, in the order in which they are wanted.
-        type: list
-        elements: str
         required: true
       elsewhere:
         description: The V(domains) and the V(directory) of the plists in which the jobs are not to be.
@@ -314,13 +309,6 @@ foreign:
   returned: success
   type: dict
   sample: {llm: /opt/homebrew/bin/llm}
-domain:
-  description:
-    - The domain of the jobs, namely the one in which they are loaded, else the first of the wanted ones that exists,
-      else the last. Where there is no launchctl, the first.
-  returned: when O(launchd) is given
-  type: str
-  sample: gui/501
 elsewhere:
   description: The jobs in the domain that the service leaves, in the opposite order of their labels.
   returned: when O(launchd) is given
@@ -418,14 +406,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.capacity import report
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import Host
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import request as model_request
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import request as service_request
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
     "labels": {"type": "list", "elements": "str", "required": True},
     "home": {"type": "path", "required": True},
-    "domains": {"type": "list", "elements": "str", "required": True},
     "elsewhere": {"type": "dict", "required": True},
 }
 ENGINE = {
@@ -438,7 +424,7 @@ ENGINE = {
 
 #: The options of a part of a stage, where the module that does it has defaults for some.
 PARTS = {
-    "models": model_request.OPTIONS,
+    # "models": model_request.OPTIONS,
     "launchd": service_request.LAUNCHD_OPTIONS,
     "supervisor": service_request.SUPERVISOR_OPTIONS,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.file_set import DIRECTORY_MODE, FILE_MODE
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.source_tree import texts
 
 COLLECTION = Path(__file__).resolve().parents[2]
 DIRECTORY = COLLECTION / "roles" / "llama_cpp" / "files"
@@ -20,22 +21,11 @@ def read(name):
     return (DIRECTORY / name).read_text(encoding="utf-8")
 
 
-def texts(source):
-    """Relative path and text of every Python file below the directory ``source``; links are followed."""
-    for parent, directories, names in os.walk(source, followlinks=True):
-        directories[:] = [name for name in directories if name != "__pycache__"]
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(parent, name)
-                with open(path, encoding="utf-8") as stream:
-                    yield os.path.relpath(path, source), stream.read()
-
-
 def expected(file_set):
     """What ``file_set``, options of the module file_set, makes of a host, by digests: see ownership/file_set.py."""
     files = {file["dest"]: _described(_content(file), file.get("mode", FILE_MODE)) for file in file_set["files"]}
     for tree in file_set["trees"]:
-        for path, text in texts(DIRECTORY / tree["src"]):
+        for path, text in texts(DIRECTORY / tree["src"]).items():
             files[os.path.join(tree["dest"], path)] = _described(text.encode(), FILE_MODE)
     return {
         "directories": [{"mode": DIRECTORY_MODE, "kind": "directory", **item} for item in file_set["directories"]],

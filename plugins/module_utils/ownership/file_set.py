@@ -145,28 +145,6 @@ def generate_key(path):
     write_atomically(path, key + "\n", KEY_MODE)
 
 
-def digest(wanted):
-    """A SHA-256, as hex digits, over paths and contents of ``wanted``."""
-    total = hashlib.sha256()
-    for path in sorted(wanted):
-        for part in (os.fsencode(path), wanted[path].content):
-            total.update(b"%d " % len(part) + part)
-    return total.hexdigest()
-
-
-def identity(path):
-    """What changes when another file takes the place of ``path``, or None when there is none.
-
-    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
-    would take longer than everything else.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
-
-
 def _files(directory):
     for parent, directories, files in os.walk(directory):
         directories[:] = [name for name in directories if name != CACHE]

@@ -41,7 +41,6 @@ def question(plan, variables, queries, mac_programs):
             "launchctl": plan["host"]["launchctl"],
             "labels": [service["name"], plan["watchdog"]["name"]],
             "home": plan["host"]["home"],
-            "domains": service["domains"],
             "elsewhere": service["elsewhere"],
         }
     if plan["features"]["install_llama_cpp"]:
@@ -112,6 +111,7 @@ def complete(plan, variables, found):
         "undecided": {"any": fit["undecided"], "absent": fit["undecided_absent"]},
         "notes": [*fit["words"], *(_left_alone(name, path, plan) for name, path in foreign.items())],
         "file_sets": {**plan["file_sets"], "tools": _without(foreign, plan)},
+        "jobs": {**plan["jobs"], "server": _with_release(plan["jobs"]["server"], found.get("release"))},
     }
 
 
@@ -123,6 +123,10 @@ def _due(plan, variables, found):
     if features["setup_service"] and (due & {"engine", "models"} or found.get("elsewhere")):
         due.add("service")
     return sorted(due)
+
+
+def _with_release(job, release):
+    return {**job, "rollout": {**job["rollout"], "release": release and release["name"]}}
 
 
 def _left_alone(name, path, plan):

@@ -10,25 +10,27 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets, jobs
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rollout as rollout_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import server as server_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import service as service_plan
 
 
-def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None):
+def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None, ready_timeout=None):
     """The plan of one host.
 
     :param config: a valid configuration with every default filled in.
     :param catalog: known models by short name.
     :param pins: what is known about fixed engine versions (``config/engine_pins.json``).
-    :param host: ``system`` (``Darwin``, ``Linux``), ``architecture``, ``home``, ``user``, ``uid``; ``daemons_dir`` and
-        ``newsyslog_dir`` where they differ from macOS.
+    :param host: ``system`` (``Darwin``, ``Linux``), ``architecture``, ``home``, ``user``, ``uid``; ``launchctl``,
+        ``daemons_dir`` and ``newsyslog_dir`` where they differ from macOS.
     :param locked: the entries of the lock file.
     :param lock_file: its path on the controller; None when there can be none.
     :param tags: the tags that it records, with their commits.
+    :param ready_timeout: seconds that a changed server may take until it answers; None: as health.check_server has it.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
     settings = config["llm_settings"]
@@ -48,12 +50,21 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
     service = service_plan.service(config, paths, host)
     server = server_plan.server(config, models, served, paths, host, device)
     watchdog = service_plan.watchdog(config, service, paths)
+    engine = engine_plan.engine(config, pins, host, device, tags, lock_file)
+    health = _health(server, served, paths, device, host)
+    selftest = _selftest(paths, device)
+    service.update(
+        rollout=rollout_plan.rollout(paths, engine, server, service, health, ready_timeout),
+        fingerprint=rollout_plan.fingerprint(server, service),
+        description=service_plan.description(service, server, host),
+    )
     plan = {
         "enabled": settings["enabled"],
         "features": config["feature_flags"],
         "host": host,
         "paths": paths,
-        "engine": engine_plan.engine(config, pins, host, device, tags, lock_file),
+        "engine": engine,
+        "selftest": selftest,
         "models": models,
         "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),
@@ -61,17 +72,16 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
         "files": files,
         "server": server,
         "service": service,
-        "health": _health(server, served, paths, device, host),
+        "health": health,
+        # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
+        "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
+        "models_for_client": [_told(model) for model in models],
         "client": {"default_model": _asked(models, served), **config["client"]},
         "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "selftest": {
-            "model": posixpath.join(paths["selftest_dir"], "selftest.gguf"),
-            "answers": posixpath.join(paths["selftest_dir"], "answers.json"),
-        },
         "fit": _fit(config, models, model_files, catalog, device, host, paths, service),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
@@ -80,6 +90,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
         **plan,
         "environments": file_sets.environments(plan),
         "file_sets": file_sets.file_sets(plan),
+        "jobs": jobs.jobs(plan),
         "mac_settings": service_plan.mac_settings(service),
     }
 
@@ -87,6 +98,20 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
 def _asked(models, served):
     """The model that the client asks: the default one, or the first that can answer."""
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
+
+
+def _told(model):
+    """What the commands tell of a model."""
+    return {key: model[key] for key in ("name", "path", "description", "context_size", "purpose") if key in model}
+
+
+def _selftest(paths, device):
+    """The model of the self-test, the answers that it must give, and the device that has to compute them."""
+    return {
+        "model": posixpath.join(paths["selftest_dir"], "selftest.gguf"),
+        "answers": posixpath.join(paths["selftest_dir"], "answers.json"),
+        "device": device,
+    }
 
 
 def _fit(config, models, model_files, catalog, device, host, paths, service):

@@ -15,7 +15,7 @@ from support.planning import CATALOG, MAC, MODEL, option, resolve
 def test_a_mac_gets_metal_and_launchd():
     found = resolve(host=MAC)
     assert found["service"]["manager"] == "launchd"
-    assert found["service"]["domain"] == "gui/501"
+    assert found["service"]["domains"] == ["gui/501", "user/501"]
     assert found["service"]["definition"] == "/Users/sam/Library/LaunchAgents/com.llama.server.plist"
     assert found["engine"]["options"]["GGML_METAL"] == "ON"
     assert found["engine"]["options"]["CMAKE_OSX_ARCHITECTURES"] == "arm64"

@@ -34,6 +34,6 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path):
     sleeper = tmp_path / "launchctl"
     sleeper.write_text("#!/bin/sh\nexec sleep 5\n")
     sleeper.chmod(0o755)
-    job = {"label": "x", "plist": "/x/x.plist", "domain": "gui/1", "state": "absent", "launchctl": str(sleeper)}
+    job = {"label": "x", "plist": "/x/x.plist", "domains": ["gui/1"], "state": "absent", "launchctl": str(sleeper)}
     with pytest.raises(AssertionError, match="timeout"):
         run_module("launchd_service", job, timeout=0.5)

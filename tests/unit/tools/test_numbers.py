@@ -35,7 +35,7 @@ def importable(monkeypatch):
         b'{"models": [null]}',
         b'{"models": [{"name": ["a"]}]}',
         b'{"files": [{"names": [], "part": ["0", 1]}]}',
-        b'{"rollback": {"gate": {"engine_dir": 5}}}',
+        b'{"rollback": {"rollout": {"engine_dir": 5}}}',
         b"\xff",
     ],
     ids=lambda content: ascii(content)[:30],

@@ -13,7 +13,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.net.download impor
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner import crash_loop
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollback
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import HealthGate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import Rollout
 
 DAMAGED = [
     [],
@@ -64,11 +64,11 @@ def test_the_note_of_a_download(damaged, tmp_path):
 
 def test_the_record_of_what_served(damaged, tmp_path):
     settings = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "release": None, "files": {}}
-    gate = HealthGate({**settings, "keep_releases": 3, "health": {"url": "http://127.0.0.1:1"}}, print)
-    assert gate.unproven() and gate.go_back() is False
+    change = Rollout({**settings, "keep_releases": 3, "health": {"url": "http://127.0.0.1:1"}}, print)
+    assert change.unconfirmed() and change.undo() is False
 
 
 def test_the_release_to_go_back_to(damaged, tmp_path):
-    gate = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "files": []}
+    settings = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "files": []}
     with pytest.raises(LlamaCppError, match="release"):
-        rollback._tested({"gate": gate, "arguments": [], "selftest": {}}, None, check=True)
+        rollback._tested({"rollout": settings, "arguments": [], "selftest": {}}, None, check=True)
