@@ -144,7 +144,6 @@ class Host:
         return not environment.is_ready() or self._manifest.lacks({environment.path: "tree"})
 
     def models_are_due(self, wanted, _found):
-        return True  # XXX
         result = model_request.fulfil(wanted, True, self._bundle)
         return result["changed"] or result["verified"] is False
 

@@ -424,7 +424,7 @@ ENGINE = {
 
 #: The options of a part of a stage, where the module that does it has defaults for some.
 PARTS = {
-    # "models": model_request.OPTIONS,
+    "models": model_request.OPTIONS,
     "launchd": service_request.LAUNCHD_OPTIONS,
     "supervisor": service_request.SUPERVISOR_OPTIONS,
 }
