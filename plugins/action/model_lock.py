@@ -69,12 +69,12 @@ def tags_of(engines, path):
 
 
 def entries_of(found, path):
-    """The entries of the lock file ``path``, from what gguf_model returned on each host."""
+    """The entries of the lock file ``path``, from the ``files`` that gguf_model returned on each host."""
     entries, owners = {}, {}
     for host, results in found.items():
         for result in results:
-            address = (result.get("item") or {}).get("locked_by", {}).get(path)
-            if not address or result.get("skipped") or result.get("failed"):
+            address = (result.get("locked_by") or {}).get(path)
+            if not address:
                 continue
             entry = {fact: result[fact] for fact in FACTS if result.get(fact)}
             if not entry.get("sha256"):

@@ -77,27 +77,11 @@ options:
     description: How many of the models may be loaded at the same time.
     type: int
     default: 1
-  downloads:
-    description: The files that are to be downloaded, unless they are there.
+  files:
+    description: The files of the plan, as for M(macos_setup.llm.gguf_model). The disk needs room for those to download.
     type: list
     elements: dict
     default: []
-    suboptions:
-      names:
-        description: What needs it, as it is called below C(models) in the configuration.
-        type: list
-        elements: str
-        required: true
-      path:
-        description: Path that it will have.
-        type: path
-        required: true
-      bytes:
-        description: Size that it will have.
-        type: int
-      sha256:
-        description: SHA-256 that it will have.
-        type: str
   catalog:
     description: Models that can be had instead of one that does not fit.
     type: list
@@ -291,17 +275,7 @@ def main():
                 },
             },
             "max_loaded": {"type": "int", "default": 1},
-            "downloads": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "names": {"type": "list", "elements": "str", "required": True},
-                    "path": {"type": "path", "required": True},
-                    "bytes": {"type": "int"},
-                    "sha256": {"type": "str"},
-                },
-            },
+            "files": {"type": "list", "elements": "dict", "default": []},
             "catalog": {
                 "type": "list",
                 "elements": "dict",

@@ -19,7 +19,7 @@ options:
     type: path
     required: true
   found:
-    description: The results of M(macos_setup.llm.gguf_model) by host.
+    description: By host, the RV(macos_setup.llm.gguf_model#module:files) of the models there.
     type: dict
     default: {}
   engines:
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 - name: Record what the models are
   macos_setup.llm.model_lock:
     path: /etc/llm/llm_config.lock.json
-    found: {mac-01: "{{ models.results }}"}
+    found: {mac-01: "{{ models.files }}"}
   throttle: 1
 """
 

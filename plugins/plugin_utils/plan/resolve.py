@@ -41,8 +41,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
     models = [
         model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
     ]
-    files = [{**file, "name": name} for model in models for name, file in model_plan.files(model)]
-    model_files = model_plan.files_on_disk(files)
+    files = model_plan.files(models)
     default_model = settings.get("default_model") or models[0]["name"]
     served = next(model for model in models if model["name"] == default_model)
     device = engine_plan.device(settings, host)
@@ -57,7 +56,6 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
         "paths": paths,
         "engine": engine_plan.engine(config, pins, host, device, tags, lock_file),
         "models": models,
-        "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),
         "model": served,
         "files": files,
@@ -69,7 +67,8 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "fit": _fit(config, models, model_files, catalog, device),
+        "tools": model_plan.for_tools(models, files),
+        "fit": _fit(config, models, catalog, device),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
     }
@@ -80,8 +79,11 @@ def _asked(models, served):
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
 
 
-def _fit(config, models, model_files, catalog, device):
-    """What the models need to be compared with the host, and what can be had instead of one that does not fit."""
+def _fit(config, models, catalog, device):
+    """What the models need to be compared with the host's memory, and what can be had instead of one that does not fit.
+
+    A model is told here by what it weighs and where that can be read before it is in its place.
+    """
     return {
         "models": [
             {
@@ -92,9 +94,6 @@ def _fit(config, models, model_files, catalog, device):
             for model in models
         ],
         "max_loaded": config["server"]["max_loaded_models"] if len(models) > 1 else 1,
-        "downloads": [
-            {key: file[key] for key in ("names", "path", "bytes", "sha256")} for file in model_files if file["download"]
-        ],
         "catalog": [
             {"name": name, "bytes": entry["bytes"], "purpose": entry["purpose"]}
             for name, entry in catalog.items()
@@ -107,9 +106,9 @@ def _fit(config, models, model_files, catalog, device):
 
 def _sized(file):
     """Where a planned file can be looked at, a local one before it is linked to its place, and its bytes."""
-    sizes = [part.get("bytes") for part in file.get("parts") or [file]]
+    sizes = [shard.get("bytes") for shard in file["shards"] or [file]]
     return {
-        "path": file.get("source_path", file["path"]),
+        "path": file["source"].get("path", file["dest"]),
         "bytes": None if None in sizes else sum(sizes),
     }
 

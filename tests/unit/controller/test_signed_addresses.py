@@ -33,7 +33,7 @@ def test_the_plan_has_addresses_and_the_queries_are_beside_it(tmp_path):
     arguments = {"config_file": str(file), "overrides": {}, "host": LINUX, "renew_lock": False}
     plan, queries = action._resolve(arguments)
     assert SECRET not in json.dumps(plan)
-    assert plan["models"][0]["url"] == "https://m.example/tiny.gguf"
+    assert plan["models"][0]["source"]["url"] == "https://m.example/tiny.gguf"
     addresses = [
         "https://e.example/a.zip",
         "https://m.example/lora.gguf",
