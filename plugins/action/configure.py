@@ -47,6 +47,7 @@ class ActionModule(ActionBase):
             plan, queries = self._resolve(variables, self._host(variables, task_vars))
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
+        plan["fit"].update(arguments["mac_programs"], misfit=variables["fit"])
         found = host_question.UNSEEN
         if self._is_looked_at(arguments, plan, task_vars):
             asked = host_question.question(plan, variables, queries, arguments["mac_programs"])

@@ -14,7 +14,7 @@ FACTS = ("revision", "bytes", "sha256")
 LATER = "(known after the download)"
 
 #: What is recorded -> the variable of each host that has it, and the key in it.
-RECORDED = {"engine": ("__llama_cpp_plan", "engine"), "models": ("__llama_cpp_placed", "results")}
+RECORDED = {"engine": ("__llama_cpp_plan", "engine"), "models": ("__llama_cpp_placed", "files")}
 
 
 class ActionModule(ActionBase):
@@ -82,12 +82,12 @@ def tags_of(engines, path):
 
 
 def entries_of(found, path):
-    """The entries of the lock file ``path``, from what gguf_model returned on each host."""
+    """The entries of the lock file ``path``, from the ``files`` that gguf_model returned on each host."""
     entries, owners = {}, {}
     for host, results in found.items():
         for result in results:
-            address = (result.get("item") or {}).get("locked_by", {}).get(path)
-            if not address or result.get("skipped") or result.get("failed"):
+            address = (result.get("locked_by") or {}).get(path)
+            if not address:
                 continue
             entry = {fact: result[fact] for fact in FACTS if result.get(fact)}
             if not entry.get("sha256"):

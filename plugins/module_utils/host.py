@@ -144,8 +144,8 @@ class Host:
         return not environment.is_ready() or self._manifest.lacks({environment.path: "tree"})
 
     def models_are_due(self, wanted, _found):
-        result = model_request.fulfil(wanted, True, self._bundle)
-        return result["changed"] or result["verified"] is False
+        unnoted = wanted["state"] == "present" and self._manifest.lacks(model_request.claims(wanted))
+        return unnoted or _changes(model_request.fulfil(wanted, True, self._bundle))
 
     def settings_are_due(self, wanted, _found):
         return converge_settings(path=wanted.pop("plist"), **wanted, check=True)["changed"]

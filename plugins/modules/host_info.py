@@ -148,27 +148,12 @@ options:
         description: How many of the models may be loaded at the same time.
         type: int
         default: 1
-      downloads:
-        description: The files that are to be downloaded, unless they are there.
+      files:
+        description:
+          - The files of the plan, as for M(macos_setup.llm.gguf_model). The disk needs room for those to download.
         type: list
         elements: dict
         default: []
-        suboptions:
-          names:
-            description: What needs it, as it is called below C(models) in the configuration.
-            type: list
-            elements: str
-            required: true
-          path:
-            description: Path that it will have.
-            type: path
-            required: true
-          bytes:
-            description: Size that it will have.
-            type: int
-          sha256:
-            description: SHA-256 that it will have.
-            type: str
       catalog:
         description: Models that can be had instead of one that does not fit.
         type: list
@@ -406,6 +391,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.capacity import report
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import Host
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import request as model_request
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import request as service_request
 
 LAUNCHD = {

@@ -19,7 +19,7 @@ from ..macos import power as mac_power
 from ..macos import settings
 from ..macos.hardware import Hardware
 from ..models.gguf import GgufError, inspect
-from ..models.shards import part_names
+from ..models.shards import shard_names
 from . import estimate, verdict
 from .disk import shortages
 from .estimate import Need
@@ -49,17 +49,7 @@ OPTIONS = {
         },
     },
     "max_loaded": {"type": "int", "default": 1},
-    "downloads": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "names": {"type": "list", "elements": "str", "required": True},
-            "path": {"type": "path", "required": True},
-            "bytes": {"type": "int"},
-            "sha256": {"type": "str"},
-        },
-    },
+    "files": {"type": "list", "elements": "dict", "default": []},
     "catalog": {
         "type": "list",
         "elements": "dict",
@@ -94,7 +84,7 @@ def look(
     system,
     models=(),
     max_loaded=1,
-    downloads=(),
+    files=(),
     catalog=(),
     parallel=None,
     server=None,
@@ -131,7 +121,7 @@ def look(
             {"name": model["name"], "there": not _missing(model), **_told(fit)} for model, fit in zip(models, fits)
         ],
         "together": together and {"there": not any(map(_missing, models)), **_told(together)},
-        "problem": _problem(models, fits, together, catalog, downloads, host.room),
+        "problem": _problem(models, fits, together, catalog, files, host.room),
         "mac_changed": mac and settings.changed_here(wired_limit_plist, mac_record),
         "advice": mac_power.advice(power, scope, user, keep_awake) if power else [],
     }
@@ -253,7 +243,7 @@ def _missing(model):
 
 def _absent(file):
     """The paths of a file, or of the files of a set, at which there is none."""
-    return [path for path in part_names(file["path"]) if not os.path.exists(path)]
+    return [path for path in shard_names(file["path"]) if not os.path.exists(path)]
 
 
 def _files(model):
@@ -279,10 +269,10 @@ def _drafts(model):
 
 def _size(file):
     """The bytes of a file, or of all files of a set: as they are on the disk, else as they are expected; or None."""
-    return file.get("bytes") if _absent(file) else sum(map(os.path.getsize, part_names(file["path"])))
+    return file.get("bytes") if _absent(file) else sum(map(os.path.getsize, shard_names(file["path"])))
 
 
-def _problem(models, fits, together, catalog, downloads, room):
+def _problem(models, fits, together, catalog, files, room):
     """Everything that does not fit, ready to be shown; None when nothing is known not to."""
     lines = []
     for model, fit in zip(models, fits):
@@ -299,7 +289,7 @@ def _problem(models, fits, together, catalog, downloads, room):
             "Options that save memory (in server.arguments and models.<name>.arguments) are not counted. If it fits "
             "with those, go on with: -e llama_cpp_fit=warn"
         )
-    lines += shortages(downloads)
+    lines += shortages(files)
     return "\n".join([*lines, "The service was not touched."]) if lines else None
 
 

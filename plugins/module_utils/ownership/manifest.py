@@ -11,12 +11,12 @@ known. An entry's ``kind`` says what may be removed there:
 ``marked``     the file as long as it bears the collection's mark; without it somebody else has made it his own
 ``link``       the symbolic link
 ``log``        the file and what was rotated away from it
-``model``      what its stamp says of the file (models/verification.py)
+``model``      what its verification record says of the file (models/verification.py)
 ``service``    a marked file that a service manager reads, after the service; the entry tells the rest as
                service/manager.py wants it
 
 What stood in a place before stays whose it was: a directory is not noted then, and anything else
-refused (ownership/taken.py). Marks and stamps tell that by themselves.
+refused (ownership/taken.py). Marks and records tell that by themselves.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def question(plan, variables, queries, mac_programs):
         "commands": plan["commands"],
         "private_files": plan["server"]["private_files"],
         "claims": plan["places"],
-        "fit": {**plan["fit"], **mac_programs, "misfit": variables["fit"]},
+        "fit": plan["fit"],
         "stages": _stages(plan, variables, queries, mac_programs),
     }
     if variables["bundle"]:
@@ -71,9 +71,9 @@ def _stages(plan, variables, queries, mac_programs):
             "renew": variables["update_lock"],
         }
         stages["models"] = [("models", {**common, "files": plan["files"]})]
-        absent = {"files": plan["absent_models"], "state": "absent"}
+        absent = {"files": plan["absent_models"], "state": "absent", "keep": plan["model_paths"]}
         if variables["prune_models"]:
-            absent["prune"] = plan["prune"]
+            absent["prune"] = plan["paths"]["models_dir"]
         stages["unwanted"] = [("models", absent)]
     if features["setup_service"]:
         if plan["host"]["system"] == "Darwin":

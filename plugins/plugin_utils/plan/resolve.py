@@ -42,8 +42,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     models = [
         model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
     ]
-    files = [{**file, "name": name} for model in models for name, file in model_plan.files(model)]
-    model_files = model_plan.files_on_disk(files)
+    files = model_plan.files(models)
     default_model = settings.get("default_model") or models[0]["name"]
     served = next(model for model in models if model["name"] == default_model)
     device = engine_plan.device(settings, host)
@@ -66,23 +65,23 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "engine": engine,
         "selftest": selftest,
         "models": models,
-        "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),
         "model": served,
         "files": files,
+        "model_paths": [file["dest"] for file in files],
         "server": server,
         "service": service,
         "health": health,
         # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
         "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
-        "models_for_client": [_told(model) for model in models],
         "client": {"default_model": _asked(models, served), **config["client"]},
         "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "fit": _fit(config, models, model_files, catalog, device, host, paths, service),
+        "tools": model_plan.for_tools(models, files),
+        "fit": _fit(config, models, files, catalog, device, host, paths, service),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
     }
@@ -100,11 +99,6 @@ def _asked(models, served):
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
 
 
-def _told(model):
-    """What the commands tell of a model."""
-    return {key: model[key] for key in ("name", "path", "description", "context_size", "purpose") if key in model}
-
-
 def _selftest(paths, device):
     """The model of the self-test, the answers that it must give, and the device that has to compute them."""
     return {
@@ -114,8 +108,11 @@ def _selftest(paths, device):
     }
 
 
-def _fit(config, models, model_files, catalog, device, host, paths, service):
-    """What the models need to be compared with the host, and what can be had instead of one that does not fit."""
+def _fit(config, models, files, catalog, device, host, paths, service):
+    """What the models need to be compared with the host's memory, and what can be had instead of one that does not fit.
+
+    A model is told here by what it weighs and where that can be read before it is in its place.
+    """
     return {
         "models": [
             {
@@ -126,9 +123,7 @@ def _fit(config, models, model_files, catalog, device, host, paths, service):
             for model in models
         ],
         "max_loaded": config["server"]["max_loaded_models"] if len(models) > 1 else 1,
-        "downloads": [
-            {key: file[key] for key in ("names", "path", "bytes", "sha256")} for file in model_files if file["download"]
-        ],
+        "files": files,
         "catalog": [
             {"name": name, "bytes": entry["bytes"], "purpose": entry["purpose"]}
             for name, entry in catalog.items()
@@ -149,15 +144,15 @@ def _fit(config, models, model_files, catalog, device, host, paths, service):
 
 def _sized(file):
     """Where a planned file can be looked at, a local one before it is linked to its place, and its bytes."""
-    sizes = [part.get("bytes") for part in file.get("parts") or [file]]
+    sizes = [shard.get("bytes") for shard in file["shards"] or [file]]
     return {
-        "path": file.get("source_path", file["path"]),
+        "path": file["source"].get("path", file["dest"]),
         "bytes": None if None in sizes else sum(sizes),
     }
 
 
 def _health(server, model, paths, device, host):
-    """How it is found out whether the service serves: keywords of server_health.check_server."""
+    """How it is found out whether the service serves: keywords of llama/health.check_server."""
     return {
         "url": server["url"],
         "api_key_file": server["key_file"],

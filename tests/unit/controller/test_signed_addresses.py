@@ -33,7 +33,7 @@ def test_the_plan_has_addresses_and_the_queries_are_beside_it(tmp_path):
     variables = {"config_file": str(file), "overrides": {}, "update_lock": False, "ready_timeout": 60}
     plan, queries = action._resolve(variables, LINUX)
     assert SECRET not in json.dumps(plan)
-    assert plan["models"][0]["url"] == "https://m.example/tiny.gguf"
+    assert plan["models"][0]["source"]["url"] == "https://m.example/tiny.gguf"
     addresses = [
         "https://e.example/a.zip",
         "https://m.example/lora.gguf",

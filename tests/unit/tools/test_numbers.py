@@ -34,7 +34,7 @@ def importable(monkeypatch):
         b'{"models": 5}',
         b'{"models": [null]}',
         b'{"models": [{"name": ["a"]}]}',
-        b'{"files": [{"names": [], "part": ["0", 1]}]}',
+        b'{"files": [{"name": "a", "shards": [{"bytes": "0"}]}]}',
         b'{"rollback": {"rollout": {"engine_dir": 5}}}',
         b"\xff",
     ],

@@ -32,8 +32,8 @@ FORM = {
     },
     "watchdog": _texts("log state_file"),
     "paths": _texts("install_dir models_dir logs_dir engine"),
-    "models": [{**_texts("name path description purpose"), "context_size": int}],
-    "files": [{**_texts("path kind sha256"), "names": [str], "part": [int], "bytes": int}],
+    "models": [{**_texts("name dest description purpose"), "context_size": int}],
+    "files": [{**_texts("name kind dest sha256"), "bytes": int, "shards": [{"sha256": str, "bytes": int}]}],
     "selftest": _texts("model answers device"),
 }
 
