@@ -51,6 +51,10 @@ def test_the_places_of_root_can_be_others():
     found = resolve({"scope": "system"}, host)["service"]
     assert found["definition"] == "/mac/daemons/com.llama.server.plist"
     assert found["newsyslog"] == "/mac/newsyslog/com.llama.server.conf"
+    assert [daemon["plist"] for daemon in found["daemons"]] == [
+        "/mac/daemons/com.llama.watchdog.plist",
+        "/mac/daemons/com.llama.server.plist",
+    ]
     assert resolve({}, host)["service"]["elsewhere"]["directory"] == "/mac/daemons"
 
 

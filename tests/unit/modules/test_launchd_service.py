@@ -151,7 +151,7 @@ def test_a_single_domain_is_meant_as_it_is(host):
 
 
 def test_the_fingerprint_is_made_on_the_host(host):
-    """check, real, check, real, and then another file in the place of one that the server reads."""
+    """Of what stands there: without one of the files that the server reads it is another."""
     host.plan["service"]["placeholders"]["fingerprint"] = "@FINGERPRINT@"
     model = os.path.join(host.root, "model.gguf")
     engine = os.path.join(host.root, "engine")
