@@ -85,29 +85,31 @@ def fulfil(given, check_only, bundle=None):
 
     :param bundle: the opened Bundle of the option ``bundle``, or None.
     """
-    present = given["state"] == "present"
-    models = [_model(file, given, bundle) if present else _unwanted(file) for file in _sound(given)]
+    present, files = given["state"] == "present", given["files"]
+    _require_possible(given)
+    models = [_model(file, given, bundle) if present else _unwanted(file) for file in files]
     if present and not check_only:
         Manifest(given["manifest"]).note(claims(given))
     results = [model.present(check_only) if present else model.absent(check_only) for model in models]
     removed = _prune(given, check_only)
-    results = [{**result, "locked_by": file["locked_by"]} for file, result in zip(given["files"], results)]
-    warnings = [warning for result in results for warning in result.pop("warnings")]
-    changes = [result.pop("diff") for result in (*results, *removed)]
-    changed = [result["changed"] for result in (*results, *removed)]
-    return {
-        "changed": any(changed),
-        "files": results,
+    changed = [result for result in (*results, *removed) if result["changed"]]
+    answer = {
+        "changed": bool(changed),
         "removed": [result["dest"] for result in removed],
         "verified": not present or all(result["verified"] for result in results),
         "msg": "\n".join(f"{result['name']}: {result['msg']}" for result in results if result["msg"]),
-        "warnings": [*warnings, *(_guarded(given["files"]) if present else ())],
-        "diff": [change for change, counts in zip(changes, changed) if counts],
+        "warnings": [warning for result in results for warning in result.pop("warnings")],
+        "diff": [result["diff"] for result in changed],
     }
+    answer["warnings"] += _guarded(files) if present else ()
+    for result, file in zip(results, files):
+        result.pop("diff")
+        result["locked_by"] = file["locked_by"]
+    return {**answer, "files": results}
 
 
-def _sound(given):
-    """The files of ``given`` with SHA-256 in small letters; raises LlamaCppError for what cannot be."""
+def _require_possible(given):
+    """Raise LlamaCppError for options that contradict each other, or that no file can have."""
     if given["timeout"] <= 0:
         raise LlamaCppError("timeout is %s; more than 0 seconds are needed." % given["timeout"])
     for option, path in (("prune", given["prune"]), *(("keep", path) for path in given["keep"])):
@@ -124,14 +126,11 @@ def _sound(given):
                 "Give those of each file in shards."
             )
         if file["shards"] and len(file["shards"]) != count:
-            raise LlamaCppError(
-                f"shards of model {name} are {len(file['shards'])}; by its name it has {count} files: "
-                f"{os.path.basename(file['dest'])}."
-            )
+            words = "shards of model %s are %d; by its name it has %d files: %s."
+            raise LlamaCppError(words % (name, len(file["shards"]), count, os.path.basename(file["dest"])))
         for shard in shards_of(file):
             if shard.sha256 and not re.fullmatch("[0-9a-fA-F]{64}", shard.sha256):
                 raise LlamaCppError(f"sha256 of model {name} is not 64 hexadecimal digits: '{shard.sha256}'.")
-    return given["files"]
 
 
 def _require_absolute(option, path):

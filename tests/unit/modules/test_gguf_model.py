@@ -17,7 +17,7 @@ import pytest
 from support.fault_server import Fault, FaultServer, self_signed
 from support.model_factory import model_bytes
 from support.models import gguf_model, request
-from support.modules import COLLECTIONS, RUNNER
+from support.modules import COLLECTIONS, RUNNER, run_module
 
 pytestmark = pytest.mark.processes
 
@@ -78,6 +78,25 @@ def test_absent(server, dest):
     results = four_runs({"name": "tiny", "dest": str(dest), "state": "absent"})
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert not dest.exists()
+
+
+def test_files_come_one_after_the_other_and_those_before_a_failure_stay(server, dest):
+    other = dest.parent / "other.gguf"
+    server.serve("/other.gguf", model_bytes(SIZE, seed=1), faults=[Fault(close_after=SIZE // 2), Fault(status=404)])
+    files = [
+        {"name": "tiny", "dest": str(dest), "source": {"url": server.url("/m.gguf")}},
+        {"name": "other", "dest": str(other), "source": {"url": server.url("/other.gguf")}, "locked_by": {"/l": "x"}},
+    ]
+    foreseen = run_module("gguf_model", {"files": files}, check=True)
+    assert [line.split(":")[0] for line in foreseen["msg"].splitlines()] == ["tiny", "other"]
+    failed = run_module("gguf_model", {"files": files})
+    assert "Model other: " in failed["msg"]
+    assert (dest.read_bytes(), other.exists()) == (MODEL, False)
+    found = run_module("gguf_model", {"files": files}, diff=True)
+    assert [(file["name"], file["changed"]) for file in found["files"]] == [("tiny", False), ("other", True)]
+    assert [(file["transferred"], file["locked_by"]) for file in found["files"]] == [(0, {}), (SIZE // 2, {"/l": "x"})]
+    assert [change["after"]["dest"] for change in found["diff"]] == [str(other)]
+    assert (found["changed"], found["verified"]) == (True, True)
 
 
 def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp_path):
