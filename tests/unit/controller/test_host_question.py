@@ -6,7 +6,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variab
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_question
 from support.planning import LINUX, MAC, resolve
 
-VARIABLES = role_variables.typed_all({})
+VARIABLES = role_variables.typed_all({"llama_cpp_config_file": "/x.json", "llama_cpp_packages_file": "/y.json"})
 NOTHING_DUE = {"due": [], "programs": {}, "foreign": {}, "fit": {"words": [], "undecided": False}}
 NOTHING_DUE["fit"]["undecided_absent"] = False
 

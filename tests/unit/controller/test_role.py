@@ -30,7 +30,7 @@ def test_the_readme_is_up_to_date():
 
 
 def tasks_with_tags(file, inherited=(), outer=()):
-    """(file, task, all tags of the task) of every task below ``file``; blocks, imports and includes hand theirs down."""
+    """(file, task, all tags of the task) of every task below ``file``, through blocks, imports and includes."""
     for task in yaml.safe_load(file.read_text()):
         yield from _with_tags(file, task, inherited, (*outer, file))
 

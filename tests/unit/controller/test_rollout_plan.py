@@ -102,4 +102,4 @@ def test_the_commands_know_what_client_json_has_from_the_plan(monkeypatch, host,
     assert managers_own <= set(description)
     assert set(rollback) == set(FORM["rollback"])
     assert all(set(rollback[part]) <= set(FORM["rollback"][part]) for part in ("rollout", "selftest"))
-    assert set(found["models_for_client"][0]) == set(FORM["models"][0])
+    assert set(found["tools"]["models"][0]) == set(FORM["models"][0])
