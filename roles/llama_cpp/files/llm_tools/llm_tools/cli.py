@@ -79,7 +79,7 @@ def choose(environment, program, argv):
     meant = nearest_command(environment, program, words[0]) if words else None
     if program.DEFAULT is None:
         if argv[0].startswith("-"):
-            raise UsageError(f'options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help')
+            raise UsageError(f"options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help")
         remedy = f"Did you mean: {meant}" if meant else f'To send a prompt: {environment.client} "{argv[0]}"'
         raise UsageError(f'unknown command "{argv[0]}". {remedy}\nFor help: {name} --help')
     if meant and len(words) == 1 and "--" not in argv:

@@ -48,9 +48,7 @@ def add_arguments(parser):
         type=number,
         help="nucleus sampling: sample only from the most likely tokens with this total probability",
     )
-    parser.add_argument(
-        "--seed", metavar="NUMBER", type=int, help="sampling seed; the same seed gives the same answer"
-    )
+    parser.add_argument("--seed", metavar="NUMBER", type=int, help="sampling seed; the same seed gives the same answer")
     parser.add_argument("--schema", metavar="FILE|JSON", help="JSON Schema that the answer must match")
     parser.add_argument(
         "-x", "--extract", action="store_true", help="print only the first fenced code block of the answer"
@@ -213,7 +211,9 @@ def deliver(environment, reply, arguments):
     if arguments.extract:
         code = first_code_block(answer)
         if code is None:
-            raise LlamaCppError(f"the answer contains no complete code block; nothing was printed. The answer:\n{answer}")
+            raise LlamaCppError(
+                f"the answer contains no complete code block; nothing was printed. The answer:\n{answer}"
+            )
         answer = code
     with open_writer(environment, arguments.raw or arguments.schema or arguments.extract) as writer:
         writer.write(answer)

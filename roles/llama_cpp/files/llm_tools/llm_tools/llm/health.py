@@ -15,7 +15,9 @@ EXAMPLES = ("%(prog)s health", '%(prog)s health --wait 60 && %(prog)s "Are you t
 
 
 def add_arguments(parser):
-    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait up to this long until it is ready")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=seconds, default=0, help="wait up to this long until it is ready"
+    )
     add_json(parser, "the result")
 
 

@@ -16,9 +16,7 @@ from ..exit_codes import ExitCode
 SUMMARY = "Send a test prompt to the server; the self-test model must give all known answers."
 EXAMPLES = ("%(prog)s test", "%(prog)s test --json")
 
-CONSEQUENCE = (
-    f"Nothing was changed. Read the server's log: {MANAGER} logs. Then restart the server: {MANAGER} restart"
-)
+CONSEQUENCE = f"Nothing was changed. Read the server's log: {MANAGER} logs. Then restart the server: {MANAGER} restart"
 
 
 def add_arguments(parser):
