@@ -95,7 +95,7 @@ def read(path):
         with open(path, "rb") as stream:
             return strict_json.parse_syntax(stream.read(MOST_BYTES + 1), MOST_BYTES)
     except OSError as error:
-        raise ConfigurationError(path, [Problem((), f"the file cannot be read: {error.strerror}")]) from None
+        raise ConfigurationError(path, [Problem((), f"cannot be read: {error.strerror}")]) from None
     except strict_json.NotStrict as error:
         raise ConfigurationError(path, [Problem((), str(error))]) from None
 
@@ -238,7 +238,7 @@ def _planned(value, schema, root, path):
         return [Problem(path, "this release does not support the key yet; remove it")]
     if isinstance(planned, list) and value in planned:
         allowed = [choice for choice in schema["enum"] if choice not in planned]
-        what = f"{shown(value)} is not supported by this release yet; wanted: {listed(allowed)}"
+        what = f"{shown(value)} is not supported by this release yet; expected: {listed(allowed)}"
         return [Problem(path, what)]
     if not isinstance(value, dict):
         return []
@@ -260,18 +260,18 @@ def _explain(error, root):
         missing = [key for key in error.validator_value if key not in error.instance]
         return [Problem((*path, key), "the key is missing") for key in missing]
     if error.validator in ("minProperties", "minItems", "minLength") and not error.instance:
-        return [Problem(path, "it is empty; wanted: at least one entry")]
+        return [Problem(path, "it is empty; expected: at least one entry")]
     name = "propertyNames" in error.absolute_schema_path
     if error.validator in TOO_MUCH:
         size = f"{len(error.instance)} {TOO_MUCH[error.validator]}"
-        what = f"it has {size}; wanted: at most {error.validator_value}"
+        what = f"it has {size}; expected: at most {error.validator_value}"
     elif name:
-        what = "this name is not allowed; wanted: {}".format(schema.get("x-wanted", "another"))
+        what = "this name is not allowed; expected: {}".format(schema.get("x-wanted", "another"))
     elif error.validator == "x-address":  # not repeated: a password may be why it cannot be read
-        what = f"{error.message}; wanted: {wanted(schema)}"
+        what = f"{error.message}; expected: {wanted(schema)}"
     else:
         value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
-        what = f"{value} is {_kind(error)}; wanted: {wanted(schema)}"
+        what = f"{value} is {_kind(error)}; expected: {wanted(schema)}"
         if error.validator == "enum":
             what += nearest(error.instance, error.validator_value)
     return [Problem((*path, error.instance) if name else path, what)]

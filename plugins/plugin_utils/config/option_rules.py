@@ -82,16 +82,16 @@ def problems(config, _catalog):
             if positive in OWNED_ARGUMENTS:
                 owner = OWNED_ARGUMENTS[positive]
                 remedy = f"use {owner} instead" if owner else "remove it"
-                yield Problem((*where, option), f"this option belongs to the collection; {remedy}")
+                yield Problem((*where, option), f"this option is set by the collection; {remedy}")
             elif open_to_all and positive in REMOTE_HANDS and value is not (option != positive):
                 yield Problem(
                     (*where, option),
-                    'without an API key every web page could use it through the browser; wanted: "auto" or a key file '
-                    "as server.api_key, or remove it",
+                    "without an API key every web page could use it through the browser; remove it, or set "
+                    'server.api_key to "auto" or a key file',
                 )
             elif isinstance(value, str) and LIKE_AN_OPTION.fullmatch(value):
-                what = f'llama-server may take "{value}" for another option'
-                yield Problem((*where, option), f"{what}; wanted: each option by its own name")
+                what = f'llama-server may treat "{value}" as another option'
+                yield Problem((*where, option), f"{what}; expected: one key for each option")
 
 
 def _free_arguments(config):

@@ -189,7 +189,7 @@ def test_one_line_for_one_mistake(path, value, where, words):
 def test_a_choice_that_this_release_does_not_have():
     schema = {"properties": {"colour": {"enum": ["red", "blue"], "x-planned": ["blue"]}}}
     (problem,) = load.problems_of({"colour": "blue"}, schema)
-    assert str(problem) == 'colour: "blue" is not supported by this release yet; wanted: "red"'
+    assert str(problem) == 'colour: "blue" is not supported by this release yet; expected: "red"'
 
 
 def test_the_plans_example_is_right():

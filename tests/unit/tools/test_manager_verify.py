@@ -26,8 +26,8 @@ CONTENTS = {
 SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
 CALLED = {
     "tiny.gguf": "tiny",
-    "big-00001-of-00002.gguf": "big, part 1 of 2",
-    "big-00002-of-00002.gguf": "big, part 2 of 2",
+    "big-00001-of-00002.gguf": "big, shard 1 of 2",
+    "big-00002-of-00002.gguf": "big, shard 2 of 2",
     "eye.gguf": "tiny (mmproj)",
     "draft.gguf": "tiny (draft_model), big (draft_model)",
     "polite.gguf": "tiny (lora)",
