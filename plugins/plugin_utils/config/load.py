@@ -1,9 +1,9 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Reads the configuration file and says everything that is wrong with it at once.
+"""Reads the configuration file and reports all its errors at once.
 
-The contract is ``config/llm_config.schema.json`` (JSON Schema 2020-12), defaults included: nothing here knows
-a key by name. The rules that no schema can express are in ``config/rules.py``.
+``config/llm_config.schema.json`` (JSON Schema 2020-12) defines keys and defaults; nothing here knows a key by name.
+Rules that a schema cannot express are in ``config/rules.py``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.strict_json i
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[3] / "config"
 SCHEMA_FILE = CONFIG_DIRECTORY / "llm_config.schema.json"
 
-#: Of the file, and of what the variables of a host make of it: room for a thousand models.
+#: Limit of the file, and of the file merged with a host's variables: enough for a thousand models.
 MOST_BYTES = 1024 * 1024
 
 SECRET_NAME = re.compile(r"(api_?key|token|secret|password)s?$", re.IGNORECASE)
 MASK = "(hidden)"
 LONGEST_VALUE = 60
 
-#: Of what is wrong: so much can be read, and a file of another kind has no end of it.
+#: Limits of an error message: a file of another kind could contain any number of errors.
 MOST_PROBLEMS = 50
 LONGEST_PROBLEM = 1000
 
@@ -44,12 +44,12 @@ TYPE_WORDS = {
 }
 
 
-#: What a schema bounds, and how its size is counted.
+#: Keywords that limit a size, and the unit of that size.
 TOO_MUCH = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
 
 
 class Problem:
-    """One thing wrong with the configuration: where (a data path) and what, in a sentence.
+    """One error in the configuration: a data path and a description.
 
     :param path: the keys and list indexes that lead there, ``("models", "tiny", "bytes")``.
     """
@@ -68,7 +68,7 @@ class Problem:
 
 
 class ConfigurationError(LlamaCppError):
-    """Everything that is wrong with a configuration; ``problems`` holds one :class:`Problem` each."""
+    """All errors of a configuration, as :class:`Problem` objects in ``problems``."""
 
     def __init__(self, source, problems):
         self.problems = problems
@@ -221,7 +221,7 @@ def _filled_in(value, schema, root):
 
 
 def _resolved(schema, root):
-    """``schema`` with its local references followed; what stands beside a reference wins."""
+    """``schema`` with its local references resolved; keys next to a reference take precedence."""
     if "$ref" not in schema:
         return schema
     target = root

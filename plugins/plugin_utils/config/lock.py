@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The lock file beside the configuration: what the sources without a hash turned out to be.
+"""The lock file next to the configuration: resolved revisions, sizes and hashes of sources without a hash.
 
 ``llm_config.lock.json`` belongs to ``llm_config.json`` and goes into version control with it. Its entries are found
 by the address of the source as the configuration gives it, so a source that was changed has none. Those of models are

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What must hold between the keys of a configuration: the rules that a schema cannot express.
+"""Rules between the keys of a configuration that a schema cannot express.
 
 Each rule takes the configuration with every default filled in and yields :class:`Problem` objects.
 """
@@ -55,7 +55,7 @@ def checked(config, schema, catalog, source, locked=()):
     """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
 
     :param source: what the configuration is called in the error.
-    :param locked: the entries of the lock file; None while they are to be found anew, from Hugging Face above all.
+    :param locked: the entries of the lock file; None while they are being updated.
     :raises ConfigurationError: with everything that is wrong. Rules look at what the schema finds sound.
     """
     problems = load.problems_of(config, schema)
@@ -249,7 +249,7 @@ def _addresses(config, _catalog):
 
 def _userless(where, url):
     user, mark, _rest = urlsplit(url).netloc.rpartition("@")
-    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
+    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account but contains no password
         git = GIT_CREDENTIALS if where == ("engine", "url") else ""
         what = "it contains a user name or password, and addresses are printed and stored"
         yield Problem(where, f"{what}; remove them{git}")
