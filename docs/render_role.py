@@ -30,8 +30,8 @@ HEAD = """<!-- Written by docs/render_role.py from meta/argument_specs.yml; chan
 ```
 
 Run the role as the user who will own the server, without `become`. Check and diff mode also work on a bare host. Hosts
-need Python 3.9 or newer and, unless `engine.source` is `existing`, a C++ compiler. The controller needs ansible-core
-2.19 or newer and the Python package jsonschema.
+need Python 3.9 or newer, and a C++ compiler to compile llama.cpp (`engine.source` `git`, `pypi` or `archive`). The
+controller needs ansible-core 2.19 or newer and the Python package jsonschema.
 
 | variable | type | default | meaning |
 |---|---|---|---|
