@@ -18,7 +18,7 @@ CLEAN = runpy.run_path(str(REPOSITORY / "playbooks" / "files" / "demo.py"))["cle
 
 BUILDER = """
 import subprocess, sys
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import exclusive
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import exclusive
 with exclusive(sys.argv[1]) as lock:
     child = subprocess.Popen(["/bin/sleep", "600"], pass_fds=[lock])
     print(child.pid, flush=True)
