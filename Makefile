@@ -51,7 +51,7 @@ clean: demo-clean ## remove all build products and the virtual environment
 # Wheels only: the hash of a source distribution does not cover its build backend, which would be downloaded and run.
 HASHED := --require-hashes --only-binary :all:
 
-# A virtual environment with exactly the packages of a requirements file; pip installs uv, and uv the rest.
+# A virtual environment with exactly the packages of a requirements file. uv is bootstrapped by pip and installs the rest.
 $(VENV)/runtime $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is required; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }

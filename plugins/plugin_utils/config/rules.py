@@ -283,7 +283,7 @@ def _engine(config, _catalog):
         yield Problem(("engine", "path"), 'the key is missing; engine.source "existing" needs it')
     if source not in ("archive", "release"):
         if "sha256" in engine:
-            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to verify; remove the key')
+            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to verify; remove it')
         return
     if "sha256" not in engine:
         yield Problem(("engine", "sha256"), f'the key is missing; engine.source "{source}" needs it')

@@ -315,7 +315,7 @@ def test_secrets_are_not_repeated():
 )
 def test_an_address_with_a_secret_that_cannot_be_kept_is_refused_without_repeating_it(path, url):
     (line,) = lines_of(changed(path, url))
-    assert "it holds a " in line and "hunter2" not in line
+    assert "it contains a " in line and "hunter2" not in line
     assert ("git has them from" in line) == path.startswith("engine")
 
 
