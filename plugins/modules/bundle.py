@@ -18,16 +18,10 @@ options:
     description: The bundle, as an absolute path.
     type: path
     required: true
-  state:
-    description:
-      - V(present) writes the bundle.
-      - V(probed) only looks into it, and refuses one that is not for this host.
-    type: str
-    default: present
-    choices: [present, probed]
   engine_dir:
-    description: Directory that holds the releases, for O(state=present).
+    description: Directory that holds the releases.
     type: path
+    required: true
   models:
     description: Files of the models.
     type: list
@@ -42,6 +36,12 @@ options:
     description: By name in the bundle, the text of further files.
     type: dict
     default: {}
+  plan:
+    description: The plan of an installation, from which the action plugin takes the options below but O(path).
+    type: dict
+  config_file:
+    description: The configuration file that the O(plan) was made of, on the controller.
+    type: path
   progress_file:
     description: Where progress is written; set by the action plugin.
     type: path
@@ -67,11 +67,6 @@ EXAMPLES = r"""
     models: [/opt/llm/models/tiny.gguf]
     requirements:
       - "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
-
-- name: See what is in it
-  macos_setup.llm.bundle:
-    state: probed
-    path: /Volumes/stick/llm-bundle.tar
 """
 
 RETURN = r"""
@@ -83,10 +78,6 @@ release:
   description: Name of the release in it.
   returned: success
   type: str
-engine:
-  description: The engine that stands for this release, as M(macos_setup.llm.engine_release) takes it.
-  returned: success
-  type: dict
 models:
   description: Filenames of the models in it.
   returned: success
@@ -95,12 +86,10 @@ models:
 """
 
 import json
-import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline import bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.content import BundleContent
 
@@ -109,38 +98,32 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "state": {"type": "str", "default": "present", "choices": ["present", "probed"]},
-            "engine_dir": {"type": "path"},
+            "engine_dir": {"type": "path", "required": True},
             "models": {"type": "list", "elements": "path", "default": []},
             "requirements": {"type": "list", "elements": "str", "default": []},
             "texts": {"type": "dict", "default": {}},
+            # Both are taken by the action plugin.
+            "plan": {"type": "dict"},
+            "config_file": {"type": "path"},
             "progress_file": {"type": "path"},
         },
-        required_if=[("state", "present", ["engine_dir"])],
         supports_check_mode=True,
     )
     given = module.params
     try:
-        if not os.path.isabs(given["path"]):
-            raise LlamaCppError(
-                f'llama_cpp_bundle: "{given["path"]}" is not an absolute path on the host. Nothing was changed.'
-            )
-        if given["state"] == "probed":
-            before = facts = bundle.Bundle(given["path"]).facts
-        else:
-            content = BundleContent(given["engine_dir"], given["models"], given["requirements"], given["texts"])
-            progress = Progress(given["progress_file"], subject=given["path"])
-            facts = content.facts()
-            before = bundle.intact_facts(given["path"], facts, progress)
-            if before != facts and not module.check_mode:
-                content.pack(given["path"], progress)
+        bundle.require_absolute(given["path"])
+        content = BundleContent(given["engine_dir"], given["models"], given["requirements"], given["texts"])
+        progress = Progress(given["progress_file"], subject=given["path"])
+        facts = content.facts()
+        before = bundle.intact_facts(given["path"], facts, progress)
+        if before != facts and not module.check_mode:
+            content.pack(given["path"], progress)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error, path=given["path"]))
     module.exit_json(
         changed=before != facts,
         path=given["path"],
         release=facts["release"],
-        engine={"source": engine.BUNDLE, "version": facts["release"], "targets": [], "options": {}},
         models=sorted(facts["models"]),
         diff={"before": picture(before), "after": picture(facts)},
     )

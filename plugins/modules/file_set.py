@@ -88,11 +88,6 @@ options:
     type: list
     elements: path
     default: []
-  identify:
-    description: Files that something depends on, of which RV(identities) is asked.
-    type: list
-    elements: path
-    default: []
   manifest:
     description: Manifest of the installation, in which everything is noted before it is made.
     type: path
@@ -135,14 +130,6 @@ paths:
   returned: success
   type: list
   elements: str
-digests:
-  description: By destination of each tree, a SHA-256 that changes when any of its files does.
-  returned: success
-  type: dict
-identities:
-  description: By path, size, time of change (ns) and inode of the O(identify) files; null where there is none.
-  returned: success
-  type: dict
 """
 
 import base64
@@ -175,20 +162,19 @@ def argument_spec():
     return {
         "directories": items(
             path=path,
-            mode={"type": "raw", "default": "u+rwx"},
+            mode={"type": "raw", "default": file_set.DIRECTORY_MODE},
             kind={"type": "str", "choices": ["directory", "tree"], "default": "directory"},
         ),
         "files": items(
             dest=path,
             content={"type": "str"},
             src={"type": "path"},
-            mode={"type": "str", "default": "0644"},
+            mode={"type": "str", "default": file_set.FILE_MODE},
             validate={"type": "list", "elements": "str", "default": []},
             base64={"type": "str"},
         ),
         "trees": items(src=path, dest=path, texts={"type": "dict"}),
         "keys": paths(),
-        "identify": paths(),
         "manifest": {"type": "path"},
         "claims": {"type": "dict", "default": {}},
     }
@@ -213,8 +199,6 @@ def place(module):
     return {
         "changed": bool(paths),
         "paths": paths,
-        "digests": {directory: file_set.digest(files) for directory, files in trees.items()},
-        "identities": {path: file_set.identity(path) for path in given["identify"]},
         "diff": [shown(change) for change in changes],
     }
 

@@ -57,9 +57,9 @@ options:
     type: str
     choices: [chat, embedding, rerank]
     default: chat
-  expected_build:
-    description: The build that must answer, as C(build_info) in C(/props) has it, such as V(b1-0c1e570).
-    type: str
+  engine_dir:
+    description: Directory that holds the releases of llama.cpp. The server must be of the current one.
+    type: path
   expected_device:
     description: Device that O(server) must be able to compute on, such as V(MTL0) for Metal.
     type: str
@@ -136,6 +136,7 @@ devices:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server, nobody_listens
 
 STAGES = {"not running": "waiting for the server", "loading": "loading the model", "ready": "ready"}
@@ -151,7 +152,7 @@ def main():
             "own": {"type": "bool", "default": False},
             "model": {"type": "str"},
             "purpose": {"type": "str", "choices": ["chat", "embedding", "rerank"], "default": "chat"},
-            "expected_build": {"type": "str"},
+            "engine_dir": {"type": "path"},
             "expected_device": {"type": "str"},
             "server": {"type": "path"},
             "require_key": {"type": "bool", "default": False, "no_log": False},
@@ -168,11 +169,15 @@ def main():
     def on_look(state, seconds):
         progress.update(STAGES[state], detail=f"{seconds:.0f} s")
 
+    engine_dir = module.params.pop("engine_dir")
+    build = store.stamp_of(engine_dir, store.current_release(engine_dir)).get("build_info") if engine_dir else None
     try:
         if module.check_mode and nobody_listens(module.params["url"]):
             nothing = f"Nothing listens at {module.params['url']}, so there is nothing to check."
             module.exit_json(changed=False, ready=False, msg=nothing)
-        module.exit_json(changed=False, ready=True, **check_server(**module.params, on_look=on_look))
+        module.exit_json(
+            changed=False, ready=True, **check_server(**module.params, expected_build=build, on_look=on_look)
+        )
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
 

@@ -81,7 +81,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import is_root, require_root_owned
-from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import RECORD, converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import RECORD, WIRED_LIMIT_PLIST, converge
 
 
 def main():
@@ -91,7 +91,7 @@ def main():
             "content": {"type": "str"},
             "autorestart": {"type": "bool", "default": False},
             "record": {"type": "path", "default": RECORD},
-            "plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
+            "plist": {"type": "path", "default": WIRED_LIMIT_PLIST},
             "sysctl": {"type": "path", "default": "/usr/sbin/sysctl"},
             "pmset": {"type": "path", "default": "/usr/bin/pmset"},
         },

@@ -18,14 +18,11 @@ options:
     description: Path of the lock file on the controller.
     type: path
     required: true
-  found:
-    description: The results of M(macos_setup.llm.gguf_model) by host.
-    type: dict
-    default: {}
-  engines:
-    description: By host, the engine that is to be installed there, with the commit that its tag is.
-    type: dict
-    default: {}
+  record:
+    description: What is recorded, as the hosts of the play tell it; the commit of the engine's tag, or the models.
+    type: str
+    required: true
+    choices: [engine, models]
 attributes:
   check_mode:
     description: Says what would be written. What only a download can tell is marked.
@@ -44,7 +41,7 @@ EXAMPLES = r"""
 - name: Record what the models are
   macos_setup.llm.model_lock:
     path: /etc/llm/llm_config.lock.json
-    found: {mac-01: "{{ models.results }}"}
+    record: models
   throttle: 1
 """
 

@@ -53,6 +53,19 @@ def set_mode(directory, mode):
         os.close(descriptor)
 
 
+def identity(path):
+    """What changes when another file takes the place of ``path``, or None when there is none.
+
+    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
+    would take longer than everything else.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
 def why_not_own(path):
     """Why what stands at ``path`` is no file or directory of this user, in words; None if it is, or nothing is there.
 

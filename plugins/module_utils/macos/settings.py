@@ -21,7 +21,9 @@ from ..ownership.marker import MANAGED_BY, is_ours
 from . import hardware as mac_hardware
 from . import plist, power
 
-WIRED_LIMIT_PLIST = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
+DAEMONS = "/Library/LaunchDaemons"
+WIRED_LIMIT_NAME = "com.llama.wired-limit"
+WIRED_LIMIT_PLIST = f"{DAEMONS}/{WIRED_LIMIT_NAME}.plist"
 RECORD = "/Library/Application Support/macos_setup.llm/settings.json"  # name of a setting -> its value before
 AUTORESTART = "pmset autorestart"
 OWNER = (0, 0)  # launchd takes no daemon that belongs to anybody but root:wheel

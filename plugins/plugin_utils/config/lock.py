@@ -17,7 +17,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import shown
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import MAIN, Location, location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 
 NOTE = "Written by macos_setup.llm. Keep it next to the configuration. To update it: -e llama_cpp_update_lock=true"
 
@@ -96,7 +96,7 @@ def knows_hash(model, catalog):
         model.get("sha256")
         or model.get("parts")
         or catalog.get(model.get("catalog"), {}).get("sha256")
-        or part_number(address)
+        or shard_number(address)
     )
 
 
@@ -114,10 +114,11 @@ def planned(file, catalog, locked, lock_file):
         return plan
     plan.update(sha256=entry["sha256"], bytes=entry["bytes"])
     if "url" in file:
-        plan["url"] = _pinned_url(file["url"], entry)
+        plan["source"] = {"url": _pinned_url(file["url"], entry)}
     elif "revision" in entry:
         source = file.get("huggingface") or catalog[file["catalog"]]
-        plan["huggingface"] = {"repo": source["repo"], "file": source["file"], "revision": entry["revision"]}
+        pinned = {"repo": source["repo"], "file": source["file"], "revision": entry["revision"]}
+        plan["source"] = {"huggingface": pinned}
     return plan
 
 

@@ -13,8 +13,8 @@ import re
 from urllib.parse import urlsplit
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_number
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed, nearest
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
@@ -26,7 +26,6 @@ ANY_ORIGIN = ("*", "null")
 
 NO_FILENAME = "the address does not end in the name of a .gguf file; add filename"
 GIT_CREDENTIALS = " (git takes credentials from its credential helper or ~/.netrc)"
-NO_CHECKSUM = "the key is missing; policy.require_checksums requires it"
 
 #: What engine.url is by default: the address for git, and for nothing else.
 REPOSITORY = load.load_schema()["properties"]["engine"]["properties"]["url"]["default"]
@@ -156,8 +155,8 @@ def _parts(config, catalog):
         for place, file in (((), model), *auxiliary_files.of(model)):
             where = ("models", name, *place)
             filename = filename_of(file, catalog) or ""
-            number, count = part_number(filename) or (1, 1)
-            origin = part_number(_origin(file, catalog)) or (1, 1)
+            number, count = shard_number(filename) or (1, 1)
+            origin = shard_number(_origin(file, catalog)) or (1, 1)
             if number > 1:
                 yield Problem(where, f'"{filename}" is shard {number} of {count} of a model; expected: the first')
             elif origin != (number, count):
@@ -320,7 +319,7 @@ def _checksum(where, file, catalog, policy, locked):
             yield Problem((*where, "mirrors"), "only downloaded models can have mirrors; remove the key")
         return
     told = location_of(address) is not None  # Hugging Face tells the hash before the download
-    several = part_number(address) is not None
+    several = shard_number(address) is not None
     parts = file.get("parts") or [{}]
     known = all(part.get("sha256") for part in parts) if several else lock.knows_hash(file, catalog)
     if known or address in (locked or ()):

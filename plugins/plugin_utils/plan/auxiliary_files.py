@@ -25,19 +25,19 @@ def options(model):
     found = []
     for companion in model["companions"]:
         if companion["role"] == "mmproj":
-            found.append(("mmproj", companion["path"]))
+            found.append(("mmproj", companion["dest"]))
         elif companion["role"] == "draft_model":
-            found += [("spec-draft-model", companion["path"]), ("spec-type", companion["type"])]
+            found += [("spec-draft-model", companion["dest"]), ("spec-type", companion["type"])]
     adapters = [companion for companion in model["companions"] if companion["role"] == "lora"]
-    plain = [_field(adapter["path"]) for adapter in adapters if adapter["scale"] == 1]
+    plain = [_field(adapter["dest"]) for adapter in adapters if adapter["scale"] == 1]
     scaled = [_field(_scaled(adapter)) for adapter in adapters if adapter["scale"] != 1]
     return [*found, ("lora", ",".join(plain) or None), ("lora-scaled", ",".join(scaled) or None)]
 
 
 def _scaled(adapter):
-    if ":" in adapter["path"]:
-        raise ValueError(adapter["path"])
-    return f"{adapter['path']}:{adapter['scale']}"
+    if ":" in adapter["dest"]:
+        raise ValueError(adapter["dest"])
+    return f"{adapter['dest']}:{adapter['scale']}"
 
 
 def _field(text):

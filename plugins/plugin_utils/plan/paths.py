@@ -17,6 +17,7 @@ def paths(settings, host):
     return {
         "install_dir": install,
         "engine_dir": below("engine"),
+        "build_tools": below("engine", "build-tools"),
         "releases_dir": below("engine", "releases"),
         "current": below("engine", "current"),
         "selftest_dir": below("engine", "selftest"),

@@ -51,7 +51,7 @@ def run(environment, arguments):
 def serves_selftest_model(environment, model):
     """Whether ``model`` is, byte for byte, the model that the known answers belong to."""
     own = environment.section("selftest").get("model")
-    paths = {entry["name"]: entry.get("path") for entry in environment.config.get("models") or ()}
+    paths = {entry["name"]: entry.get("dest") for entry in environment.config.get("models") or ()}
     served = paths.get(model)
     if not own or not served or not os.path.exists(own) or not os.path.exists(served):
         return False

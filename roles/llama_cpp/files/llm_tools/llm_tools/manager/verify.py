@@ -11,7 +11,8 @@ from ..core.base.errors import LlamaCppError
 from ..core.base.files import sha256_of
 from ..core.base.progress import byte_counter, describe
 from ..core.models.gguf import GgufError, check, require
-from ..core.models.verification import Stamp
+from ..core.models.shards import shards_of
+from ..core.models.verification import VerificationRecord
 from ..exit_codes import ExitCode
 
 SUMMARY = "Compare all model files, including shards, projectors and adapters, with their recorded SHA-256."
@@ -27,11 +28,11 @@ def add_arguments(parser):
 
 
 def run(environment, arguments):
-    files = environment.config.get("files") or ()
+    shards = [(file, shard) for file in environment.config.get("files") or () for shard in shards_of(file)]
     results = []
-    for number, file in enumerate(files):
-        progress = Shown(environment, f"{name_of(file)} (file {number + 1} of {len(files)})")
-        results.append(examine(file, progress))
+    for number, (file, shard) in enumerate(shards):
+        progress = Shown(environment, f"{name_of(file, shard)} (file {number + 1} of {len(shards)})")
+        results.append(examine(file, shard, progress))
         if not arguments.json:
             environment.write(told(results[-1]))
     environment.status("")
@@ -45,10 +46,9 @@ def run(environment, arguments):
     return ExitCode.SUCCESS
 
 
-def name_of(file):
+def name_of(file, shard):
     """The name of a file: its models, and the number of the shard."""
-    number, count = file["part"]
-    return ", ".join(file["names"]) + (f", shard {number + 1} of {count}" if count > 1 else "")
+    return file["name"] + (f", shard {shard.number + 1} of {shard.count}" if shard.count > 1 else "")
 
 
 def told(result):
@@ -56,16 +56,16 @@ def told(result):
     return f"{result['name']}: {result['state']}{reason} ({result['path']})\n"
 
 
-def examine(file, progress):
+def examine(file, shard, progress):
     """The ``state`` of one file (right, wrong or unknown) and the ``reason``."""
-    path = file["path"]
-    result = {"name": name_of(file), "path": path, "sha256": None}
-    result["expected"] = Stamp(path)["sha256"] or file["sha256"]
+    path = shard.path
+    result = {"name": name_of(file, shard), "path": path, "sha256": None}
+    result["expected"] = VerificationRecord(path)["sha256"] or shard.sha256
     try:
-        require(path, check(path), file["kind"], *file["part"])
+        require(path, check(path), file["kind"], shard.number, shard.count)
         size = os.path.getsize(path)
-        if file["bytes"] not in (None, size):
-            return {**result, "state": "wrong", "reason": f"it has {size} bytes, expected {file['bytes']}"}
+        if shard.bytes not in (None, size):
+            return {**result, "state": "wrong", "reason": f"it has {size} bytes, expected {shard.bytes}"}
         result["sha256"] = sha256_of(path, byte_counter(progress, "reading", size))
     except GgufError as error:
         return {**result, "state": "wrong", "reason": error.reason}

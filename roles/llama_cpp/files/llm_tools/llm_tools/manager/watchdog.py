@@ -42,9 +42,10 @@ def run(environment, arguments):
         settings = settings_from(section)
     except LlamaCppError as error:
         raise UsageError(str(error)) from error
+    configured_service(environment)  # what is wrong with the configuration ends this now
     watchdog = Watchdog(
         lambda: environment.server(settings.answer_seconds),
-        configured_service(environment),
+        lambda: configured_service(environment),
         settings,
         section["state_file"],
         section["log"],
