@@ -44,8 +44,8 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict_json
 
 BATCH = re.compile(r"[1-9][0-9]{0,8}%?\Z", re.ASCII)
-WANTED = (
-    "llama_cpp_serial: wanted is a number of hosts from 1, a share of them such as 25%, or a list of these. "
+EXPECTED = (
+    "llama_cpp_serial: expected: a number of hosts from 1, a percentage such as 25%, or a list of these. "
     "Nothing was changed."
 )
 
@@ -58,7 +58,7 @@ class LookupModule(LookupBase):
         batches = [] if value in (None, "") else _as_list(value)
         # Ansible would end with a traceback, or take all hosts at once.
         if not all(isinstance(batch, (int, str)) and BATCH.match(str(batch)) for batch in batches):
-            raise AnsibleLookupError(WANTED)
+            raise AnsibleLookupError(EXPECTED)
         return batches
 
 
@@ -67,5 +67,5 @@ def _as_list(value):
         try:
             value = strict_json.parse(value)
         except strict_json.NotStrict:
-            raise AnsibleLookupError(WANTED) from None
+            raise AnsibleLookupError(EXPECTED) from None
     return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -77,16 +77,16 @@ def typed(value, name, option):
     try:
         found = CONVERSIONS[kind](value)
     except (TypeError, ValueError) as error:
-        raise Unsuitable(_refusal(value, name, f"wanted: {WANTED[kind]}{_why(error)}")) from None
+        raise Unsuitable(_refusal(value, name, f"expected: {WANTED[kind]}{_why(error)}")) from None
     flaws = strict_json.flaws(found, most_bytes=load.MOST_BYTES)
     if flaws:
         path, what = flaws[0]
         raise Unsuitable(f"{strict_json.dotted(path)}: {what}" if path else what)
     choices = option.get("choices")
     if choices and found not in choices:
-        raise Unsuitable(_refusal(value, name, f"wanted: {listed(choices)}{nearest(found, choices)}"))
+        raise Unsuitable(_refusal(value, name, f"expected: {listed(choices)}{nearest(found, choices)}"))
     if kind == "int" and not least <= found <= most:
-        raise Unsuitable(_refusal(value, name, f"wanted: a whole number from {least} to {most}"))
+        raise Unsuitable(_refusal(value, name, f"expected: a whole number from {least} to {most}"))
     return found
 
 

@@ -110,9 +110,7 @@ def wait_until_ready(server, timeout, on_look=None, model=None):
 
     if not wait_until(look, timeout, poll=0.2):
         if isinstance(state, NotRunning):
-            raise NotRunning(
-                f"{state} It was waited for {timeout:g} s." if timeout else str(state), reason=state.reason
-            )
+            raise NotRunning(f"{state} Timed out after {timeout:g} s." if timeout else str(state), reason=state.reason)
         waited = f", after {timeout:g} s of waiting" if timeout else ""
         raise StillLoading(f"{server.base_url} is up and still loads its model{waited}.", 503)
     return time.monotonic() - began

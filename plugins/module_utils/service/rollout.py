@@ -170,7 +170,7 @@ class Rollout(NoRollout):
 
     def words(self):
         found = ["It answers, with the release %s." % store.current_release(self._engine_dir)]
-        return found if self.gap is None else [*found, "Nothing was served for %.1f s." % self.gap["seconds"]]
+        return found if self.gap is None else [*found, "Downtime: %.1f s." % self.gap["seconds"]]
 
     def _put(self, release, files):
         for path, text in files.items():

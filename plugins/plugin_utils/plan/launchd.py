@@ -63,7 +63,7 @@ def check_user(service, manager, host):
         )
     if service["scope"] == "system" and manager != "launchd":
         raise LlamaCppError(
-            'service.scope: "system" is a matter of launchd, and supervisor runs this service; wanted: "user". '
+            'service.scope: "system" is a matter of launchd, and supervisor runs this service; expected: "user". '
             "Nothing was changed."
         )
     if service["scope"] == "system" and int(host["uid"]) == 0:

@@ -48,7 +48,7 @@ def service(config, paths, host):
         manager = "launchd" if host["system"] == "Darwin" else "supervisor"
     if manager == "launchd" and host["system"] != "Darwin":
         raise LlamaCppError(
-            'service.manager: "launchd" exists on macOS only and this host runs {}; wanted: "auto" or "supervisor". '
+            'service.manager: "launchd" exists on macOS only and this host runs {}; expected: "auto" or "supervisor". '
             "Nothing was changed.".format(host["system"])
         )
     launchd.check_user(config["service"], manager, host)

@@ -88,7 +88,7 @@ def test_a_required_checksum_is_the_configurations_the_catalogs_or_the_locks(mod
     ("model", "problem"),
     [
         (PLAIN, "nothing could prove what they send"),
-        ({"path": "/m.gguf"}, "they are for models that are downloaded"),
+        ({"path": "/m.gguf"}, "only downloaded models can have mirrors"),
         (SOURCES[0], None),
         ({**PLAIN, "sha256": "c" * 64}, None),
     ],
@@ -209,9 +209,9 @@ def test_an_absent_model_needs_no_more_than_a_filename():
 @pytest.mark.parametrize(
     ("models", "problem"),
     [
-        ({"gone": {"state": "absent", "filename": "gone.gguf"}}, "every model is absent"),
+        ({"gone": {"state": "absent", "filename": "gone.gguf"}}, "all models are absent"),
         ({"gone": {"state": "absent"}, "tiny": PLAIN}, "exactly one of"),
-        ({"gone": {"state": "absent", "filename": "m.gguf"}, "tiny": PLAIN}, "also the file of"),
+        ({"gone": {"state": "absent", "filename": "m.gguf"}, "tiny": PLAIN}, "already used by models.gone"),
     ],
 )
 def test_impossible_absences(models, problem):

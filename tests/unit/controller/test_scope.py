@@ -77,7 +77,7 @@ def test_a_daemon_never_runs_as_root():
 
 @pytest.mark.parametrize("system", ["Darwin", "Linux"])
 def test_supervisor_has_no_such_scope(system):
-    with pytest.raises(LlamaCppError, match=r'service\.scope: "system".*wanted: "user"'):
+    with pytest.raises(LlamaCppError, match=r'service\.scope: "system".*expected: "user"'):
         resolve({"scope": "system", "manager": "supervisor"}, {**MAC, "system": system})
 
 

@@ -182,13 +182,13 @@ def test_all_files_of_a_set_are_what_the_server_depends_on():
 @pytest.mark.parametrize(
     ("model", "where", "what"),
     [
-        ({"path": "/srv/big-00002-of-00003.gguf"}, "models.big", "file 2 of 3"),
+        ({"path": "/srv/big-00002-of-00003.gguf"}, "models.big", "shard 2 of 3"),
         ({**SPLIT, "filename": "big.gguf"}, "models.big.filename", "differ"),
         ({**MODEL, "filename": "big-00001-of-00002.gguf"}, "models.big.filename", "differ"),
-        ({**SPLIT, "sha256": "0" * 64}, "models.big.sha256", "wanted: parts"),
-        ({**SPLIT, "bytes": 1}, "models.big.bytes", "wanted: parts"),
-        ({**SPLIT, "parts": [{}, {}]}, "models.big.parts", "has 3 files"),
-        ({**MODEL, "parts": [{}, {}]}, "models.big.parts", "has 1 files"),
+        ({**SPLIT, "sha256": "0" * 64}, "models.big.sha256", "the key parts"),
+        ({**SPLIT, "bytes": 1}, "models.big.bytes", "the key parts"),
+        ({**SPLIT, "parts": [{}, {}]}, "models.big.parts", "expected: 3"),
+        ({**MODEL, "parts": [{}, {}]}, "models.big.parts", "expected: 1"),
     ],
 )
 def test_a_set_that_does_not_hang_together_is_refused(model, where, what):

@@ -108,7 +108,7 @@ def test_a_check_tells_and_touches_nothing(switching):
 def test_what_does_not_serve_gives_way_to_what_did(switching, mode):
     switching.change("first")
     confirmed, text = switching.confirmed(), switching.text
-    with pytest.raises(LlamaCppError, match=r"It answers, with the release first\. Nothing was served for"):
+    with pytest.raises(LlamaCppError, match=r"It answers, with the release first\. Downtime: "):
         switching.change("second", mode=mode)
     assert (switching.serving, switching.text, switching.confirmed()) == ("first", text, confirmed)
     assert switching.server.service.status()["running"]

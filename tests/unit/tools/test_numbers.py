@@ -10,13 +10,7 @@ import re
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.daemon import settings_from
-from support.commands import TOOLS
 from support.paths import REPOSITORY
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ FORM = {
 
 
 class UsageError(LlamaCppError):
-    """The command was called, or is configured, in a way that cannot work."""
+    """Wrong usage or configuration of the command."""
 
 
 class Damaged(UsageError):
@@ -71,7 +71,7 @@ def read(path):
     wrong = misfit(found, FORM)
     if wrong:
         place, wanted = wrong
-        raise Damaged(path, f"{dotted(place) or 'the document'}: {wanted} is wanted")
+        raise Damaged(path, f"{dotted(place) or 'the document'}: expected: {wanted}")
     return _in_parts(found, path, ())
 
 

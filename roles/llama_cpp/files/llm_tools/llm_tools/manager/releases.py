@@ -10,7 +10,7 @@ from ..core.service.rollout import record_in
 from ..environment import UsageError
 from ..exit_codes import ExitCode
 
-SUMMARY = "List the releases of llama.cpp that are installed, for a rollback."
+SUMMARY = "List the installed releases of llama.cpp."
 EXAMPLES = ("%(prog)s releases", "%(prog)s releases --json")
 
 

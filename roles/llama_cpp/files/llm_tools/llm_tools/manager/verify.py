@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager verify``: whether the models are still, byte for byte, what they were when they were put in place."""
+"""``llm-manager verify``: whether the model files are still those that were installed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from ..core.models.shards import shards_of
 from ..core.models.verification import VerificationRecord
 from ..exit_codes import ExitCode
 
-SUMMARY = (
-    "Read every file of every model again, its shards and what is loaded beside it too, and compare it with what was "
-    "verified when it was put in place."
-)
+SUMMARY = "Compare all model files, including shards, projectors and adapters, with their recorded SHA-256."
 EXAMPLES = ("%(prog)s verify", "%(prog)s verify --json")
 
-REPAIR = "Nothing was changed. To have what the play put there fetched anew: -e llama_cpp_deep_verify=true"
-NOT_COMPARED = "it is whole by its header, but no SHA-256 is known to compare it with"
-NOTE = "To have the SHA-256 of what is unknown noted from now on, run the play with: -e llama_cpp_deep_verify=true"
+REPAIR = "Nothing was changed. To download damaged files again, run the play with: -e llama_cpp_deep_verify=true"
+NOT_COMPARED = "its header is valid, but there is no recorded SHA-256"
+NOTE = "To record the SHA-256 of the unknown files, run the play with: -e llama_cpp_deep_verify=true"
 
 
 def add_arguments(parser):
@@ -45,12 +42,12 @@ def run(environment, arguments):
         environment.say(NOTE)
     wrong = [result["name"] for result in results if result["state"] == "wrong"]
     if wrong:
-        raise LlamaCppError(f"{', '.join(wrong)}: not what was installed. {REPAIR}")
+        raise LlamaCppError(f"{', '.join(wrong)}: not the installed file. {REPAIR}")
     return ExitCode.SUCCESS
 
 
 def name_of(file, shard):
-    """What a file is called: whose it is, and which of several."""
+    """The name of a file: its models, and the number of the shard."""
     return file["name"] + (f", shard {shard.number + 1} of {shard.count}" if shard.count > 1 else "")
 
 
@@ -60,7 +57,7 @@ def told(result):
 
 
 def examine(file, shard, progress):
-    """What one file is: its ``state`` is right, wrong, or unknown, for that ``reason``."""
+    """The ``state`` of one file (right, wrong or unknown) and the ``reason``."""
     path = shard.path
     result = {"name": name_of(file, shard), "path": path, "sha256": None}
     result["expected"] = VerificationRecord(path)["sha256"] or shard.sha256
