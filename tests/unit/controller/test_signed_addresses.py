@@ -30,7 +30,7 @@ def test_the_plan_has_addresses_and_the_queries_are_beside_it(tmp_path):
     file = tmp_path / "llm_config.json"
     file.write_text(json.dumps(CONFIG))
     action = object.__new__(resolve_plan.ActionModule)
-    arguments = {"config_file": str(file), "overrides": {}, "host": LINUX, "renew_lock": False}
+    arguments = {"config_file": str(file), "overrides": {}, "host": LINUX, "renew_lock": False, "ready_timeout": None}
     plan, queries = action._resolve(arguments)
     assert SECRET not in json.dumps(plan)
     assert plan["models"][0]["url"] == "https://m.example/tiny.gguf"
