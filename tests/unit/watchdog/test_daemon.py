@@ -80,9 +80,8 @@ def supervised():
 # Under a service manager
 
 
-def check_that_silence_is_healed(watchdog, root):
+def check_that_silence_is_healed(watchdog, service, root):
     """The server is stopped, ended, started anew by its manager, and left alone from then on."""
-    service = watchdog._service
     look_until(watchdog, "answering")
     first = service.status()["pid"]
     stop(first)
@@ -97,7 +96,7 @@ def check_that_silence_is_healed(watchdog, root):
 def test_silence_is_healed_under_supervisor(supervised):
     settings = SETTINGS._replace(answer_seconds=1)
     watchdog = dog(supervised.root, supervised.service, supervised.url, settings, key="s3cret")
-    check_that_silence_is_healed(watchdog, supervised.root)
+    check_that_silence_is_healed(watchdog, supervised.service, supervised.root)
 
 
 def test_silence_is_healed_under_launchd(tmp_path):
@@ -109,7 +108,8 @@ def test_silence_is_healed_under_launchd(tmp_path):
         host.write_launcher(f"exec {' '.join(shlex.quote(str(word)) for word in words)}")
         host.ensure(content=host.content())
         settings = SETTINGS._replace(answer_seconds=1)
-        check_that_silence_is_healed(dog(tmp_path, host.service(), f"http://127.0.0.1:{port}", settings), tmp_path)
+        watchdog = dog(tmp_path, host.service(), f"http://127.0.0.1:{port}", settings)
+        check_that_silence_is_healed(watchdog, host.service(), tmp_path)
         assert len(host.servers()) <= 1
 
 
