@@ -209,7 +209,7 @@ def test_without_a_manifest_there_is_nothing_to_do(installation):
 
 KILLED_AT = """
 import itertools, os, signal, sys
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 left = itertools.count(int(sys.argv[2]), -1)
 def watched(call):
