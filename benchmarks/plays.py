@@ -21,7 +21,7 @@ from support.plays import BIN, REPOSITORY, Host, processes_below, recap
 
 from benchmarks._rows import Row, at_most
 
-ROUNDS = 5
+ROUNDS = 3
 FACTS = [BIN / "ansible", "localhost", "-m", "ansible.builtin.setup"]
 COUNTING = '#!/bin/sh\necho start >> "$0.starts"\nexec "{}" "$@"\n'
 
