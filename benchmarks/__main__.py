@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Measures what the collection promises about speed, as ratios within one run where it can, and prints one table.
 
-    python -m benchmarks              every benchmark
-    python -m benchmarks unchanged    those whose name begins with the word
+    python -m benchmarks            every benchmark
+    python -m benchmarks plays      those whose name begins with the word
 
-Each benchmark is a module of this directory with ``TITLE``, ``BOUND`` (text) and ``measure()``, which returns the
-value and a note.
+Each benchmark is a module of this directory; its ``measure()`` returns the rows (_rows.py) that it has measured. The
+exit status is 1 when a bound is missed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ def main(prefixes):
         return 2
     rows = []
     for name in chosen:
-        benchmark = importlib.import_module("benchmarks." + name)
-        print(f"measuring: {benchmark.TITLE}", file=sys.stderr, flush=True)
-        ratio, note = benchmark.measure()
-        rows.append((benchmark.TITLE, f"{ratio:.2f}", benchmark.BOUND, note))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        print("{}  {}  {}  {}".format(*(text.ljust(width) for text, width in zip(row, widths)), row[3]))
-    return 0
+        print(f"measuring: {name}", file=sys.stderr, flush=True)
+        rows += importlib.import_module("benchmarks." + name).measure()
+    table = [row.cells() for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    for cells in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
+    return int(any(row.verdict == "MISSED" for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What four hosts with a seed cost the origin."""
+"""What hosts with a seed cost the origin."""
 
 import tempfile
 from pathlib import Path
@@ -9,8 +9,8 @@ from support.fault_server import FaultServer
 from support.fleet import Fleet
 from support.model_factory import model_bytes
 
-TITLE = "four hosts with a seed: bytes from the origin / bytes of the model"
-BOUND = "1"
+from benchmarks._rows import Row, at_most
+
 SIZE = 64 * 2**20
 
 
@@ -21,4 +21,7 @@ def measure():
         fleet = Fleet(Path(scratch), origin.url("/m.gguf"))
         fleet.play({"llama_cpp_model_seed": fleet.names[0]})
         assert fleet.have(content) == fleet.names
-        return origin.sent / SIZE, "%d MiB to each of %d hosts" % (SIZE // 2**20, len(fleet.names))
+        note = "%d MiB to each of %d hosts" % (SIZE // 2**20, len(fleet.names))
+        return [
+            Row("hosts with a seed: bytes from the origin / bytes of the model", origin.sent / SIZE, at_most(1), note)
+        ]

@@ -6,10 +6,9 @@ import json
 import statistics
 import time
 
+from benchmarks._rows import Row, at_most
 from benchmarks.upgrade_gap import two_releases
 
-TITLE = "rollback: seconds from the call to a proven answer"
-BOUND = "less than 10"
 ROUNDS = 4
 
 
@@ -23,4 +22,5 @@ def measure():
             assert done.returncode == 0, done.stderr
             gaps.append(json.loads(done.stdout)["gap"]["seconds"])
             assert host.answers()
-    return statistics.median(seconds), "median of %d; without service %.1f s" % (ROUNDS, statistics.median(gaps))
+    note = "median of %d; without service %.1f s" % (ROUNDS, statistics.median(gaps))
+    return [Row("rollback: seconds from the call to a proven answer", statistics.median(seconds), at_most(10), note)]

@@ -3,17 +3,15 @@
 """How long nothing is served while a play replaces one release by the next, with the self-test model."""
 
 import contextlib
-import re
 import tempfile
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from support.built_engine import find_or_build_server
 from support.engine_source import EngineSource
-from support.plays import Host, processes_below
+from support.plays import Host, announced_gap, processes_below
 
-TITLE = "upgrade: seconds without service"
-BOUND = "less than 5"
+from benchmarks._rows import Row, at_most
 
 
 @contextlib.contextmanager
@@ -35,4 +33,4 @@ def two_releases():
 
 def measure():
     with two_releases() as (_host, output):
-        return float(re.search(r"Nothing\s+was\s+served\s+for\s+([0-9.]+)\s+s", output).group(1)), "one upgrade"
+        return [Row("upgrade: seconds without service", announced_gap(output), at_most(5), "one upgrade")]

@@ -19,11 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support import metered, suite_cost
+from support.paths import REPOSITORY, RESULTS
+
 BIN = Path(sys.executable).parent
 CACHE = REPOSITORY / ".cache"
-RESULTS = CACHE / "test-results"
-METERED = REPOSITORY / "tests" / "support" / "metered.py"
 OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SLOWEST = 20
@@ -42,7 +44,7 @@ class Part:
         self.name = name
         slug = name.replace(" ", "-").replace(".", "")
         self.results, self._report = RESULTS / f"{slug}.xml", RESULTS / f"{slug}.cost.json"
-        self._command = [sys.executable, METERED, self._report, python, "-m", "pytest", "-q", *arguments]
+        self._command = [sys.executable, metered.__file__, self._report, python, "-m", "pytest", "-q", *arguments]
         self._command.append(f"--junitxml={self.results}")
 
     def run(self, environment, quietly):
@@ -124,7 +126,11 @@ def summarize(parts):
     for part in parts:
         state = "passed" if part.code == 0 else "FAILED"
         print("%-28s %-7s %6.0f s %7.0f CPU-seconds" % (part.name, state, part.cost["wall"], part.cost["cpu"]))
-    print("%-36s %17.0f CPU-seconds" % ("together", sum(part.cost["cpu"] for part in parts)))
+    together = sum(part.cost["cpu"] for part in parts)
+    suite_cost.note(together)
+    cost = suite_cost.last()
+    compared = f", {cost.times_the_compile:.2f} × the cold compile in it" if cost else ""
+    print("%-36s %17.0f CPU-seconds%s" % ("together", together, compared))
     failed = sum(part.code != 0 for part in parts)
     print("%d passed, %d failed" % (len(parts) - failed, failed))
     return 1 if failed else 0

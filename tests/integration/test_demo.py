@@ -15,12 +15,13 @@ from support.built_engine import RELEASES
 from support.known_answer import ANSWER, QUESTION
 from support.paths import REPOSITORY
 from support.plays import BIN, Play, free_port, processes_below, recap
+from support.suite_cost import MeteredCompile
 
 STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
 
 
-def make_demo(clone, port):
-    return Play(["make", "demo", "DEMO_ARGS=-e llama_cpp_server_port=%d" % port], clone)
+def make_demo(clone, port, environment=None):
+    return Play(["make", "demo", "DEMO_ARGS=-e llama_cpp_server_port=%d" % port], clone, environment)
 
 
 def compiled(line):
@@ -39,15 +40,17 @@ def port():
 
 
 @pytest.fixture(scope="module")
-def demo(clone, port):
+def demo(clone, port, tmp_path_factory):
     """A demo whose first run was interrupted in the middle of the compile: (where it stopped, second run's output)."""
-    first = make_demo(clone, port)
+    metered = MeteredCompile(tmp_path_factory.mktemp("metered"), shutil.which("cmake"))
+    first = make_demo(clone, port, metered.environment)
     line = first.until(lambda line: compiled(line) >= 20)
     assert line, first.output
     first.interrupt()
     assert wait_until(lambda: not processes_below(clone / ".demo"), 60), "the compile goes on after Ctrl-C"
-    second = make_demo(clone, port)
+    second = make_demo(clone, port, metered.environment)
     assert second.wait() == 0, second.output
+    metered.note()
     keep(clone / ".demo" / "llm-workspace" / "engine" / "releases")
     return compiled(line), second.output
 

@@ -7,7 +7,8 @@
 REPORT becomes a JSON file with ``wall`` and ``cpu``, both in seconds; ``cpu`` is user and system time of the command
 and of everything that it started. On Linux that includes what outlived its parent, such as services and detached jobs:
 this process adopts and collects it (PR_SET_CHILD_SUBREAPER, prctl(2)). Elsewhere such processes are not counted, nor
-is anywhere what still runs some seconds after the command has ended. The exit status is the command's.
+is anywhere what still runs some seconds after the command has ended. The exit status is the command's; it is ended with
+this process by SIGINT and SIGTERM, and what it cost until then is written down all the same.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def run(command):
     began = time.monotonic()
     child = os.posix_spawnp(command[0], command, os.environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has got it, too, and ends as it likes
+    signal.signal(signal.SIGTERM, lambda number, _frame: _send(child, number))
     ended = None
     while ended != child:
         ended, status = os.wait()
@@ -40,6 +42,11 @@ def run(command):
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     code = os.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code, {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime}
+
+
+def _send(pid, number):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _wait_for_orphans():

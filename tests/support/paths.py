@@ -6,3 +6,5 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COLLECTIONS = REPOSITORY / ".collections"
+#: What the parts of `make test` leave.
+RESULTS = REPOSITORY / ".cache" / "test-results"

@@ -124,12 +124,14 @@ def _foreign(tree, inside, is_ours):
 
 
 def is_source(path):
-    """Whether a file bears the mark of the collection's source files."""
+    """Whether a file bears the mark of the collection's source files, or is the empty one that makes a package."""
     try:
         with open_file(path) as stream:
-            return not os.path.islink(path) and SOURCE_MARK in stream.read(HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
     except OSError:
         return False
+    is_empty_package = not head and os.path.basename(path) == "__init__.py"
+    return not os.path.islink(path) and (SOURCE_MARK in head or is_empty_package)
 
 
 # -- what each tree says, as a function of a path relative to it ------------------------------------------------------

@@ -16,7 +16,10 @@ SITE = "lib/python3.9/site-packages"
 
 #: By name of the tree: files that belong there, with their content; and such as are the owner's.
 TREES = {
-    "lib": ({"a.py": OURS, "p/b.py": OURS, "p/__pycache__/b.pyc": ""}, ["mine.py", "p/mine.txt", "data/a.csv"]),
+    "lib": (
+        {"a.py": OURS, "p/__init__.py": "", "p/b.py": OURS, "p/__pycache__/b.pyc": ""},
+        ["mine.py", "p/mine.txt", "data/a.csv"],
+    ),
     "runner": ({"__main__.py": OURS, "core/x.py": OURS}, ["core/mine.py"]),
     "releases": (
         {f"{RELEASE}/bin/llama-server": "", f"{RELEASE}/stamp.json": STAMP, f".{RELEASE}.x/bin/llama-server": ""},

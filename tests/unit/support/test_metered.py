@@ -3,6 +3,8 @@
 """The CPU time of a command includes that of all its descendants, orphans among them."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +35,15 @@ def test_what_outlives_its_parent_is_counted(tmp_path):
     code, cost = measure(tmp_path, sys.executable, "-c", parent)
     assert code == 0
     assert cost["cpu"] >= 0.5
+
+
+def test_what_was_ended_from_outside_has_cost_something_too(tmp_path):
+    """By a signal to its whole process group, as a compile that is given up is ended."""
+    report = tmp_path / "cost.json"
+    burning = [sys.executable, "-c", BURN + "\nprint(flush=True)\nwhile True: pass"]
+    command = [sys.executable, metered.__file__, report, *burning]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert json.loads(report.read_text())["cpu"] >= 0.5

@@ -1,0 +1,71 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What the first play and one with nothing to do cost in CPU-seconds, against gathering the facts of the same machine.
+
+A run of a module is a start of the host's Python. That is a script here, which counts its starts: a module that Ansible
+runs in the background counts once more for the program that watches over it.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from support import metered
+from support.built_engine import find_or_build_server
+from support.plays import BIN, REPOSITORY, Host, processes_below, recap
+
+from benchmarks._rows import Row, at_most
+
+ROUNDS = 3
+FACTS = [BIN / "ansible", "localhost", "-m", "ansible.builtin.setup"]
+COUNTING = '#!/bin/sh\necho start >> "$0.starts"\nexec "{}" "$@"\n'
+
+
+def measure():
+    with tempfile.TemporaryDirectory() as scratch:
+        host = Host(Path(scratch, "host"), find_or_build_server().parent)
+        host.directory.mkdir()
+        try:
+            return _measured(host, Path(scratch))
+        finally:
+            processes.end(processes_below(host.directory), patience=20)
+
+
+def _measured(host, scratch):
+    python, report = scratch / "python", scratch / "cost.json"
+    python.write_text(COUNTING.format(sys.executable))
+    python.chmod(0o755)
+    starts = Path(f"{python}.starts")
+
+    def cost(*command):
+        """CPU-seconds and output of ``command``."""
+        words = [sys.executable, metered.__file__, report, *command]
+        environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}
+        done = subprocess.run(words, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(report.read_text())["cpu"], done.stdout
+
+    def play():
+        """CPU-seconds, module runs and changes of a play. It gathers its facts, as the plays of owners do."""
+        starts.write_text("")
+        seconds, output = cost(*host.command("-e", f"ansible_python_interpreter={python}"))
+        return seconds, len(starts.read_text().split()), recap(output)["changed"]
+
+    facts, unchanged = [cost(*FACTS)[0]], []
+    first, first_runs, _changes = play()
+    for _ in range(ROUNDS):
+        unchanged.append(play())
+        facts.append(cost(*FACTS)[0])
+    assert not any(changes for _seconds, _runs, changes in unchanged)
+    gathering, nothing = statistics.median(facts), statistics.median(seconds for seconds, *_ in unchanged)
+    runs = max(runs for _seconds, runs, _changes in unchanged)
+    words = f"%.1f of {gathering:.1f}"
+    return [
+        Row("unchanged play: CPU-seconds / those of setup", nothing / gathering, at_most(2.5), words % nothing),
+        Row("unchanged play: runs of a module", runs, at_most(4), f"in the first play {first_runs}"),
+        Row("first play with an engine: CPU-seconds / those of setup", first / gathering, at_most(6), words % first),
+    ]

@@ -1,0 +1,16 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What the last `make test` cost, against the cold compile that is a part of it."""
+
+from support import suite_cost
+
+from benchmarks._rows import Row, at_most
+
+
+def measure():
+    cost = suite_cost.last()
+    if cost is None:
+        value, note = None, "the last `make test` did not compile without a cache: make clean, then make test"
+    else:
+        value, note = cost.times_the_compile, f"{cost.together:.0f} of {cost.compile:.0f} CPU-seconds"
+    return [Row("make test: CPU-seconds / those of the cold compile in it", value, at_most(3), note)]
