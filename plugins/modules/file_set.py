@@ -151,6 +151,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
@@ -214,7 +215,7 @@ def place(module):
         "changed": bool(paths),
         "paths": paths,
         "digests": {directory: file_set.digest(files) for directory, files in trees.items()},
-        "identities": {path: file_set.identity(path) for path in given["identify"]},
+        "identities": {path: file_set.identity_of(path) for path in given["identify"]},
         "diff": [shown(change) for change in changes],
     }
 
@@ -260,10 +261,9 @@ def require_ours(path, kind):
 def shown(change):
     """One difference in the form in which Ansible prints it."""
     after = change.after.content if change.after else None
-    headers = {"before_header": change.path, "after_header": change.path}
     if change.before == after:
-        return {**headers, "before": f"mode {change.mode_before:04o}\n", "after": f"mode {change.after.mode:04o}\n"}
-    return {**headers, "before": text(change.before), "after": text(after)}
+        return difference(change.path, f"mode {change.mode_before:04o}\n", f"mode {change.after.mode:04o}\n")
+    return difference(change.path, text(change.before), text(after))
 
 
 def text(content):

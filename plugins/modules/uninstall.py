@@ -84,6 +84,7 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import changed_here
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
@@ -115,12 +116,11 @@ def main():
         daemons=uninstall.daemons,
         mac_changed=all(mac) and changed_here(*mac),
         msg=summary(uninstall, module),
-        diff={
-            "before_header": "made by macos_setup.llm",
-            "after_header": "made by macos_setup.llm",
-            "before": "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
-            "after": "".join(line + "\n" for line in uninstall.kept),
-        },
+        diff=difference(
+            "made by macos_setup.llm",
+            "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
+            "".join(line + "\n" for line in uninstall.kept),
+        ),
     )
 
 

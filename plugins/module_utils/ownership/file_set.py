@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 
 from ..base.errors import LlamaCppError, in_words
-from ..base.files import make_directories, open_file, write_atomically
+from ..base.files import identity, make_directories, open_file, write_atomically
 from .trees import is_source
 
 #: What Python leaves behind when it imports from a tree.
@@ -109,17 +109,12 @@ def digest(wanted):
     return total.hexdigest()
 
 
-def identity(path):
-    """What changes when another file takes the place of ``path``, or None when there is none.
-
-    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
-    would take longer than everything else.
-    """
+def identity_of(path):
+    """The identity of the file ``path``, or None when there is none."""
     try:
-        status = os.stat(path)
+        return identity(path)
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _files(directory):

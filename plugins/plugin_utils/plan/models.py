@@ -8,7 +8,7 @@ import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import FILE_SOURCES, auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 #: What is to be known of a file to have it in its place, and what a companion must be by its header.
@@ -30,7 +30,7 @@ def model(name, model, catalog, paths, host, held):
         "aliases": model["aliases"],
         "companions": [
             {"role": place[0], **_companion(companion, paths, host), **held(companion)}
-            for place, companion in auxiliary_files.of(model)
+            for place, companion in auxiliary_files(model)
         ],
         "description": model.get("description") or entry.get("description") or "",
         "license": rules.licence_of(model, catalog),
@@ -41,7 +41,7 @@ def model(name, model, catalog, paths, host, held):
         **{key: value for key, value in sizes.items() if value is not None},
         **({"parts": model["parts"]} if "parts" in model else {}),
     }
-    if any(source in model for source in auxiliary_files.SOURCES):
+    if any(source in model for source in FILE_SOURCES):
         plan.update(_source(model, host))
     elif entry.get("bundled"):
         plan["source_path"] = posixpath.join(paths["selftest_dir"], posixpath.basename(entry["bundled"]))
