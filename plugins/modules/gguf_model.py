@@ -162,7 +162,7 @@ attributes:
     support: full
     description: A second run with the same arguments changes nothing.
 author:
-  - contributors to macos_setup.llm
+  - contributors to macos_setup.llm (@macos-setup)
 """
 
 EXAMPLES = r"""

@@ -19,7 +19,7 @@ description:
   - On a Mac it also says what would lock the disk, leave the machine off, or make it sleep, with the command that
     changes it.
 author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
+  - contributors to macos_setup.llm (@macos-setup)
 attributes:
   check_mode:
     description: The module only looks.
