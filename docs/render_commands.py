@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """Writes docs/commands.md from the parsers of the commands: ``python3 docs/render_commands.py``.

@@ -8,6 +8,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import write_atomically
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock
 
 FACTS = ("revision", "bytes", "sha256")
@@ -48,10 +49,8 @@ class ActionModule(ActionBase):
             if engines:
                 words += " Let it be written, or name the commit in engine.version."
             raise AnsibleActionFail(words) from None
-        sides = (("before", before), ("after", after))
-        shown = {side: lock.text_of(*content) if any(content) else "" for side, content in sides}
-        headers = {"before_header": path, "after_header": path}
-        return {**result, "changed": changed, "path": path, "diff": {**shown, **headers}}
+        shown = (lock.text_of(*content) if any(content) else "" for content in (before, after))
+        return {**result, "changed": changed, "path": path, "diff": difference(path, *shown)}
 
 
 def told(task_vars, variable, key):

@@ -1,21 +1,22 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Packs an installation for hosts without a network."""
+"""Packs an installation for hosts without network access."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bundle
-short_description: Pack an installation for hosts without a network
+short_description: Pack an installation for hosts without network access
 version_added: 0.1.0
 description:
-  - Writes the current release of llama.cpp, models, Python packages, licences and the configuration into one tar
-    archive, with a SHA-256 of every file.
-  - The bundle is for hosts of the same system and processor, and for the version of Python that this module runs with.
+  - Writes the current release of llama.cpp, the models, the Python packages, the licenses, and the configuration into
+    one tar archive, with the SHA-256 of every file.
+  - The bundle can be installed on hosts with the same operating system and processor architecture, and with the Python
+    version that this module runs with.
 options:
   path:
-    description: The bundle, as an absolute path.
+    description: Absolute path of the bundle.
     type: path
     required: true
   engine_dir:
@@ -23,17 +24,17 @@ options:
     type: path
     required: true
   models:
-    description: Files of the models.
+    description: Paths of the model files to pack.
     type: list
     elements: path
     default: []
   requirements:
-    description: Contents of the hash-pinned requirements files whose packages are packed as wheels.
+    description: Contents of hash-pinned requirements files. Their packages are packed as wheels.
     type: list
     elements: str
     default: []
   texts:
-    description: By name in the bundle, the text of further files.
+    description: Further files to pack, as text by name in the bundle.
     type: dict
     default: {}
   plan:
@@ -43,17 +44,17 @@ options:
     description: The configuration file that the O(plan) was made of, on the controller.
     type: path
   progress_file:
-    description: Where progress is written; set by the action plugin.
+    description: File to write the progress to. Set by the action plugin.
     type: path
 attributes:
   check_mode:
-    description: Says whether a bundle would be written.
+    description: Reports whether a bundle would be written.
     support: full
   diff_mode:
-    description: Shows what is in the bundle.
+    description: Shows the content of the bundle.
     support: full
   idempotent:
-    description: A bundle with the same content is read, and not written again if not a bit of it is damaged.
+    description: A bundle that has the same content and is undamaged is not written again.
     support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)
@@ -71,15 +72,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The bundle.
+  description: Path of the bundle.
   returned: success
   type: str
 release:
-  description: Name of the release in it.
+  description: Name of the packed release.
   returned: success
   type: str
 models:
-  description: Filenames of the models in it.
+  description: File names of the packed models.
   returned: success
   type: list
   elements: str

@@ -110,11 +110,11 @@ release:
     name: {description: Version and fingerprint., type: str, sample: 0c1e570-3f1a9b2c4d5e}
     path: {description: Its directory., type: str}
     server: {description: Its llama-server., type: str}
-    source_dir: {description: Where its sources or unpacked programs belong., type: path}
+    source_dir: {description: Where its sources or unpacked programs belong., type: str}
     usable: {description: Whether it is complete and runs., type: bool}
     why_not: {description: Why it is not usable., type: str}
     build_info: {description: What its server says it is., type: str, sample: b0-0c1e570-3f1a9b2c4d5e}
-    selftested: {description: Whether it has passed the self-test; in check mode, whether it would have., type: bool}
+    selftested: {description: "Whether it has passed the self-test; in check mode, whether it would have.", type: bool}
     current: {description: Whether it is the one in use., type: bool}
     serving: {description: Name of the one in use., type: str}
 """

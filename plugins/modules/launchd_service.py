@@ -19,7 +19,7 @@ description:
     server's log names, and the end of the log.
 version_added: 0.1.0
 author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
+  - contributors to macos_setup.llm (@macos-setup)
 extends_documentation_fragment:
   - macos_setup.llm.service
 attributes:

@@ -16,7 +16,7 @@ description:
   - A program that outlived its supervisord is found and ended before a new one is started.
 version_added: 0.1.0
 author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
+  - contributors to macos_setup.llm (@macos-setup)
 extends_documentation_fragment:
   - macos_setup.llm.service
 attributes:

@@ -23,6 +23,9 @@ from .strict_json import MOST_BYTES, parse
 
 CHUNK_BYTES = 1024 * 1024
 
+#: The facts of :func:`identity`.
+IDENTITY = ("size", "mtime_ns", "inode")
+
 #: How long a lock is waited for by who says nothing meanwhile, and by who does.
 SILENT_SECONDS, PATIENT_SECONDS = 10, 6 * 3600
 
@@ -54,16 +57,12 @@ def set_mode(directory, mode):
 
 
 def identity(path):
-    """What changes when another file takes the place of ``path``, or None when there is none.
+    """What changes when the file ``path`` does, or another takes its place: facts by name, of the file behind a link.
 
-    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
-    would take longer than everything else.
+    A file of tens of gigabytes need not be read again while they are the same. Raises OSError.
     """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    status = os.stat(path)
+    return dict(zip(IDENTITY, (status.st_size, status.st_mtime_ns, status.st_ino)))
 
 
 def why_not_own(path):

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
-from ..base.files import sha256_of
+from ..base.files import IDENTITY, identity, sha256_of
 from ..engine.store import program_of, stamp_of
 from ..models.shards import shard_names
 from ..models.verification import VerificationRecord
@@ -28,7 +27,7 @@ def verified_models(paths):
     return [
         Offered(
             record["sha256"],
-            {"path": path, **{fact: record[fact] for fact in ("size", "mtime_ns", "inode")}},
+            {"path": path, **{fact: record[fact] for fact in IDENTITY}},
             {"origin": record["origin"]},
         )
         for path, record in records
@@ -48,6 +47,4 @@ def programs(engine_dir, release):
 
 
 def _program(name, path):
-    status = os.stat(path)
-    served = {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
-    return Offered(sha256_of(path), served, {"name": name})
+    return Offered(sha256_of(path), {"path": path, **identity(path)}, {"name": name})

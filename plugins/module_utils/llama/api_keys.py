@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from ..base.errors import LlamaCppError
+from ..base.text import csv_row
 
 
 def read_api_key(path):
@@ -81,6 +82,5 @@ def check_api_key(key, subject):
 
 
 def as_variable(keys):
-    """``keys`` as LLAMA_API_KEY wants them: separated by commas; one with a comma or a quote is quoted
-    (``parse_csv_row`` in common/arg.cpp of llama.cpp 0c1e570)."""
-    return ",".join('"' + key.replace('"', '""') + '"' if set(key) & set(',"') else key for key in keys)
+    """``keys`` as LLAMA_API_KEY wants them."""
+    return csv_row(keys)

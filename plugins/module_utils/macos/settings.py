@@ -17,6 +17,7 @@ from ..base import commands
 from ..base.definition import Definition
 from ..base.errors import LlamaCppError, in_words
 from ..base.files import make_directories, read_json, write_json_atomically
+from ..base.text import difference
 from ..ownership.marker import MANAGED_BY, is_ours
 from . import hardware as mac_hardware
 from . import plist, power
@@ -153,4 +154,4 @@ def _set_autorestart(value, pmset):
 
 
 def _diff(what, before, after):
-    return {"before_header": what, "after_header": what, "before": f"{before}\n", "after": f"{after}\n"}
+    return difference(what, f"{before}\n", f"{after}\n")

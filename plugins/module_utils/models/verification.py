@@ -13,7 +13,7 @@ import contextlib
 import os
 
 from ..base.errors import LlamaCppError
-from ..base.files import make_directories, read_json, set_mode, why_not_own, write_json_atomically
+from ..base.files import IDENTITY, identity, make_directories, read_json, set_mode, why_not_own, write_json_atomically
 from ..base.json_form import OneOf
 
 DIRECTORY = ".llama_cpp"
@@ -22,7 +22,7 @@ NOTE_SUFFIX = ".part.json"  # of an unfinished download, see net/download.py
 FORM = {
     **dict.fromkeys(("sha256", "revision"), str),
     "origin": OneOf((str, bool)),
-    **dict.fromkeys(("size", "mtime_ns", "inode"), int),
+    **dict.fromkeys(IDENTITY, int),
     "gguf": {},
 }
 
@@ -52,7 +52,7 @@ class VerificationRecord:
     def holds(self):
         """Whether the file still is the one that was verified."""
         try:
-            return all(self[fact] == value for fact, value in _identity(self._path).items())
+            return all(self[fact] == value for fact, value in identity(self._path).items())
         except OSError:
             return False
 
@@ -68,7 +68,7 @@ class VerificationRecord:
 
     def write(self, **facts):
         """Record the file as it is now; facts that are not given stay as they were."""
-        self._facts.update(facts, **_identity(self._path))
+        self._facts.update(facts, **identity(self._path))
         write_json_atomically(self._file, self._facts)
 
     def _why_untrusted(self):
@@ -95,11 +95,6 @@ class VerificationRecord:
         with contextlib.suppress(OSError):
             os.rmdir(self.directory)
         self._facts = {}
-
-
-def _identity(path):
-    status = os.stat(path)  # of the file itself, not of a link to it
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
 
 
 def known_files(directory):

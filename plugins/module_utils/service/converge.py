@@ -14,6 +14,7 @@ import contextlib
 
 from ..base.errors import LlamaCppError
 from ..base.progress import Progress, WatcherGone
+from ..base.text import difference
 from ..llama.log_causes import explaining
 from .rollout import NoRollout
 
@@ -197,5 +198,5 @@ def _diff(service, step, content, before, deviations):
         after = _AFTER[step] + (" (restarted)" if before == _AFTER[step] else "")
         deviations = [*deviations, ("state of " + service.name, before, after)]
     for what, old, new in deviations:
-        changes.append({"before_header": what, "after_header": what, "before": old + "\n", "after": new + "\n"})
+        changes.append(difference(what, old + "\n", new + "\n"))
     return changes

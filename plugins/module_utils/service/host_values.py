@@ -33,9 +33,16 @@ def fingerprint_of(wanted, rollout):
     :param rollout: ``engine_dir`` and ``release``, the release that is going to serve; without one, the current does.
     """
     release = rollout.get("release") or store.current_release(rollout["engine_dir"])
-    files = {path: identity(path) for path in wanted["files"]}
+    files = {path: _identity(path) for path in wanted["files"]}
     facts = json.dumps([wanted["values"], release, files], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()
+
+
+def _identity(path):
+    try:
+        return identity(path)
+    except OSError:
+        return None
 
 
 def filled(content, values):

@@ -9,7 +9,6 @@ Rules that a schema cannot express are in ``config/rules.py``.
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import re
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.strict_json import dotted, shortened, visible
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[3] / "config"
 SCHEMA_FILE = CONFIG_DIRECTORY / "llm_config.schema.json"
@@ -273,7 +273,7 @@ def _explain(error, root):
         value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
         what = f"{value} is {_kind(error)}; expected: {wanted(schema)}"
         if error.validator == "enum":
-            what += nearest(error.instance, error.validator_value)
+            what += did_you_mean(error.instance, error.validator_value)
     return [Problem((*path, error.instance) if name else path, what)]
 
 
@@ -289,14 +289,8 @@ def _kind(error):
 
 def _unknown_key(path, known):
     return Problem(
-        path, "unknown key{} Allowed: {}".format(nearest(path[-1], known) or ".", ", ".join(known) or "none")
+        path, "unknown key{} Allowed: {}".format(did_you_mean(path[-1], known) or ".", ", ".join(known) or "none")
     )
-
-
-def nearest(word, choices):
-    """``; did you mean "x"?`` for the choice most like ``word``, else an empty text."""
-    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def wanted(schema):

@@ -12,14 +12,16 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import is_loopback
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed, nearest
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import FILE_SOURCES, auxiliary_files
 
-SOURCES = (*auxiliary_files.SOURCES, "catalog")
+SOURCES = (*FILE_SOURCES, "catalog")
 
 #: Origins that any page can be of: the second is that of a frame in a sandbox.
 ANY_ORIGIN = ("*", "null")
@@ -120,16 +122,16 @@ def _sources(config, catalog):
             yield Problem(("models", name), "expected: exactly one of {}; {}".format(", ".join(SOURCES), found))
         elif given == ["catalog"] and model["catalog"] not in catalog:
             known = sorted(catalog)
-            hint = nearest(model["catalog"], known) or "."
+            hint = did_you_mean(model["catalog"], known) or "."
             what = '"{}" is not in the model catalog{} Allowed: {}'.format(model["catalog"], hint, ", ".join(known))
             yield Problem(("models", name, "catalog"), what)
         elif filename_of(model, catalog) is None:
             yield Problem(("models", name, "url"), NO_FILENAME)
-        for place, companion in auxiliary_files.of(model):
-            given = [source for source in auxiliary_files.SOURCES if source in companion]
+        for place, companion in auxiliary_files(model):
+            given = [source for source in FILE_SOURCES if source in companion]
             if len(given) != 1:
                 found = "found: {}".format(", ".join(given) or "none")
-                what = "expected: exactly one of {}; {}".format(", ".join(auxiliary_files.SOURCES), found)
+                what = "expected: exactly one of {}; {}".format(", ".join(FILE_SOURCES), found)
                 yield Problem(("models", name, *place), what)
             elif filename_of(companion, catalog) is None:
                 yield Problem(("models", name, *place, "url"), NO_FILENAME)
@@ -138,7 +140,7 @@ def _sources(config, catalog):
 def _filenames(config, catalog):
     owners = {}
     for name, model in config["models"].items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             filename = filename_of(file, catalog)
             if not filename:
                 continue
@@ -152,7 +154,7 @@ def _filenames(config, catalog):
 def _parts(config, catalog):
     """A model in several files is known by the name of the first."""
     for name, model in present(config).items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             where = ("models", name, *place)
             filename = filename_of(file, catalog) or ""
             number, count = shard_number(filename) or (1, 1)
@@ -200,7 +202,7 @@ def _default_model(config, _catalog):
         chosen = config[section].get("default_model")
         if chosen is not None and chosen not in names:
             what = '"{}" is not one of the models{} Allowed: {}'.format(
-                chosen, nearest(chosen, names) or ".", ", ".join(names)
+                chosen, did_you_mean(chosen, names) or ".", ", ".join(names)
             )
             yield Problem((section, "default_model"), what)
     if "default_model" not in config["llm_settings"] and len(names) > 1:
@@ -234,7 +236,7 @@ def _key(config, _catalog):
 def _addresses(config, _catalog):
     """Addresses are printed and stored, but for their queries, and those only a download can be given."""
     for name, model in config["models"].items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             yield from _userless(("models", name, *place, "url"), file.get("url", ""))
             for index, mirror in enumerate(file.get("mirrors", ())):
                 yield from _userless(("models", name, *place, "mirrors", index), mirror)
@@ -308,7 +310,7 @@ def _licences(config, catalog):
 
 def _checksums(config, catalog, locked):
     for name, model in present(config).items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             yield from _checksum(("models", name, *place), file, catalog, config["policy"], locked)
 
 
@@ -329,12 +331,6 @@ def _checksum(where, file, catalog, policy, locked):
         yield Problem((*where, "sha256"), NO_CHECKSUM + ask)
     elif mirrors and not told:
         yield Problem((*where, "mirrors"), UNPROVED_MIRRORS)
-
-
-def is_loopback(host):
-    """Whether an address or host name reaches only this machine."""
-    address = _ip_address(host)
-    return address.is_loopback if address else host.lower() == "localhost"
 
 
 def _ip_address(host):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
@@ -48,7 +48,7 @@ def model(name, model, catalog, paths, host, held):
         "purpose": purpose,
         "aliases": model["aliases"],
         "companions": [
-            _companion(name, place[0], companion, paths, host, held) for place, companion in auxiliary_files.of(model)
+            _companion(name, place[0], companion, paths, host, held) for place, companion in auxiliary_files(model)
         ],
         "description": model.get("description") or entry.get("description") or "",
         "license": rules.licence_of(model, catalog),

@@ -10,13 +10,13 @@ line), ``EXAMPLES`` (command lines, with ``%(prog)s`` for the program's name), `
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import sys
 
 from . import __version__, llm, manager
 from .core.base.errors import LlamaCppError, in_words
+from .core.base.text import nearest
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
 from .exit_codes import ExitCode
 from .failures import advice, exit_code
@@ -92,8 +92,7 @@ def nearest_command(environment, program, word):
     """The command line of either program whose subcommand is, or nearly is, ``word``; None when there is none."""
     names = {llm: environment.client, manager: MANAGER, program: environment.program}
     lines = {command: f"{name} {command}" for owner, name in names.items() for command in owner.COMMANDS}
-    near = difflib.get_close_matches(word, lines, n=1, cutoff=0.75)
-    return lines[near[0]] if near else None
+    return lines.get(nearest(word, lines, cutoff=0.75))
 
 
 def mode_first(program, argv):

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import difflib
 import select
 
 from ..arguments import add_json, add_timeout, number
 from ..core.base.errors import LlamaCppError
 from ..core.base.strict_json import parse
+from ..core.base.text import did_you_mean
 from ..core.llama.health import offered_models
 from ..environment import UsageError
 from ..exit_codes import ExitCode
@@ -150,9 +150,8 @@ def check_name(server, wanted):
     offered = offered_models(server)
     names = sorted(offered)
     if wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"available models: {', '.join(names)}."
-        raise UsageError(f'unknown model "{wanted}"; {hint}')
+        hint = did_you_mean(wanted, names) or f"; available models: {', '.join(names)}."
+        raise UsageError(f'unknown model "{wanted}"{hint}')
     return offered[wanted]["id"]
 
 

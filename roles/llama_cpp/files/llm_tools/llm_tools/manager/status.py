@@ -9,7 +9,8 @@ import time
 
 from ..arguments import add_json
 from ..core.base.errors import LlamaCppError
-from ..core.base.log_tail import last_lines
+from ..core.base.log_tail import tail
+from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
 from ..core.llama.health import identify, wait_until_ready
 from ..core.watchdog.daemon import remembered, settings_from
@@ -70,7 +71,7 @@ def watchdog_of(environment):
         "state": memory.state or None,
         "looks": time.time() - memory.looked <= patience,
         "last_look": clock(memory.looked) if memory.looked else None,
-        "last_event": next(iter(last_lines(section["log"], 1)), None),
+        "last_event": next(iter(last_lines(tail(section["log"]), 1)), None),
     }
 
 

@@ -8,8 +8,7 @@ import os
 import time
 
 from ..arguments import add_json
-from ..core.base.errors import LlamaCppError
-from ..core.base.faults import tell_briefly
+from ..core.base.errors import LlamaCppError, tell_briefly
 from ..core.watchdog.daemon import Watchdog, event, settings_from
 from ..environment import CONFIG_VARIABLE, UsageError
 from ..exit_codes import ExitCode
