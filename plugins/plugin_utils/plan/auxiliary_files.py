@@ -28,4 +28,4 @@ def options(model):
 def _scaled(adapter):
     if ":" in adapter["dest"]:
         raise ValueError(adapter["dest"])
-    return f"{adapter['path']}:{adapter['scale']}"
+    return f"{adapter['dest']}:{adapter['scale']}"

@@ -169,7 +169,8 @@ def test_a_digest_has_one_form_however_it_is_given(form):
     assert found["engine"]["archive"]["sha256"] == SHA256
     shards = [shard for file in found["files"] for shard in shards_of(file)]
     assert {shard.sha256 for shard in shards} == {SHA256}
-    assert len(shards) == 5 and "sha256:" not in json.dumps(found)
+    assert len(shards) == 5
+    assert "sha256:" not in json.dumps({**found, "environments": None})  # whose packages are pinned in pip's own form
 
 
 @pytest.mark.parametrize(("architecture", "kind"), [("arm64", "arm64"), ("x86_64", "x64")])
