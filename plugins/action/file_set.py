@@ -8,7 +8,7 @@ import base64
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import source_tree
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
 
 
 class ActionModule(ActionBase):
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
 
     def _tree(self, item):
         source = self._find_needle("files", item["src"])
-        texts = source_tree.texts(source)
+        texts = role_files.texts(source)
         if not texts:
             raise AnsibleActionFail(f"{source} holds no Python file.")
         return {**item, "texts": texts}

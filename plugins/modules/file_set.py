@@ -142,6 +142,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import api_keys
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
@@ -198,7 +199,7 @@ def place(module):
     if not module.check_mode:
         file_set.apply(changes, trees)
         for path in keys:
-            file_set.generate_key(path)
+            api_keys.generate(path)
     paths = [*changed, *(change.path for change in changes), *keys]
     return {
         "changed": bool(paths),

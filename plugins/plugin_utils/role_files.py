@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.file_set import DIRECTORY_MODE, FILE_MODE
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.source_tree import texts
 
 COLLECTION = Path(__file__).resolve().parents[2]
 DIRECTORY = COLLECTION / "roles" / "llama_cpp" / "files"
@@ -19,6 +18,19 @@ DIRECTORY = COLLECTION / "roles" / "llama_cpp" / "files"
 def read(name):
     """The text of the file ``name``."""
     return (DIRECTORY / name).read_text(encoding="utf-8")
+
+
+def texts(directory):
+    """Relative path -> text of each Python file below ``directory``; links are followed."""
+    found = {}
+    for parent, directories, names in os.walk(directory, followlinks=True):
+        directories[:] = [name for name in directories if name != "__pycache__"]
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(parent, name)
+                with open(path, encoding="utf-8") as stream:
+                    found[os.path.relpath(path, directory)] = stream.read()
+    return found
 
 
 def expected(file_set):

@@ -7,9 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
-import string
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -23,10 +21,6 @@ CACHE = "__pycache__"
 
 #: What a directory and a file get that nothing else is said of.
 DIRECTORY_MODE, FILE_MODE = "u+rwx", "0644"
-
-KEY_LENGTH = 48
-KEY_MODE = 0o600
-KEY_ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
@@ -136,13 +130,6 @@ def _file_holds(path, sha256, mode):
 def missing_keys(paths):
     """Those of ``paths`` that have no file yet. A key that is there is nobody's business, whatever is in it."""
     return [path for path in paths if not os.path.lexists(path)]
-
-
-def generate_key(path):
-    """Write a random key to ``path``, for its owner's eyes alone; it is on no wire and in no result."""
-    key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
-    make_directories(os.path.dirname(path))
-    write_atomically(path, key + "\n", KEY_MODE)
 
 
 def _files(directory):

@@ -18,7 +18,6 @@ def paths(settings, host):
         "install_dir": install,
         "engine_dir": below("engine"),
         "build_tools": below("engine", "build-tools"),
-        "releases_dir": below("engine", "releases"),
         "current": below("engine", "current"),
         "selftest_dir": below("engine", "selftest"),
         "models_dir": expanded(settings["models_dir"], host) if "models_dir" in settings else below("models"),

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import json
 
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files, source_tree
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
 
 RUNNER = role_files.DIRECTORY / "service_runner"
 
@@ -49,7 +49,7 @@ def fingerprint(server, service):
 @functools.cache
 def _digest_of_runner():
     """What changes when a program between the service manager and the server does."""
-    return _digest(source_tree.texts(RUNNER))
+    return _digest(role_files.texts(RUNNER))
 
 
 def _digest(value):
