@@ -10,7 +10,7 @@ from benchmarks._rows import Row, at_most
 def measure():
     cost = suite_cost.last()
     if cost is None:
-        value, note = None, "the last `make test` did not compile without a cache: make clean, then make test"
+        value, note = None, "no results of a `make test` with a cold compile: make clean, then make test"
     else:
         value, note = cost.times_the_compile, f"{cost.together:.0f} of {cost.compile:.0f} CPU-seconds"
     return [Row("make test: CPU-seconds / those of the cold compile in it", value, at_most(3), note)]

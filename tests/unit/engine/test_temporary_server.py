@@ -32,7 +32,7 @@ exec "{sys.executable}" "{FAKE}" "$@"
 
 OWNER = """
 import sys
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama_server import TemporaryServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
 with TemporaryServer(*sys.argv[1:3], environment={"RECORD": sys.argv[3]}):
     print("ready", flush=True)
     sys.stdin.read()
