@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import ansible_test
+import pytest
 import yaml
 from support import checkout
 from support.paths import REPOSITORY
@@ -38,6 +39,7 @@ HOME = REPOSITORY / ".cache" / "ansible-test"
 BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
 
 
+@pytest.mark.processes  # and asks the package index, the first time
 def test_sanity(tmp_path):
     collection = tmp_path / "ansible_collections" / "macos_setup" / "llm"
     checkout.copy_to(collection, left_out=yaml.safe_load((REPOSITORY / "galaxy.yml").read_text())["build_ignore"])
