@@ -34,7 +34,7 @@ options:
       - V(fetched) takes the programs that O(seed) compiled for the same release. When it does not have them, or what
         it sends is not what it offered or does not run here, a warning says so and the release is as absent as before.
       - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
-      - V(current) makes it the current one in any case. Where it is served, the gate of the service does that.
+      - V(current) makes it the current one in any case. Where it is served, the rollout of the service does that.
     type: str
     default: present
     choices: [present, fetched, ready, current]

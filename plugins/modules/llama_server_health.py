@@ -141,7 +141,12 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress impo
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server, nobody_listens
 
-STAGES = {"not running": "waiting for the server", "loading": "loading the model", "ready": "ready"}
+STAGES = {
+    "not running": "waiting for the server",
+    "not answering": "waiting for its answer",
+    "loading": "loading the model",
+    "ready": "ready",
+}
 
 
 def main():

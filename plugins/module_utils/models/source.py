@@ -16,7 +16,7 @@ from ..base.progress import byte_counter
 from ..base.units import MIB
 from ..net.download import STALL_SECONDS, Download, DownloadFailed, Fetched
 from ..net.http import WebError, host_of
-from ..net.retry import Patience
+from ..net.retry import Retry
 from .huggingface import ENDPOINT, location_of, metadata
 
 NO_CHECKSUM = "no SHA-256 is known, and policy.require_checksums asks for one"
@@ -121,13 +121,13 @@ class WebSource:
         return None
 
     def _ask(self, progress):
-        patience = Patience(progress=progress)
+        retry = Retry(progress=progress)
         while True:
             progress.update("asking for the checksum", detail="from " + self.host)
             try:
                 return metadata(self._web, self._url)
             except WebError as error:
-                patience.after(error)
+                retry.after(error)
 
 
 class BundleSource:

@@ -25,7 +25,7 @@ from ..base.units import MIB
 from .disk_space import DiskReservation
 from .hashed_file import HashedFile
 from .http import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
-from .retry import ATTEMPTS, Patience
+from .retry import ATTEMPTS, Retry
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
 #: The room for a file of unknown size is looked at whenever so much of it has come, and as much stays free.
@@ -73,7 +73,7 @@ class Download:
     :param size: bytes expected, or None.
     :param reservation: the :class:`~.disk_space.DiskReservation` that it shares with others.
     :param stall_seconds: this long at less than 1 KiB/s is a stalled connection.
-    :param sleep: see :class:`~.patience.Patience`.
+    :param sleep: see :class:`~.retry.Retry`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Download:
                     last = url == urls[-1] and not others_left
                     attempts = ATTEMPTS if last else ATTEMPTS_WITH_OTHERS_LEFT
                     try:
-                        return self._from(url, Patience(attempts, self._progress, self._sleep))
+                        return self._from(url, Retry(attempts, self._progress, self._sleep))
                     except WebError as error:
                         failures.append("  " + str(error))
         except OSError as error:
@@ -169,7 +169,7 @@ class Download:
 
     # ---- one source
 
-    def _from(self, url, patience):
+    def _from(self, url, retry):
         while True:
             try:
                 if not self._have or self._have != self._total() or not self._may_continue(url):
@@ -177,8 +177,8 @@ class Download:
             except WebError as error:
                 if self._have >= self._rewarded + REAL_PROGRESS:
                     self._rewarded = self._have
-                    patience.reset()
-                patience.after(error)
+                    retry.reset()
+                retry.after(error)
                 continue
             sha256 = self._file.sha256()
             if self._sha256 in (None, sha256):

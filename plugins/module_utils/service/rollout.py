@@ -125,7 +125,7 @@ class Rollout(NoRollout):
         """Ask the server a real question. It must be of the current release, and may not end before it answers."""
 
         def look(state, seconds):
-            if state == "not running" and not service.status()["running"]:
+            if state in ("not running", "not answering") and not service.status()["running"]:
                 raise LlamaCppError("llama-server ended before it was ready.")
             if state == "ready":
                 self._serves()

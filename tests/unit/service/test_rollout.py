@@ -9,9 +9,11 @@ import tempfile
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollout
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import Rollout
+from support.scripted_server import SILENCE, ScriptedServer
 from support.supervised_server import SUPERVISORD, SupervisedServer
 
 pytestmark = [
@@ -185,3 +187,18 @@ def test_what_another_version_was_asked_is_left_out_of_the_question(tmp_path, mo
     change.verify(None)
     question = {name: value for name, value in asked[0].items() if name != "on_look"}
     assert question == {"url": "http://127.0.0.1:1", "timeout": 3, "expected_build": None}
+
+
+class Ended:
+    """A service that has ended."""
+
+    @staticmethod
+    def status():
+        return {"running": False}
+
+
+def test_a_server_that_has_ended_is_not_waited_for_while_a_stranger_on_its_port_is_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.2)
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(tmp_path / "proven.json"), "keep_releases": 1}
+    with ScriptedServer(SILENCE) as server, pytest.raises(LlamaCppError, match="ended before it was ready"):
+        Rollout({**settings, "health": {"url": server.url, "timeout": 5}}).verify(Ended)

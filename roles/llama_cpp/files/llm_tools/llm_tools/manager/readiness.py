@@ -25,7 +25,7 @@ def follow_until_ready(environment, service, timeout):
 
     def look(state, seconds):
         environment.status(f"{state}, {seconds:.0f} s")
-        if state == "not running":
+        if state in ("not running", "not answering"):
             ended = service.status()
             if not ended["running"]:
                 raise LlamaCppError(f"llama-server exited ({exit_words(ended['last_exit'])}).\n{explain(log)}")
