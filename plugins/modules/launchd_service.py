@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: launchd_service
-short_description: Runs a job under launchd, in one of the domains that are named
+short_description: Run a job under launchd
 description:
   - Installs a property list and brings its job to a state, with launchctl's modern verbs only
     (enable, bootstrap, bootout, kickstart, print).

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: supervisor_service
-short_description: Runs one program under its own supervisord
+short_description: Run a program under a supervisord of its own
 description:
   - Installs the configuration of a supervisord that looks after one program, and brings that program to a state.
   - The order of every change is stop, replace the file, start, prove. If the program does not stay up with the new

@@ -48,11 +48,11 @@ class TestDisk:
         assert self.problem({**big, "source": {"path": "/srv/big-00001-of-00004.gguf"}}) is None
 
     def test_what_was_begun_needs_only_the_rest(self, tmp_path):
-        free = shutil.disk_usage(tmp_path).free
+        size = shutil.disk_usage(tmp_path).total + MIB  # others may free some meanwhile
         part = tmp_path / "a.gguf.part"
         with part.open("wb") as stream:
-            stream.truncate(free)  # a file with a hole, which takes no room
-        file = {"name": "a", "dest": str(tmp_path / "a.gguf"), "bytes": free + MIB}
+            stream.truncate(size - MIB)  # a file with a hole, which takes no room
+        file = {"name": "a", "dest": str(tmp_path / "a.gguf"), "bytes": size}
         assert self.problem(file) is None
         part.unlink()
         assert "GiB are free" in self.problem(file)
