@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import ADOPTED
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import LongTaskAction
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`. The role has looked already (host_info) when it asks for what takes long."""
+    """See :class:`LongTaskAction`. To link programs, or to make a release the current one, takes no time."""
 
     def _look(self, task_vars):
-        takes_long = self._task.args.get("state") in ("present", "fetched")
-        return None if takes_long else self._execute_module(task_vars=task_vars)
+        adopted = (self._task.args.get("engine") or {}).get("source") in ADOPTED
+        quick = adopted or self._task.args.get("state") == "current"
+        return self._execute_module(task_vars=task_vars) if quick else None

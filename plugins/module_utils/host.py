@@ -58,7 +58,8 @@ class Host:
             found.update(self._engine(given["engine"], found["programs"].get("cmake")))
         if given["fit"]:
             found["fit"] = self._fit(dict(given["fit"]))
-        found["due"] = [name for name, parts in given["stages"].items() if self._is_due(parts, found)]
+        due = {stage: self._due_parts(parts, found) for stage, parts in given["stages"].items()}
+        found["due"] = {stage: kinds for stage, kinds in due.items() if kinds}
         return found
 
     # -- the engine ---------------------------------------------------------------------------------------------
@@ -115,19 +116,22 @@ class Host:
             self._warn(found["problem"])
         compared = [*found["models"], *filter(None, [found["together"]])]
         open_ones = [] if self._check_only else [fit for fit in compared if fit["fits"] is None]
-        # The engine tells what Metal allows, and a model that is there tells what it needs.
         return {
             **found,
             "words": [fit["words"] for fit in compared] + found["advice"],
-            "undecided": bool(open_ones),
+            # The engine tells what Metal allows, and more of a model that is there, which tells the most itself.
+            "undecided": any(wanted["device"] or fit["there"] for fit in open_ones),
             "undecided_absent": not all(fit["there"] for fit in open_ones),
         }
 
     # -- the stages ---------------------------------------------------------------------------------------------
 
-    def _is_due(self, parts, found):
+    def _due_parts(self, parts, found):
+        return [kind for kind, wanted in parts if self._is_due(kind, dict(wanted), found)]
+
+    def _is_due(self, kind, wanted, found):
         try:
-            return any(PARTS[kind](self, dict(wanted), found) for kind, wanted in parts)
+            return PARTS[kind](self, wanted, found)
         except (LlamaCppError, OSError):
             return True  # the stage itself says what is wrong
 

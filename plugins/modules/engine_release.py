@@ -33,11 +33,10 @@ options:
         fetched for that is removed then.
       - V(fetched) takes the programs that O(seed) compiled for the same release. When it does not have them, or what
         it sends is not what it offered or does not run here, a warning says so and the release is as absent as before.
-      - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
       - V(current) makes it the current one in any case. Where it is served, the rollout of the service does that.
     type: str
     default: present
-    choices: [present, fetched, ready, current]
+    choices: [present, fetched, current]
   source_dir:
     description: Sources to compile, or unpacked programs. Needed for O(state=present) unless the engine exists already.
     type: path
@@ -53,9 +52,6 @@ options:
     type: list
     elements: str
     default: []
-  selftest:
-    description: Result of M(macos_setup.llm.engine_selftest), noted in the release.
-    type: dict
   manifest:
     description: Manifest of the installation, in which a release is noted before it is made.
     type: path
@@ -137,7 +133,6 @@ def main():
             "source_dir": {"type": "path"},
             "tool_dirs": {"type": "list", "elements": "path", "default": []},
             "arguments": {"type": "list", "elements": "str", "default": []},
-            "selftest": {"type": "dict"},
             "manifest": {"type": "path"},
             "bundle": {"type": "path"},
             "seed": seed.OPTION,
@@ -157,11 +152,11 @@ def main():
         module.fail_json(msg=in_words(error))
     found = after
     if module.check_mode and changed:
-        ready = wanted["state"] in ("ready", "current")
-        after = {**before, "usable": True, "selftested": ready or before["selftested"]}
-        if wanted["state"] == "current" or (ready and not before["serving"]):
-            after["serving"] = release.name
-        found = {**found, "selftested": after["selftested"]}
+        after = {
+            **before,
+            "usable": True,
+            "serving": release.name if wanted["state"] == "current" else before["serving"],
+        }
     module.exit_json(
         changed=changed,
         release=told(release, found),

@@ -32,6 +32,15 @@ options:
       - Device to compute on, such as V(MTL0) for Metal. The module fails if O(server) does not offer it.
       - V(none) computes on the CPU. By default, llama-server chooses the device.
     type: str
+  engine_dir:
+    description: Directory that holds the releases of llama.cpp.
+    type: path
+  release:
+    description:
+      - Name of the release in O(engine_dir) that the binary belongs to. When it passes, the test is noted in it,
+        and only a release with such a note is put in service. If no release is current yet, it becomes the current one.
+      - If omitted, nothing is changed.
+    type: str
   timeout:
     description: Seconds to wait until the server is ready, and again for each answer.
     type: int
@@ -42,15 +51,15 @@ options:
 attributes:
   check_mode:
     description:
-      - The test runs in check mode too, since it changes nothing.
+      - The test runs in check mode too, but is not noted.
       - If the binary, the model, or the answers do not exist yet, the module succeeds with RV(skipped=true).
     support: full
   diff_mode:
-    description: The module changes nothing.
+    description: There is nothing to compare.
     support: none
   idempotent:
-    description: The module changes nothing.
-    support: full
+    description: The test is made and noted each time.
+    support: none
 author:
   - contributors to macos_setup.llm (@macos-setup)
 """
@@ -85,10 +94,6 @@ devices:
   returned: success, unless skipped
   type: dict
   sample: {"MTL0": "Apple M2 (10922 MiB, 10922 MiB free)"}
-summary:
-  description: All of these values, as a value for O(macos_setup.llm.engine_release#module:selftest).
-  returned: success, unless skipped
-  type: dict
 skipped:
   description: Whether the test was skipped. V(true) only in check mode.
   returned: when the test was skipped
@@ -100,6 +105,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.selftest import check_engine
 
 
@@ -110,21 +116,28 @@ def main():
             "model": {"type": "path", "required": True},
             "answers": {"type": "path", "required": True},
             "device": {"type": "str"},
+            "engine_dir": {"type": "path"},
+            "release": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
             "progress_file": {"type": "path"},
         },
+        required_together=[("engine_dir", "release")],
         supports_check_mode=True,
     )
     parameters = dict(module.params)
+    engine_dir, release = parameters.pop("engine_dir"), parameters.pop("release")
     progress = Progress(parameters.pop("progress_file"), "self-test")
     missing = [parameters[name] for name in ("server", "model", "answers") if not os.path.exists(parameters[name])]
     if module.check_mode and missing:
-        module.exit_json(changed=False, skipped=True, msg=f"Nothing to ask yet: {', '.join(missing)} not there.")
+        words = f"Nothing to ask yet: {', '.join(missing)} not there."
+        module.exit_json(changed=release is not None, skipped=True, msg=words)
     try:
         summary = check_engine(**parameters, progress=progress)
+        if release and not module.check_mode:
+            store.admit(engine_dir, release, summary)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
-    module.exit_json(changed=False, summary=summary, **summary)
+    module.exit_json(changed=release is not None, **summary)
 
 
 if __name__ == "__main__":

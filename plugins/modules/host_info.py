@@ -279,11 +279,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 due:
-  description: Names of the O(stages) that have something to do.
+  description: The O(stages) that have something to do, with the kinds of their parts that do.
   returned: success
-  type: list
-  elements: str
-  sample: [models, service]
+  type: dict
+  sample: {models: [models], service: [file_set, supervisor]}
 programs:
   description: Absolute path of each program, or null.
   returned: success
@@ -323,10 +322,10 @@ fit:
       type: list
       elements: str
     undecided:
-      description: Whether another look, after the engine or the models are installed, can tell more.
+      description: Whether another look, after the engine is installed, can tell more.
       type: bool
     undecided_absent:
-      description: Whether such a look has to wait for the models.
+      description: Whether another look, after the models are installed, can tell more.
       type: bool
     hardware:
       description: What the host is made of; null where that is unknown. The memory is in bytes.

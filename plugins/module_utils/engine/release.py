@@ -174,11 +174,6 @@ class Release:
         else:
             os.rename(staging, self.path)
 
-    def note_selftest(self, summary):
-        """Remember in the stamp that the release has passed the self-test, with its ``summary`` (a dict)."""
-        path = os.path.join(self.path, STAMP)
-        write_json_atomically(path, {**stamp_of(self.engine_dir, self.name), "selftest": summary})
-
 
 def _unproved(stamp, build_info, source):
     """A stamp out of the bundle ``source`` as it may be kept here, where the self-test is still to come and the server

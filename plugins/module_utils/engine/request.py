@@ -16,7 +16,7 @@ from . import build, fetch, store
 from .release import ADOPTED, BUNDLE, existing_programs, label, prebuilt_programs
 
 #: What a release can be brought to.
-STATES = ("present", "fetched", "ready", "current")
+STATES = ("present", "fetched", "current")
 
 
 def look(release):
@@ -60,8 +60,8 @@ def ensure(release, wanted, check_only, warn, bundle=None):
     """
     before = look(release)
     require_options(release, before, wanted["arguments"])
-    if wanted["state"] in ("ready", "current"):
-        return _put_in_service(release, before, wanted, check_only)
+    if wanted["state"] == "current":
+        return _make_current(release, before, check_only)
     if before["usable"]:
         return False
     if check_only:
@@ -69,8 +69,9 @@ def ensure(release, wanted, check_only, warn, bundle=None):
     Manifest(wanted["manifest"]).note({release.path: "tree"})
     progress = Progress(wanted["progress_file"], subject=f"llama.cpp {label(release.engine)}")
     if wanted["state"] == "fetched":
-        return _fetched(release, wanted["seed"], progress, warn)
-    if release.engine["source"] == BUNDLE:
+        if not _fetched(release, wanted["seed"], progress, warn):
+            return False
+    elif release.engine["source"] == BUNDLE:
         release.unpack(bundle)
     elif release.engine["source"] in ADOPTED:
         release.install(existing_programs(release.engine))
@@ -78,7 +79,9 @@ def ensure(release, wanted, check_only, warn, bundle=None):
         release.install(prebuilt_programs(wanted["source_dir"]))
     else:
         build.build(release, wanted["source_dir"], progress, wanted["tool_dirs"])
-    trees.clear(os.path.dirname(release.source_path))
+    if wanted["state"] == "present":
+        trees.clear(os.path.dirname(release.source_path))
+    require_options(release, look(release), wanted["arguments"])
     return True
 
 
@@ -91,15 +94,11 @@ def _fetched(release, offer, progress, warn):
     return True
 
 
-def _put_in_service(release, before, wanted, check_only):
-    switch = wanted["state"] == "current" or store.current_release(release.engine_dir) is None
-    pending = wanted["selftest"] is not None, switch and not before["current"]
-    if not check_only and any(pending):
+def _make_current(release, before, check_only):
+    if before["current"]:
+        return False
+    if not check_only:
         if not before["usable"]:
             raise LlamaCppError(f"{release.name} cannot be put in service: {before['why_not']}. Nothing was changed.")
-        if pending[0]:
-            release.note_selftest(wanted["selftest"])
-        if switch:
-            store.switch(release.engine_dir, release.name)
-    # In check mode there is no self-test whose result could be given.
-    return any(pending) or (check_only and wanted["state"] == "ready" and not before["selftested"])
+        store.switch(release.engine_dir, release.name)
+    return True

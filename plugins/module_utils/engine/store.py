@@ -15,7 +15,7 @@ import time
 
 from ..base import commands
 from ..base.errors import LlamaCppError
-from ..base.files import read_json
+from ..base.files import read_json, write_json_atomically
 from ..ownership import trees
 from ..ownership.trees import FINGERPRINT_DIGITS, STAMP
 
@@ -55,6 +55,17 @@ def current_release(engine_dir):
 def admitted(engine_dir, name):
     """The release ``name`` if it has passed the self-test, else the current one: nothing else is put in service."""
     return name if stamp_of(engine_dir, name).get("selftest") else current_release(engine_dir)
+
+
+def admit(engine_dir, name, summary):
+    """Note that the release ``name`` has passed the self-test, with its ``summary``.
+
+    Where no release is current yet, it becomes so. Otherwise the rollout of the service changes over.
+    """
+    path = os.path.join(directory_of(engine_dir, name), STAMP)
+    write_json_atomically(path, {**stamp_of(engine_dir, name), "selftest": summary})
+    if current_release(engine_dir) is None:
+        switch(engine_dir, name)
 
 
 def build_info_of(server):

@@ -13,7 +13,7 @@ PROGRAMS = ("brew", "ccache", "cmake", "uv")
 
 
 #: The answer of a host that was not asked.
-UNSEEN = {"due": [], "programs": {}, "foreign": {}}
+UNSEEN = {"due": {}, "programs": {}, "foreign": {}}
 
 
 def question(plan, variables, queries, mac_programs):
@@ -94,7 +94,7 @@ def _stages(plan, variables, queries, mac_programs):
 def complete(plan, variables, found):
     """The plan with the answer ``found`` of the host; final.
 
-    ``due``      the stages that have something to do
+    ``due``      the stages that have something to do, with the kinds of their parts that do
     ``release``  the release that is wanted, as far as it is on the host; None where no engine is wanted
     ``notes``    sentences for people
     """
@@ -108,7 +108,7 @@ def complete(plan, variables, found):
         "programs": found["programs"],
         "command_line_tools": found.get("command_line_tools", True),
         "elsewhere": found.get("elsewhere", []),
-        "undecided": {"any": fit["undecided"], "absent": fit["undecided_absent"]},
+        "undecided": {"engine": fit["undecided"], "models": fit["undecided_absent"]},
         "notes": [*fit["words"], *(_left_alone(name, path, plan) for name, path in foreign.items())],
         "file_sets": {**plan["file_sets"], "tools": _without(foreign, plan)},
         "jobs": {**plan["jobs"], "server": _with_release(plan["jobs"]["server"], found.get("release"))},
@@ -116,13 +116,13 @@ def complete(plan, variables, found):
 
 
 def _due(plan, variables, found):
-    due, features = set(found["due"]), plan["features"]
+    due, features = dict(found["due"]), plan["features"]
     if variables["update_lock"] and features["download_models"] and found is not UNSEEN:
-        due.add("models")  # what they are is recorded
+        due.setdefault("models", ["models"])  # what they are is recorded
     # The service depends on release and models, and is moved from one scope to the other.
-    if features["setup_service"] and (due & {"engine", "models"} or found.get("elsewhere")):
-        due.add("service")
-    return sorted(due)
+    if features["setup_service"] and ({"engine", "models"} & set(due) or found.get("elsewhere")):
+        due.setdefault("service", [])
+    return due
 
 
 def _with_release(job, release):

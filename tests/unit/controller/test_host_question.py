@@ -7,7 +7,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_q
 from support.planning import LINUX, MAC, resolve
 
 VARIABLES = role_variables.typed_all({"llama_cpp_config_file": "/x.json", "llama_cpp_packages_file": "/y.json"})
-NOTHING_DUE = {"due": [], "programs": {}, "foreign": {}, "fit": {"words": [], "undecided": False}}
+NOTHING_DUE = {"due": {}, "programs": {}, "foreign": {}, "fit": {"words": [], "undecided": False}}
 NOTHING_DUE["fit"]["undecided_absent"] = False
 
 
@@ -36,24 +36,24 @@ def test_under_launchd_it_is_asked_for_jobs_of_the_other_scope_and_for_the_watch
 
 
 def test_what_the_host_found_due_is_due_and_the_service_follows_engine_and_models():
-    assert completed()["due"] == []
-    assert completed(due=["tools"])["due"] == ["tools"]
-    assert completed(due=["models"])["due"] == ["models", "service"]
-    assert completed(due=["engine"])["due"] == ["engine", "service"]
+    assert completed()["due"] == {}
+    assert completed(due={"tools": ["file_set"]})["due"] == {"tools": ["file_set"]}
+    assert completed(due={"models": ["models"]})["due"] == {"models": ["models"], "service": []}
+    assert set(completed(due={"engine": ["release"]})["due"]) == {"engine", "service"}
     without = {"feature_flags": {"setup_service": False}}
-    assert completed(without, due=["engine"])["due"] == ["engine"]
+    assert set(completed(without, due={"engine": ["release"]})["due"]) == {"engine"}
 
 
 def test_a_job_in_the_other_scope_makes_the_service_due():
     found = completed(host=MAC, elsewhere=[{"label": "com.llama.server"}])
-    assert found["due"] == ["service"] and found["elsewhere"]
+    assert found["due"] == {"service": []} and found["elsewhere"]
 
 
 def test_the_models_are_due_when_the_lock_file_is_to_be_written():
     assert "models" in completed(variables={"update_lock": True})["due"]
     plan = resolve()
     unseen = host_question.complete(plan, {**VARIABLES, "update_lock": True}, host_question.UNSEEN)
-    assert unseen["due"] == [] and unseen["release"] is None and unseen["notes"] == []
+    assert unseen["due"] == {} and unseen["release"] is None and unseen["notes"] == []
 
 
 def test_a_command_of_others_is_not_installed_and_told():

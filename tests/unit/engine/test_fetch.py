@@ -7,6 +7,7 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import read_json, write_json_atomically
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import Release
 from support.fault_server import Fault, FaultServer
 from support.modules import run_module
@@ -35,7 +36,7 @@ class Hosts:
             (built / name).write_text(f"{SERVER}# {name}\n")
             (built / name).chmod(0o755)
         self.release.install({name: str(built / name) for name in ENGINE["targets"]})
-        self.release.note_selftest({"asked": 1})
+        store.admit(self.release.engine_dir, self.release.name, {"asked": 1})
         self.wanted = Release(ENGINE, str(directory / "other"), "Linux")
         self._started = []
 

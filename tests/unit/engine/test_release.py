@@ -121,7 +121,7 @@ def test_installed_then_tested(tmp_path, built):
     assert wanted.state()["build_info"] == BUILD
     assert not wanted.state()["current"]
     assert not wanted.state()["selftested"]
-    wanted.note_selftest({"asked": 104})
+    store.admit(wanted.engine_dir, wanted.name, {"asked": 104})
     assert wanted.state()["selftested"]
     store.switch(wanted.engine_dir, wanted.name)
     assert wanted.state()["current"]

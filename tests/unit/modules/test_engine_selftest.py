@@ -31,7 +31,27 @@ def test_asks_all_and_changes_nothing(site, check):
     assert result["changed"] is False
     assert (result["asked"], result["correct"], result["devices"]) == (2, 2, {})
     assert result["tokens_per_second"] > 0
-    assert result["summary"] == {key: result[key] for key in ("asked", "correct", "tokens_per_second", "devices")}
+    assert {"asked", "correct", "tokens_per_second", "devices"} <= set(result)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_release_that_passes_is_noted_and_the_first_one_is_current(site, tmp_path, check):
+    arguments, environment = site
+    engine_dir = tmp_path / "engine"
+    stamp = engine_dir / "releases" / "new" / "stamp.json"
+    stamp.parent.mkdir(parents=True)
+    stamp.write_text(json.dumps({"build_info": "b1"}))
+    noted = {**arguments, "engine_dir": str(engine_dir), "release": "new"}
+    assert run_module(MODULE, noted, check=check, environment=environment)["changed"] is True
+    assert ("selftest" in json.loads(stamp.read_text())) is not check
+    assert (engine_dir / "current").exists() is not check
+
+
+def test_a_release_that_fails_is_not_noted(site, tmp_path):
+    arguments, environment = site
+    noted = {**arguments, "engine_dir": str(tmp_path / "engine"), "release": "new"}
+    wrong = {**environment, "FAKE_LLAMA_MODE": "one-wrong"}
+    assert run_module(MODULE, noted, environment=wrong)["failed"] and not (tmp_path / "engine").exists()
 
 
 def test_a_wrong_answer_fails(site):
