@@ -58,10 +58,10 @@ def rounds():
 def _one_round(directory, url, sha256):
     runs = {}
     target = directory / "model.gguf"
-    ours = {"name": "model", "dest": str(target), "url": url, "sha256": sha256, "bytes": SIZE}
+    ours = {"name": "model", "dest": str(target), "source": {"url": url}, "sha256": sha256, "bytes": SIZE}
     with _emptied(directory):
-        runs["gguf_model"] = module(GGUF_MODEL, ours)
-        runs["again"] = module(GGUF_MODEL, ours)
+        runs["gguf_model"] = module(GGUF_MODEL, {"files": [ours]})
+        runs["again"] = module(GGUF_MODEL, {"files": [ours]})
         assert (runs["gguf_model"].result["changed"], runs["again"].result["changed"]) == (True, False)
     with _emptied(directory):
         theirs = {"url": url, "dest": str(target), "checksum": "sha256:" + sha256, "timeout": 60}

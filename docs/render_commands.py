@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """Writes docs/commands.md from the parsers of the commands: ``python3 docs/render_commands.py``.
@@ -23,8 +22,8 @@ INTRODUCTION = """\
 <!-- Written by docs/render_commands.py; change the commands, then run it. -->
 # The commands
 
-Data goes to stdout, everything else to stderr, so the output of every command can be piped. What is configured for
-them comes from the play; `llm` is also installed as `llm-client`.
+Data goes to stdout, everything else to stderr, so the output of every command can be piped. The play installs and
+configures the commands; `llm` is also installed as `llm-client`.
 """
 
 

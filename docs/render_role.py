@@ -29,9 +29,9 @@ HEAD = """<!-- Written by docs/render_role.py from meta/argument_specs.yml; chan
         llama_cpp_config_file: "{{{{ playbook_dir }}}}/llm_config.json"
 ```
 
-Runs as the user whose server it is, without `become`. Idempotent; honest in check and diff mode on a bare host too.
-A host needs Python 3.9 or newer and, unless `engine.source` is `existing`, a C++ compiler. The controller needs
-ansible-core 2.19 or newer and the Python package jsonschema.
+Run the role as the user who will own the server, without `become`. Check and diff mode also work on a bare host. Hosts
+need Python 3.9 or newer, and a C++ compiler to compile llama.cpp (`engine.source` `git`, `pypi` or `archive`). The
+controller needs ansible-core 2.19 or newer and the Python package jsonschema.
 
 | variable | type | default | meaning |
 |---|---|---|---|

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What `make demo` says at its end, and what `make demo-clean` does.
+"""The report of `make demo`, and `make demo-clean`.
 
 python3 playbooks/files/demo.py report DIRECTORY
 python3 playbooks/files/demo.py clean DIRECTORY
@@ -26,7 +26,7 @@ QUESTION = "What is the capital of France?"
 
 
 def report(directory):
-    """Ask the demo's own commands; their failure is ours."""
+    """Run the demo's commands and explain the result."""
     manager, llm = directory / "bin" / "llm-manager", directory / "bin" / "llm"
     config = json.loads((directory / "llm-workspace" / "tools" / "client.json").read_text(encoding="utf-8"))
     status = subprocess.run([manager, "status"], check=False)
@@ -35,11 +35,11 @@ def report(directory):
     print(
         "\nA llama.cpp server built from source runs under supervisor at {} and serves the model "
         "{},\nwhich is tiny and knows only the answers of the self-test: {}\n"
-        "Its log:       {}\n"
-        "Type next:     {} 'What is 7 times 8?'\n"
+        "Log:           {}\n"
+        "Try:           {} 'What is 7 times 8?'\n"
         "               {} status\n"
-        "               make demo-clean    (stops it and removes {})\n"
-        "The real thing: edit config/llm_config.json, then make install".format(
+        "Clean up:      make demo-clean    (stops the server and removes {})\n"
+        "Install:       edit config/llm_config.json, then run make install".format(
             config["server"]["url"],
             config["server"]["model"],
             config["selftest"]["answers"],
@@ -53,7 +53,7 @@ def report(directory):
 
 
 def clean(directory):
-    """End the compile and the service of the demo and remove what it made; what somebody else put there stays."""
+    """Stop the compile and the service of the demo and remove its files; other files stay."""
     workspace = directory / "llm-workspace"
     try:
         end_build(workspace / "engine" / "build" / build.LOCK)
@@ -65,14 +65,14 @@ def clean(directory):
     with contextlib.suppress(OSError):  # not there, or not empty
         directory.rmdir()
     if directory.exists():
-        print(f"{directory} stays: what is left in it was not made by the demo.")
+        print(f"{directory} was kept: it contains files that the demo did not create.")
     return 0
 
 
 def end_build(lock):
-    """End the process that has the lock of a build, and what it started. Nobody else is taken for it.
+    """End the process that holds the lock of a build, and its children, but no other process.
 
-    Raises LlamaCppError when compilers that outlived it go on.
+    Raises LlamaCppError when compilers that outlived it continue.
     """
     builder = files.lock_owner(str(lock))
     if builder:

@@ -8,7 +8,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import L
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`. The role has looked already (``probed``) when it asks for what takes long."""
+    """See :class:`LongTaskAction`. The role has looked already (host_info) when it asks for what takes long."""
 
     def _look(self, task_vars):
         takes_long = self._task.args.get("state") in ("present", "fetched")

@@ -8,7 +8,4 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import L
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`; the module only looks, so there is nothing to ask beforehand."""
-
-    def _look(self, task_vars):
-        return None
+    """See :class:`LongTaskAction`."""

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import base64
-import os
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
 
 
 class ActionModule(ActionBase):
@@ -37,17 +37,7 @@ class ActionModule(ActionBase):
 
     def _tree(self, item):
         source = self._find_needle("files", item["src"])
-        texts = dict(_texts(source))
+        texts = role_files.texts(source)
         if not texts:
             raise AnsibleActionFail(f"{source} holds no Python file.")
         return {**item, "texts": texts}
-
-
-def _texts(source):
-    for parent, directories, names in os.walk(source, followlinks=True):
-        directories[:] = [name for name in directories if name != "__pycache__"]
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(parent, name)
-                with open(path, encoding="utf-8") as stream:
-                    yield os.path.relpath(path, source), stream.read()

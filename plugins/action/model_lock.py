@@ -8,10 +8,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import write_atomically
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock
 
 FACTS = ("revision", "bytes", "sha256")
 LATER = "(known after the download)"
+
+#: What is recorded -> the variable of each host that has it, and the key in it.
+RECORDED = {"engine": ("__llama_cpp_plan", "engine"), "models": ("__llama_cpp_placed", "files")}
 
 
 class ActionModule(ActionBase):
@@ -26,29 +30,37 @@ class ActionModule(ActionBase):
         _spec, arguments = self.validate_argument_spec(
             argument_spec={
                 "path": {"type": "path", "required": True},
-                "found": {"type": "dict", "default": {}},
-                "engines": {"type": "dict", "default": {}},
+                "record": {"type": "str", "choices": list(RECORDED), "required": True},
             }
         )
         path = arguments["path"]
         try:
             before = lock.read(path), lock.read_tags(path)
-            after = (
-                {**before[0], **entries_of(arguments["found"], path)},
-                {**before[1], **tags_of(arguments["engines"], path)},
-            )
+            of_hosts = told(task_vars, *RECORDED[arguments["record"]])
+            engines, models = (of_hosts if arguments["record"] == kind else {} for kind in ("engine", "models"))
+            after = {**before[0], **entries_of(models, path)}, {**before[1], **tags_of(engines, path)}
             changed = before != after
             if changed and not self._task.check_mode:
                 write_atomically(path, lock.text_of(*after))
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
         except OSError as error:
-            instead = " Let it be written, or name the commit in engine.version." if arguments["engines"] else ""
-            raise AnsibleActionFail(f"{in_words(error, 'cannot be written', path)} It is as it was.{instead}") from None
-        sides = (("before", before), ("after", after))
-        shown = {side: lock.text_of(*content) if any(content) else "" for side, content in sides}
-        headers = {"before_header": path, "after_header": path}
-        return {**result, "changed": changed, "path": path, "diff": {**shown, **headers}}
+            words = f"{in_words(error, 'cannot be written', path)} It is as it was."
+            if engines:
+                words += " Let it be written, or name the commit in engine.version."
+            raise AnsibleActionFail(words) from None
+        shown = (lock.text_of(*content) if any(content) else "" for content in (before, after))
+        return {**result, "changed": changed, "path": path, "diff": difference(path, *shown)}
+
+
+def told(task_vars, variable, key):
+    """Host -> ``key`` of the ``variable`` that each host of the play has; hosts without it are left out."""
+    found = {}
+    for host in task_vars["ansible_play_hosts"]:
+        value = (task_vars["hostvars"][host].get(variable) or {}).get(key)
+        if value:
+            found[host] = value
+    return found
 
 
 def tags_of(engines, path):
@@ -69,12 +81,12 @@ def tags_of(engines, path):
 
 
 def entries_of(found, path):
-    """The entries of the lock file ``path``, from what gguf_model returned on each host."""
+    """The entries of the lock file ``path``, from the ``files`` that gguf_model returned on each host."""
     entries, owners = {}, {}
     for host, results in found.items():
         for result in results:
-            address = (result.get("item") or {}).get("locked_by", {}).get(path)
-            if not address or result.get("skipped") or result.get("failed"):
+            address = (result.get("locked_by") or {}).get(path)
+            if not address:
                 continue
             entry = {fact: result[fact] for fact in FACTS if result.get(fact)}
             if not entry.get("sha256"):

@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
                 "overrides": {"type": "dict", "default": {}},
                 "host": {"type": "dict", "required": True},
                 "renew_lock": {"type": "bool", "default": False},
+                "ready_timeout": {"type": "int"},
                 "hide_queries": {"type": "bool", "default": True},
             }
         )
@@ -52,8 +53,8 @@ class ActionModule(ActionBase):
         locked = None if arguments["renew_lock"] else lock.read(lock_file)
         tags = None if arguments["renew_lock"] else lock.read_tags(lock_file)
         config, queries = addresses.withheld(rules.checked(config, schema, catalog, source, locked))
-        host = arguments["host"]
-        return plan.resolve(config, catalog, _read("engine_pins.json"), host, locked, lock_file, tags), queries
+        pins, host, timeout = _read("engine_pins.json"), arguments["host"], arguments["ready_timeout"]
+        return plan.resolve(config, catalog, pins, host, locked, lock_file, tags, timeout), queries
 
 
 def _read(name):

@@ -15,11 +15,11 @@ import shutil
 from .base.errors import LlamaCppError, in_words
 from .base.files import exclusive, why_not_own
 from .base.rotating_log import numbered, rotated_numbers
-from .models.verification import Stamp
+from .models.verification import VerificationRecord
 from .ownership import trees
 from .ownership.manifest import parents_of, staging_of
 from .ownership.marker import is_ours
-from .service.manager import open_service
+from .service.description import open_service
 
 #: What tempfile adds to ".<name>." for the file beside the one that it is going to replace (files.write_atomically).
 #: Not without a digit: then it may as well be a word of somebody's, such as "original".
@@ -48,7 +48,7 @@ class Uninstall:
         self._made = manifest.entries()
         self._protected = set()
         self.services, self.daemons, self.doomed, self.kept, self.left = [], [], [], [], {}
-        # The watchdog before the server that it watches; the models before the directory of their stamps.
+        # The watchdog before the server that it watches; the models before the directory of their records.
         paths = [*sorted(self._of_kind("service"), reverse=True), *self._of_kind("model"), *sorted(self._made)]
         for path in dict.fromkeys(paths):
             entry = self._made[path]
@@ -150,15 +150,15 @@ class Uninstall:
             self._doom_files(*(numbered(path, number) for number in rotated_numbers(path)))
 
     def _look_at_model(self, path, _entry):
-        """A model stays with its stamp unless it is to go; what is not ours stays without one."""
-        stamp = Stamp(path)
-        if stamp.is_ours() and not self._purge_models:
+        """A model stays with its record unless it is to go; what is not ours stays without one."""
+        record = VerificationRecord(path)
+        if record.is_ours() and not self._purge_models:
             self.kept.append(path)
-            self._protected.add(stamp.directory)
+            self._protected.add(record.directory)
             return
         if os.path.lexists(path):
-            self._judge(path, stamp.is_ours(), "was not put there by this collection, or was changed since")
-        self._doom_files(path + ".part", path + ".part.json", *stamp.files)
+            self._judge(path, record.is_ours(), "was not put there by this collection, or was changed since")
+        self._doom_files(path + ".part", path + ".part.json", *record.files)
 
     def _look_at_directory(self, path, _entry):
         """Decided at the end, when it is known what goes."""

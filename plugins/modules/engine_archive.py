@@ -1,58 +1,58 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``engine_archive``; the work is done in ``module_utils/engine/archive.py``."""
+"""Unpacks an archive of llama.cpp after verifying its checksum."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: engine_archive
-short_description: Unpack a pinned archive of llama.cpp
+short_description: Download and unpack a llama.cpp archive with a known checksum
 version_added: 0.1.0
 description:
-  - Takes an archive (tar or zip) from the web or from a file on the host, verifies its hash, and unpacks it.
-  - Nothing is ever unpacked outside of O(dest). macOS's mark for downloaded programs is taken from what was verified.
+  - Takes a tar or zip archive from a URL or from a file on the host, verifies its checksum, and unpacks it.
+  - Nothing is unpacked outside O(dest). The quarantine attribute of macOS is removed from the unpacked files.
 options:
   url:
-    description: Address of the archive.
+    description: URL of the archive. Exactly one of O(url) and O(path) is required.
     type: str
   path:
-    description: The archive on the host.
+    description: Path of the archive on the host.
     type: path
   sha256:
-    description: SHA-256 that the archive must have.
+    description: Expected SHA-256 of the archive.
     type: str
     required: true
   dest:
-    description: Directory that is to hold the content, without the single directory that archives begin with.
+    description: Directory for the content. A single top-level directory in the archive is left out.
     type: path
     required: true
   queries:
     description:
-      - The query of O(url) with its C(?), by the address without it. The action plugin moves it here, because a signed
-        address lets in everyone who reads it, and this option is never shown or logged.
+      - Query of O(url), including the C(?), by the URL without it. Set by the action plugin, since a signed URL grants
+        access to everyone who can read it. This option is never shown or logged.
     type: dict
     default: {}
   tree:
-    description: Directory in the archive, below the single one, that is wanted; everything when it is not given.
+    description: Directory in the archive to unpack, relative to its top-level directory. The default is everything.
     type: str
     default: ""
   allow_plain_http:
-    description: Whether O(url) may begin with C(http) and lead to another machine.
+    description: Whether O(url) may use C(http) to another host.
     type: bool
     default: false
   progress_file:
-    description: Where progress is written; set by the action plugin.
+    description: File to write the progress to. Set by the action plugin.
     type: path
 attributes:
   check_mode:
-    description: Says that the archive would be unpacked, without a look at it.
+    description: Reports a change without reading the archive.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: The previous content is not compared.
     support: none
   idempotent:
-    description: The archive is unpacked anew, so that the content is what was verified.
+    description: The archive is unpacked in every run, so that the content is what was verified.
     support: none
 author:
   - contributors to macos_setup.llm (@macos-setup)
@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dest:
-  description: The directory that holds the content.
+  description: Directory with the content.
   returned: success
   type: str
 """

@@ -15,7 +15,7 @@ description:
   - A release whose server does not run counts as absent. The link C(current) is switched by a rename.
 options:
   engine:
-    description: The part C(engine) of the plan that M(macos_setup.llm.resolve_plan) returns.
+    description: The part C(engine) of the plan that M(macos_setup.llm.configure) returns.
     type: dict
     required: true
   engine_dir:
@@ -29,16 +29,15 @@ options:
     choices: [Darwin, Linux]
   state:
     description:
-      - V(probed) only looks.
       - V(present) compiles the release from O(source_dir), or links the programs of an existing engine. What was
         fetched for that is removed then.
       - V(fetched) takes the programs that O(seed) compiled for the same release. When it does not have them, or what
         it sends is not what it offered or does not run here, a warning says so and the release is as absent as before.
       - V(ready) notes that it has passed the O(selftest), and makes it the current one where there is none yet.
-      - V(current) makes it the current one in any case. Where it is served, the gate of the service does that.
+      - V(current) makes it the current one in any case. Where it is served, the rollout of the service does that.
     type: str
-    default: probed
-    choices: [probed, present, fetched, ready, current]
+    default: present
+    choices: [present, fetched, ready, current]
   source_dir:
     description: Sources to compile, or unpacked programs. Needed for O(state=present) unless the engine exists already.
     type: path
@@ -85,13 +84,6 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See what of the wanted release is there
-  macos_setup.llm.engine_release:
-    engine: "{{ plan.engine }}"
-    engine_dir: /opt/llm/engine
-    system: Linux
-  register: release
-
 - name: Compile it
   macos_setup.llm.engine_release:
     state: present
@@ -118,84 +110,21 @@ release:
     name: {description: Version and fingerprint., type: str, sample: 0c1e570-3f1a9b2c4d5e}
     path: {description: Its directory., type: str}
     server: {description: Its llama-server., type: str}
-    source_dir: {description: Where its sources or unpacked programs belong., type: path}
+    source_dir: {description: Where its sources or unpacked programs belong., type: str}
     usable: {description: Whether it is complete and runs., type: bool}
     why_not: {description: Why it is not usable., type: str}
     build_info: {description: What its server says it is., type: str, sample: b0-0c1e570-3f1a9b2c4d5e}
-    selftested: {description: Whether it has passed the self-test; in check mode, whether it would have., type: bool}
+    selftested: {description: "Whether it has passed the self-test; in check mode, whether it would have.", type: bool}
     current: {description: Whether it is the one in use., type: bool}
     serving: {description: Name of the one in use., type: str}
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build as engine_build
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import fetch as engine_fetch
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama import options
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import Release
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.request import STATES, ensure, look, told
 from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
-
-STATES = ["probed", "present", "fetched", "ready", "current"]
-
-
-def ensure(release, params, check_mode, warn):
-    """Bring the release into the asked-for state; returns whether that is a change. ``warn`` takes what failed."""
-    before = release.state()
-    if params["arguments"] and before["usable"]:
-        options.check(release.program(), params["arguments"])
-    if params["state"] == "probed":
-        return False
-    if params["state"] in ("ready", "current"):
-        return _ready(release, before, params, check_mode)
-    if before["usable"]:
-        return False
-    if not check_mode:
-        Manifest(params["manifest"]).note({release.path: "tree"})
-        progress = Progress(params["progress_file"], subject=f"llama.cpp {engine.label(release.engine)}")
-        if params["state"] == "fetched":
-            return _fetched(release, params["seed"], progress, warn)
-        if release.engine["source"] == engine.BUNDLE:
-            release.unpack(Bundle(params["bundle"]))
-        elif release.engine["source"] in engine.ADOPTED:
-            release.install(engine.existing_programs(release.engine))
-        elif release.engine["source"] == "release":
-            release.install(engine.prebuilt_programs(params["source_dir"]))
-        else:
-            engine_build.build(release, params["source_dir"], progress, params["tool_dirs"])
-        trees.clear(os.path.dirname(release.source_path))
-    return True
-
-
-def _fetched(release, offer, progress, warn):
-    try:
-        engine_fetch.fetch(release, seed.Seed(**offer), progress)
-    except LlamaCppError as error:
-        warn(f"The release {release.name} could not be had from the seed. {error}")
-        return False
-    return True
-
-
-def _ready(release, before, params, check_mode):
-    switch = params["state"] == "current" or store.current_release(release.engine_dir) is None
-    pending = params["selftest"] is not None, switch and not before["current"]
-    if not check_mode and any(pending):
-        if not before["usable"]:
-            raise LlamaCppError(
-                "{} cannot be put in service: {}. Nothing was changed.".format(release.name, before["why_not"])
-            )
-        if pending[0]:
-            release.note_selftest(params["selftest"])
-        if switch:
-            store.switch(release.engine_dir, release.name)
-    # In check mode there is no self-test whose result could be given.
-    return any(pending) or (check_mode and params["state"] == "ready" and not before["selftested"])
 
 
 def main():
@@ -204,7 +133,7 @@ def main():
             "engine": {"type": "dict", "required": True},
             "engine_dir": {"type": "path", "required": True},
             "system": {"type": "str", "required": True, "choices": ["Darwin", "Linux"]},
-            "state": {"type": "str", "default": "probed", "choices": STATES},
+            "state": {"type": "str", "default": "present", "choices": list(STATES)},
             "source_dir": {"type": "path"},
             "tool_dirs": {"type": "list", "elements": "path", "default": []},
             "arguments": {"type": "list", "elements": "str", "default": []},
@@ -217,43 +146,35 @@ def main():
         required_if=[("state", "fetched", ["seed"])],
         supports_check_mode=True,
     )
+    wanted = module.params
     try:
-        release = engine.Release(module.params["engine"], module.params["engine_dir"], module.params["system"])
-        before = _look(release)
-        changed = ensure(release, module.params, module.check_mode, module.warn)
-        after = _look(release)
+        release = Release(wanted["engine"], wanted["engine_dir"], wanted["system"])
+        before = look(release)
+        bundle = Bundle(wanted["bundle"]) if wanted["bundle"] else None
+        changed = ensure(release, wanted, module.check_mode, module.warn, bundle)
+        after = look(release)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
-    told = after
+    found = after
     if module.check_mode and changed:
-        ready = module.params["state"] in ("ready", "current")
+        ready = wanted["state"] in ("ready", "current")
         after = {**before, "usable": True, "selftested": ready or before["selftested"]}
-        if module.params["state"] == "current" or (ready and not before["serving"]):
+        if wanted["state"] == "current" or (ready and not before["serving"]):
             after["serving"] = release.name
-        told = {**told, "selftested": after["selftested"]}
+        found = {**found, "selftested": after["selftested"]}
     module.exit_json(
         changed=changed,
-        release={
-            "name": release.name,
-            "path": release.path,
-            "server": release.program(),
-            "source_dir": release.source_path,
-            **told,
-        },
-        diff={side: _picture(release, look) for side, look in (("before", before), ("after", after))},
+        release=told(release, found),
+        diff={side: picture(release, found) for side, found in (("before", before), ("after", after))},
     )
 
 
-def _look(release):
-    return {**release.state(), "serving": store.current_release(release.engine_dir)}
-
-
-def _picture(release, look):
+def picture(release, found):
     return "{}: {}{}\ncurrent: {}\n".format(
         release.name,
-        "present" if look["usable"] else "absent",
-        ", passed the self-test" if look["selftested"] else "",
-        look["serving"] or "none",
+        "present" if found["usable"] else "absent",
+        ", passed the self-test" if found["selftested"] else "",
+        found["serving"] or "none",
     )
 
 

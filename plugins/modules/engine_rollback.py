@@ -17,10 +17,10 @@ options:
     description: Name of the release, or its beginning. If omitted, the one that served before the current one.
     type: str
   service:
-    description: The part C(service) of the plan, with C(launchctl) and C(log); none where no service is set up.
+    description: The service, as C(module_utils/service/description.py) describes it; none where no service is set up.
     type: dict
   settings:
-    description: C(gate), C(arguments) and C(selftest), as C(module_utils/service/rollback.py) describes them.
+    description: C(rollout), C(arguments) and C(selftest), as C(module_utils/service/rollback.py) describes them.
     type: dict
     required: true
   progress_file:
@@ -43,8 +43,8 @@ author:
 EXAMPLES = r"""
 - name: Serve with the release of before the upgrade
   macos_setup.llm.engine_rollback:
-    service: "{{ plan.service }}"
-    settings: "{{ rollback_settings }}"
+    service: "{{ plan.service.description }}"
+    settings: "{{ plan.rollback }}"
 """
 
 RETURN = r"""
@@ -73,9 +73,9 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges im
     user_to_act_for,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import reporter
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollback import roll_back
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import places_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import paths_of
 
 
 def main():
@@ -93,8 +93,8 @@ def main():
     try:
         service, test = given["service"], given["settings"]["selftest"]
         if service:
-            places = [*places_of(given["settings"]["gate"]), test["model"], test["answers"]]
-            user = user_to_act_for(service.get("user"), places)
+            paths = [*paths_of(given["settings"]["rollout"]), test["model"], test["answers"]]
+            user = user_to_act_for(service.get("user"), paths)
             if is_root() and service.get("manager") == "launchd":
                 require_root_owned(os.path.dirname(service["definition"]))
             service = open_service({**service, "user": user})

@@ -1,32 +1,19 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``engine_selftest``; the work is done in ``module_utils/engine/selftest.py``."""
+"""Verifies the computations of a llama.cpp build."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: engine_selftest
-short_description: Prove that a build of llama.cpp computes correctly on this machine
+short_description: Verify that a llama.cpp build computes correctly on this host
 version_added: 0.1.0
-author: Contributors to macos_setup.llm (!UNKNOWN)
 description:
-  - Starts the given llama-server with the self-test model on a free loopback port, asks it every known question
-    greedily, and compares each answer to the letter. One wrong letter fails the module.
-  - The server has a private home directory and none of the environment's C(LLAMA_*) variables, needs no network, and is
-    gone when the module ends, also when that is killed.
-attributes:
-  check_mode:
-    support: full
-    description:
-      - The questions are really asked, since that changes nothing.
-      - When the program, the model or the answers are not there yet, as in the check of a bare host, there is nothing
-        to ask. That is reported with RV(skipped=true) and is no failure.
-  diff_mode:
-    support: none
-    description: Nothing is changed, so there is nothing to show.
-  idempotent:
-    support: full
+  - Starts llama-server with the self-test model on a free loopback port, asks every known question with greedy
+    sampling, and compares the answers. A single wrong character is a failure.
+  - The server runs with a private home directory and without the C(LLAMA_*) variables of the environment, and needs no
+    network. It is stopped when the module ends, even if the module is killed.
 options:
   server:
     description: Path of the llama-server binary.
@@ -37,21 +24,35 @@ options:
     type: path
     required: true
   answers:
-    description: Path of the known answers of that model, C(answers.json).
+    description: Path of the known answers of the model, C(answers.json).
     type: path
     required: true
   device:
     description:
-      - Device to compute on, such as V(MTL0) for Metal. The module fails when the program does not offer it.
-      - V(none) computes on the CPU. Without this option llama-server chooses.
+      - Device to compute on, such as V(MTL0) for Metal. The module fails if O(server) does not offer it.
+      - V(none) computes on the CPU. By default, llama-server chooses the device.
     type: str
   timeout:
-    description: Seconds to wait until the server is ready, and after that for each answer.
+    description: Seconds to wait until the server is ready, and again for each answer.
     type: int
     default: 60
   progress_file:
-    description: File in which the progress is reported to the controller.
+    description: File to write the progress to. Set by the action plugin.
     type: path
+attributes:
+  check_mode:
+    description:
+      - The test runs in check mode too, since it changes nothing.
+      - If the binary, the model, or the answers do not exist yet, the module succeeds with RV(skipped=true).
+    support: full
+  diff_mode:
+    description: The module changes nothing.
+    support: none
+  idempotent:
+    description: The module changes nothing.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
 """
 
 EXAMPLES = r"""
@@ -66,32 +67,32 @@ EXAMPLES = r"""
 RETURN = r"""
 asked:
   description: Number of questions.
-  type: int
   returned: success, unless skipped
+  type: int
   sample: 109
 correct:
-  description: Number of answers that are right to the letter; the same as RV(asked), since a wrong one is a failure.
-  type: int
+  description: Number of correct answers. Always equal to RV(asked), since a wrong answer is a failure.
   returned: success, unless skipped
+  type: int
   sample: 109
 tokens_per_second:
-  description: How fast the answers came. The model is tiny, so this compares builds, not models.
-  type: float
+  description: Speed of the answers. The model is tiny, so this is for comparing builds, not models.
   returned: success, unless skipped
+  type: float
   sample: 2400.5
 devices:
-  description: Devices that the program can compute on besides the CPU, by name.
-  type: dict
+  description: Devices other than the CPU that O(server) offers, by name.
   returned: success, unless skipped
+  type: dict
   sample: {"MTL0": "Apple M2 (10922 MiB, 10922 MiB free)"}
 summary:
-  description: All of the above in one dict, as O(macos_setup.llm.engine_release#module:selftest) takes it.
-  type: dict
+  description: All of these values, as a value for O(macos_setup.llm.engine_release#module:selftest).
   returned: success, unless skipped
+  type: dict
 skipped:
-  description: Whether there was nothing to ask; only in check mode.
+  description: Whether the test was skipped. V(true) only in check mode.
+  returned: when the test was skipped
   type: bool
-  returned: when nothing was asked
 """
 
 import os

@@ -1,78 +1,80 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Keeps all directories and files of one stage as they are wanted."""
+"""Manages the directories and files of one stage."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: file_set
-short_description: Keep a set of directories and files as they are wanted
+short_description: Manage the directories and files of one stage in a single task
 version_added: 0.1.0
 description:
-  - Sends all directories and files of one stage in a single step, and makes, replaces or removes only what differs.
-  - M(ansible.builtin.file), M(ansible.builtin.template) and M(ansible.builtin.copy) do the same with one or two round
-    trips for every item, which takes longer than everything else together when nothing has changed.
+  - Creates, replaces, or removes only the directories and files that differ, in one round trip to the host.
+  - M(ansible.builtin.file), M(ansible.builtin.template), and M(ansible.builtin.copy) need one or two round trips for
+    each item, which is most of the time of a play in which nothing has changed.
 options:
   directories:
-    description: Directories, with their parents.
+    description: Directories to create, with missing parent directories.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
-        description: Where it is.
+        description: Path of the directory.
         type: path
         required: true
       mode:
-        description: Its permissions, as M(ansible.builtin.file) takes them.
+        description: Permissions of the directory, in the format of M(ansible.builtin.file).
         type: raw
         default: u+rwx
       kind:
-        description: V(tree) if programs of the collection fill it, for O(manifest). It must not be somebody else's.
+        description:
+          - How the directory is recorded in O(manifest). V(tree) is for a directory that programs of the collection
+            write to, and fails if it belongs to another user.
         type: str
         choices: [directory, tree]
         default: directory
   files:
-    description: Single files.
+    description: Files to write.
     type: list
     elements: dict
     default: []
     suboptions:
       dest:
-        description: Where it is.
+        description: Path of the file.
         type: path
         required: true
       content:
-        description: Its text. One of this and O(files[].src).
+        description: Text of the file. Exactly one of O(files[].content) and O(files[].src) is required.
         type: str
       src:
-        description: A file on the controller, or relative to the C(files) of the role.
+        description: File on the controller, as an absolute path or relative to the C(files) directory of the role.
         type: path
       mode:
-        description: Its permissions in octal digits.
+        description: Permissions of the file, in octal digits.
         type: str
         default: "0644"
       validate:
-        description: A command that accepts it, as a list; the path of a trial copy is added.
+        description: Command, as a list of words, that checks the new content. The path of a copy is appended.
         type: list
         elements: str
         default: []
       base64:
-        description: The content of O(files[].src); filled in by the action plugin.
+        description: Content of O(files[].src). Set by the action plugin.
         type: str
   trees:
     description:
-      - Directories of this collection's source files. Other files that bear its mark are removed; what is somebody
-        else's stays.
+      - Directories with source files of this collection. Files in O(trees[].dest) that carry the marker of the
+        collection and are no longer in O(trees[].src) are removed. All other files are kept.
     type: list
     elements: dict
     default: []
     suboptions:
       src:
         description:
-          - Directory on the controller, or relative to the C(files) of the role. Links are followed.
-          - Python files are sent.
+          - Directory on the controller, as an absolute path or relative to the C(files) directory of the role.
+          - Only Python files are sent. Symbolic links are followed.
         type: path
         required: true
       dest:
@@ -80,35 +82,31 @@ options:
         type: path
         required: true
       texts:
-        description: Relative path and text of each file; filled in by the action plugin.
+        description: Content of each file by relative path. Set by the action plugin.
         type: dict
   keys:
     description:
-      - Files that get a random key when there is none, made on the host and readable by their owner only.
-    type: list
-    elements: path
-    default: []
-  identify:
-    description: Files that something depends on, of which RV(identities) is asked.
+      - Files to create with a random key if they do not exist. The key is generated on the host, and only the owner of
+        the file can read it.
     type: list
     elements: path
     default: []
   manifest:
-    description: Manifest of the installation, in which everything is noted before it is made.
+    description: Manifest of the installation. Every path is recorded in it before it is created.
     type: path
   claims:
-    description: What others are going to make and the O(manifest) is to know of, as path and kind.
+    description: Further paths to record in O(manifest), with the kind of each. Later tasks create them.
     type: dict
     default: {}
 attributes:
   check_mode:
-    description: Says what would change.
+    description: Reports the changes without making them.
     support: full
   diff_mode:
-    description: Shows the differences of every text file; never a key.
+    description: Shows the difference of every text file. Keys are never shown.
     support: full
   idempotent:
-    description: A second run with the same files changes nothing.
+    description: A second run with the same options changes nothing.
     support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)
@@ -131,18 +129,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: What changed.
+  description: Paths that changed.
   returned: success
   type: list
   elements: str
-digests:
-  description: By destination of each tree, a SHA-256 that changes when any of its files does.
-  returned: success
-  type: dict
-identities:
-  description: By path, size, time of change (ns) and inode of the O(identify) files; null where there is none.
-  returned: success
-  type: dict
 """
 
 import base64
@@ -151,6 +141,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import api_keys
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
@@ -175,20 +167,19 @@ def argument_spec():
     return {
         "directories": items(
             path=path,
-            mode={"type": "raw", "default": "u+rwx"},
+            mode={"type": "raw", "default": file_set.DIRECTORY_MODE},
             kind={"type": "str", "choices": ["directory", "tree"], "default": "directory"},
         ),
         "files": items(
             dest=path,
             content={"type": "str"},
             src={"type": "path"},
-            mode={"type": "str", "default": "0644"},
+            mode={"type": "str", "default": file_set.FILE_MODE},
             validate={"type": "list", "elements": "str", "default": []},
             base64={"type": "str"},
         ),
         "trees": items(src=path, dest=path, texts={"type": "dict"}),
         "keys": paths(),
-        "identify": paths(),
         "manifest": {"type": "path"},
         "claims": {"type": "dict", "default": {}},
     }
@@ -208,13 +199,11 @@ def place(module):
     if not module.check_mode:
         file_set.apply(changes, trees)
         for path in keys:
-            file_set.generate_key(path)
+            api_keys.generate(path)
     paths = [*changed, *(change.path for change in changes), *keys]
     return {
         "changed": bool(paths),
         "paths": paths,
-        "digests": {directory: file_set.digest(files) for directory, files in trees.items()},
-        "identities": {path: file_set.identity(path) for path in given["identify"]},
         "diff": [shown(change) for change in changes],
     }
 
@@ -260,10 +249,9 @@ def require_ours(path, kind):
 def shown(change):
     """One difference in the form in which Ansible prints it."""
     after = change.after.content if change.after else None
-    headers = {"before_header": change.path, "after_header": change.path}
     if change.before == after:
-        return {**headers, "before": f"mode {change.mode_before:04o}\n", "after": f"mode {change.after.mode:04o}\n"}
-    return {**headers, "before": text(change.before), "after": text(after)}
+        return difference(change.path, f"mode {change.mode_before:04o}\n", f"mode {change.after.mode:04o}\n")
+    return difference(change.path, text(change.before), text(after))
 
 
 def text(content):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: launchd_service
-short_description: Runs a job under launchd, in a domain that is named
+short_description: Run a job under launchd
 description:
   - Installs a property list and brings its job to a state, with launchctl's modern verbs only
     (enable, bootstrap, bootout, kickstart, print).
@@ -19,7 +19,7 @@ description:
     server's log names, and the end of the log.
 version_added: 0.1.0
 author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
+  - contributors to macos_setup.llm (@macos-setup)
 extends_documentation_fragment:
   - macos_setup.llm.service
 attributes:
@@ -46,13 +46,18 @@ options:
     description:
       - The whole property list as text. It is checked strictly, key by key, before anything is touched; the file is
         replaced only when it differs. Its mode becomes 0644, in the domain V(system) its owner root:wheel.
+      - A string that is V(@SESSION@) stands for the session of the job's domain, Aqua in V(gui/UID) and Background in
+        V(user/UID), as C(LimitLoadToSessionType) wants it; V(@FINGERPRINT@) for the O(fingerprint).
       - If omitted, the file is taken as it is.
     type: str
-  domain:
+  domains:
     description:
-      - Where the job lives. V(system) for a daemon that serves before anyone logs in; V(gui/UID) for an agent of a
-        user who is logged in at the screen; V(user/UID) for an agent of a user who is not.
-    type: str
+      - Where the job may live. It is the domain in which the job is loaded, else the first of them that exists; the
+        last is taken to exist in any case. Where there is no launchctl, it is the first.
+      - V(system) for a daemon that serves before anyone logs in; V(gui/UID) for an agent of a user who is logged in at
+        the screen; V(user/UID) for an agent of a user who is not.
+    type: list
+    elements: str
     required: true
   state:
     description:
@@ -79,7 +84,7 @@ options:
   user:
     description:
       - Name of the user whom the job serves. A task that runs as root does as this user all that is not launchd's, such
-        as what O(gate) asks for, and opens none of his files itself.
+        as what O(rollout) asks for, and opens none of his files itself.
       - If omitted, the task does everything as whom it runs. Root then works only with what root alone can change.
     type: str
   home:
@@ -87,6 +92,11 @@ options:
       - Home of that user. A job in the place whose C(HOME) is another one, or none, serves somebody else and is left
         alone; with O(state=started) or O(state=restarted) the task fails then. With O(state=absent), so is a plist
         without the mark of this collection.
+    type: path
+  newsyslog:
+    description:
+      - The file by which version 0.1.0 of this collection had newsyslog, which is root, rotate what the job printed. It
+        is removed if it bears the mark of this collection.
     type: path
   settle:
     description:
@@ -108,18 +118,23 @@ EXAMPLES = r"""
     label: com.llama.server
     plist: /Library/LaunchDaemons/com.llama.server.plist
     content: "{{ lookup('ansible.builtin.template', 'com.llama.server.plist.j2') }}"
-    domain: system
+    domains: [system]
     log_file: /var/log/llm/llama-server.log
 
 - name: Remove the agent of the user who is logged in
   macos_setup.llm.launchd_service:
     label: com.llama.server
     plist: "{{ ansible_facts.user_dir }}/Library/LaunchAgents/com.llama.server.plist"
-    domain: "gui/{{ ansible_facts.user_uid }}"
+    domains: ["gui/{{ ansible_facts.user_uid }}", "user/{{ ansible_facts.user_uid }}"]
     state: absent
 """
 
 RETURN = r"""
+domain:
+  description: The one of O(domains) in which the job is, or is to be.
+  returned: success, unless the job in the place is somebody else's
+  type: str
+  sample: gui/501
 state:
   description: The state V(before) and V(after) the task, each V(running), V(stopped) or V(absent).
   returned: success
@@ -132,14 +147,14 @@ pid:
 gap:
   description:
     - When nothing was served, from the stop of the old server until the new one was ready, in seconds since 1970; and
-      how long that was. V(null) unless a running server was replaced through a O(gate).
+      how long that was. V(null) unless a running server was replaced through a O(rollout).
   returned: success
   type: dict
   sample: {began: 1790000000.1, ended: 1790000003.2, seconds: 3.1}
 health:
   description:
-    - What the server told when the O(gate) asked it, as M(macos_setup.llm.llama_server_health) returns it. V(null) when
-      it was not asked.
+    - What the server told when O(rollout) had it asked, as M(macos_setup.llm.llama_server_health) returns it. V(null)
+      when it was not asked.
   returned: success
   type: dict
   sample: {build: b0-0c1e570-3f1a9b2c4d5e, model: tiny}
@@ -154,91 +169,20 @@ step:
   sample: replace
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import (
-    is_root,
-    require_root_owned,
-    user_to_act_for,
-)
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import is_ours
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import module as service_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import domains
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.job import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import places_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.request import LAUNCHD_OPTIONS, launchd
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            **service_module.ARGUMENTS,
-            "label": {"type": "str", "required": True},
-            "plist": {"type": "path", "required": True},
-            "domain": {"type": "str", "required": True},
-            "enabled": {"type": "bool"},
-            "launchctl": {"type": "path", "default": "/bin/launchctl"},
-            "output_file": {"type": "path"},
-            "user": {"type": "str"},
-            "home": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
-    given = module.params
+    module = AnsibleModule(argument_spec=LAUNCHD_OPTIONS, supports_check_mode=True)
     try:
-        user = user_to_act_for(given["user"], _paths(given))
-        if is_root():
-            require_root_owned(os.path.dirname(given["plist"]))  # what is wrong with the file itself is put right
-        _leave_to_others(module)
+        result = launchd(module.params, module.check_mode)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
-    job = {"name": given["label"], "domain": given["domain"], "launchctl": given["launchctl"]}
-    service_module.run(
-        module,
-        given["label"],
-        {given["plist"]: {"kind": "service", "manager": "launchd", **job}},
-        lambda report: Launchd(
-            given["label"],
-            given["plist"],
-            given["domain"],
-            given["launchctl"],
-            settle=given["settle"],
-            enabled=given["enabled"],
-            report=report,
-            user=user,
-            output_file=given["output_file"],
-        ),
-    )
-
-
-def _paths(given):
-    """What is not launchd's."""
-    return [given["manifest"], given["log_file"], given["output_file"], *places_of(given["gate"] or {})]
-
-
-def _leave_to_others(module):
-    """End the module where the job in the place is that of somebody else."""
-    given = module.params
-    if not given["home"]:
-        return
-    theirs = domains.home_of(Launchctl(given["launchctl"]), given["label"], given["domain"], given["plist"])
-    if theirs is None:
-        return
-    if given["state"] == "absent" and os.path.exists(given["plist"]) and not is_ours(given["plist"]):
-        module.exit_json(changed=False, msg=f"{given['plist']} lacks the mark of this collection. Nothing was changed.")
-    if theirs == given["home"]:
-        return
-    words = "%s/%s serves %s, and this is for the one of %s. Nothing was changed." % (
-        given["domain"],
-        given["label"],
-        f"the user of {theirs}" if theirs else "something else (it has no HOME)",
-        given["home"],
-    )
-    if given["state"] in ("started", "restarted"):
-        module.fail_json(msg=f"{words} A Mac has one such job: have it removed by its user (playbooks/uninstall.yml).")
-    module.exit_json(changed=False, msg=words)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -1,85 +1,87 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Module ``llama_server_health``; the work is done in ``module_utils/llama/health.py``."""
+"""Verifies that a llama-server answers requests."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: llama_server_health
-short_description: Prove that a llama-server really serves
+short_description: Verify that a llama-server answers requests
 version_added: 0.1.0
-author: Contributors to macos_setup.llm (!UNKNOWN)
 description:
-  - Waits until llama-server has loaded its model, then asks it a real question and looks at who answered.
-  - An open port and a green C(/health) do not prove that a server computes. This module fails unless a completion
-    comes back, from the expected build, on the expected device, and only to those who know the key.
-  - A failure names its cause as far as the server's log tells it, and shows the log's last lines.
-attributes:
-  check_mode:
-    support: full
-    description:
-      - The server is checked as it is. When nothing listens at O(url) there is nothing to check, which is reported
-        with RV(ready=false) and is no failure, since a play in check mode starts nothing.
-      - O(expected_build) is compared with what runs now; a play that would replace the server leaves it out.
-  diff_mode:
-    support: none
-    description: Nothing is changed, so there is nothing to show.
-  idempotent:
-    support: full
+  - Waits until llama-server has loaded its model, then sends it a request and checks the answer.
+  - An open port and a successful C(/health) do not prove that a server can compute. This module fails unless the
+    expected build answers on the expected device, and only requests with the API key.
+  - A failure names the cause as far as the log of the server shows it, with the last lines of the log.
 options:
   url:
     description: Address of the server, such as V(http://127.0.0.1:8080). Proxies are never used.
     type: str
     required: true
   api_key_file:
-    description: File with the API key, as given to C(llama-server --api-key-file).
+    description: File with the API key, as in C(llama-server --api-key-file).
     type: path
   ca_file:
-    description: PEM file of the authority that signed the server's certificate, when O(url) begins with C(https).
+    description: PEM file with the certificate of the authority that signed the certificate of the server.
     type: path
   certificate:
     description:
-      - PEM file with the server's own certificate, when it runs on this host. A server that shows it is trusted,
-        whatever the name in it.
+      - PEM file with the certificate of a server on this host. A server that presents this certificate is trusted,
+        whatever host name it contains.
     type: path
   own:
     description:
-      - Whether the server is one of the user as whom the task runs, on this host. Without TLS the API key is then sent
-        to a process of this user only, since another may hold the port while the server is stopped.
+      - Whether the server runs on this host as the user of the task. Without TLS, the API key is then sent only to a
+        process of this user, since another process may listen on the port while the server is stopped.
     type: bool
     default: false
   model:
-    description: Name of the model that must be on offer and is asked. Without it, the first one on offer is asked.
+    description: Name of the model to ask. The server must offer it. The default is the first model that is offered.
     type: str
   purpose:
-    description: What the model is for, and so what it is asked for.
+    description: Purpose of the model, which decides the kind of request.
     type: str
     choices: [chat, embedding, rerank]
     default: chat
-  expected_build:
-    description: The build that must answer, as C(build_info) in C(/props) has it, such as V(b1-0c1e570).
-    type: str
+  engine_dir:
+    description: Directory that holds the releases of llama.cpp. The server must be of the current one.
+    type: path
   expected_device:
-    description: Device that O(server) must be able to compute on, such as V(MTL0) for Metal.
+    description: Device that O(server) must offer, such as V(MTL0) for Metal.
     type: str
   server:
-    description: Path of the llama-server binary whose devices are listed.
+    description: Path of the llama-server binary whose devices are listed. Required with O(expected_device).
     type: path
   require_key:
-    description: Whether a question asked without the API key must be refused. Wants O(api_key_file).
+    description: Whether the server must reject a request without the API key. Requires O(api_key_file).
     type: bool
     default: false
   log_file:
-    description: Log of the server, from which a failure tells the cause.
+    description: Log of the server. A failure is explained from it.
     type: path
   timeout:
-    description: Seconds to wait until the server is ready, and after that for its answer.
+    description: Seconds to wait until the server is ready, and again for its answer.
     type: int
     default: 300
   progress_file:
-    description: File in which the progress of the wait is reported to the controller.
+    description: File to write the progress to. Set by the action plugin.
     type: path
+attributes:
+  check_mode:
+    description:
+      - The running server is checked. If nothing listens at O(url), the module succeeds with RV(ready=false), since
+        check mode does not start a server.
+      - O(expected_build) is compared with the running server. Omit it if the play would replace the server.
+    support: full
+  diff_mode:
+    description: The module changes nothing.
+    support: none
+  idempotent:
+    description: The module changes nothing.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
 """
 
 EXAMPLES = r"""
@@ -102,43 +104,49 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ready:
-  description: Whether the server was there to be checked; false only in check mode.
-  type: bool
+  description: Whether the server was checked. V(false) only in check mode.
   returned: success
+  type: bool
 ready_after:
-  description: Seconds that passed until the server was ready.
+  description: Seconds until the server was ready.
+  returned: when RV(ready) is true
   type: float
-  returned: when RV(ready) is true
 build:
-  description: The build that answered.
-  type: str
+  description: Build of the server.
   returned: when RV(ready) is true
+  type: str
   sample: b1-0c1e570
 model:
-  description: The model that answered.
-  type: str
+  description: Name of the model that answered.
   returned: when RV(ready) is true
+  type: str
 answer:
-  description: The beginning of its answer; of an embedding or a rerank, what came.
+  description: Beginning of the answer, or a summary of an embedding or a rerank result.
+  returned: when RV(ready) is true
   type: str
-  returned: when RV(ready) is true
 tokens_per_second:
-  description: How fast the answer came.
-  type: float
-  returned: when RV(ready) is true, null when no text was asked for
-devices:
-  description: Devices that O(server) can compute on besides the CPU, by name.
-  type: dict
+  description: Speed of the answer; null if the model does not generate text.
   returned: when RV(ready) is true
+  type: float
+devices:
+  description: Devices other than the CPU that O(server) offers, by name.
+  returned: when RV(ready) is true
+  type: dict
   sample: {"MTL0": "Apple M2 (10922 MiB, 10922 MiB free)"}
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server, nobody_listens
 
-STAGES = {"not running": "waiting for the server", "loading": "loading the model", "ready": "ready"}
+STAGES = {
+    "not running": "waiting for the server",
+    "not answering": "waiting for its answer",
+    "loading": "loading the model",
+    "ready": "ready",
+}
 
 
 def main():
@@ -151,7 +159,7 @@ def main():
             "own": {"type": "bool", "default": False},
             "model": {"type": "str"},
             "purpose": {"type": "str", "choices": ["chat", "embedding", "rerank"], "default": "chat"},
-            "expected_build": {"type": "str"},
+            "engine_dir": {"type": "path"},
             "expected_device": {"type": "str"},
             "server": {"type": "path"},
             "require_key": {"type": "bool", "default": False, "no_log": False},
@@ -168,11 +176,15 @@ def main():
     def on_look(state, seconds):
         progress.update(STAGES[state], detail=f"{seconds:.0f} s")
 
+    engine_dir = module.params.pop("engine_dir")
+    build = store.stamp_of(engine_dir, store.current_release(engine_dir)).get("build_info") if engine_dir else None
     try:
         if module.check_mode and nobody_listens(module.params["url"]):
             nothing = f"Nothing listens at {module.params['url']}, so there is nothing to check."
             module.exit_json(changed=False, ready=False, msg=nothing)
-        module.exit_json(changed=False, ready=True, **check_server(**module.params, on_look=on_look))
+        module.exit_json(
+            changed=False, ready=True, **check_server(**module.params, expected_build=build, on_look=on_look)
+        )
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
 

@@ -1,52 +1,41 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
+"""Manages the settings of a Mac that a service needs."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mac_settings
-short_description: Changes what of a Mac itself its owner asks to be changed for a service
+short_description: Manage the GPU memory limit and the automatic restart of a Mac
 version_added: 0.1.0
 description:
-  - Lets the GPU use more of the memory than macOS does by itself (C(iogpu.wired_limit_mb)), now and from every boot on.
-  - Has the Mac start again after a power failure (C(pmset autorestart)).
-  - Needs to run as root, unless there is nothing to change.
-author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
-attributes:
-  check_mode:
-    description: Tells what would be done and does none of it.
-    support: full
-  diff_mode:
-    description: Shows the change of the plist, of its owner and mode, and of each setting.
-    support: full
-  idempotent:
-    description: A second run changes nothing.
-    support: full
+  - Sets how much memory the GPU may use (C(iogpu.wired_limit_mb)), immediately and at every boot.
+  - Sets whether the Mac restarts after a power failure (C(pmset autorestart)).
+  - Must run as root, unless there is nothing to change.
 options:
   wired_limit_mb:
     description:
-      - How much memory, in MiB, the GPU may use. More than is safe on this Mac is refused.
-      - V(0) takes a limit back that this module has set, so that macOS decides again; any other limit is left alone.
+      - GPU memory limit in MiB. The module fails for a limit that is not safe on this Mac.
+      - V(0) removes a limit that this module has set, so that macOS decides again. Any other limit is not changed.
     type: int
     default: 0
   content:
-    description: The plist of the job that sets the limit at boot, as text. Needed unless O(wired_limit_mb=0).
+    description: Text of the plist of the job that sets the limit at boot. Required unless O(wired_limit_mb=0).
     type: str
   autorestart:
     description:
-      - Whether the Mac is to start again by itself after a power failure.
-      - V(false) takes back what this module has turned on, as O(record) tells; anything else is left as it is.
-      - A Mac that does not know the setting, such as one with a battery, is left alone.
+      - Whether the Mac restarts automatically after a power failure.
+      - V(false) turns it off only if this module turned it on, according to O(record).
+      - A Mac without this setting, such as one with a battery, is not changed.
     type: bool
     default: false
   record:
-    description: File of root's that notes what is turned on, so that it can be taken back.
+    description: File of root that records what was turned on, so that it can be turned off again.
     type: path
     default: /Library/Application Support/macos_setup.llm/settings.json
   plist:
-    description: Path of that plist. Its name and its C(Label) must agree.
+    description: Path of the plist. The file name must match the C(Label) in O(content).
     type: path
     default: /Library/LaunchDaemons/com.llama.wired-limit.plist
   sysctl:
@@ -57,6 +46,18 @@ options:
     description: Path of pmset.
     type: path
     default: /usr/bin/pmset
+attributes:
+  check_mode:
+    description: Reports the changes without making them.
+    support: full
+  diff_mode:
+    description: Shows the changes of the plist, of its owner and mode, and of each setting.
+    support: full
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: full
+author:
+  - contributors to macos_setup.llm (@macos-setup)
 """
 
 EXAMPLES = r"""
@@ -74,6 +75,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+# Nothing but what every module returns.
 """
 
 import os
@@ -81,7 +83,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import is_root, require_root_owned
-from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import RECORD, converge
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import RECORD, WIRED_LIMIT_PLIST, converge
 
 
 def main():
@@ -91,7 +93,7 @@ def main():
             "content": {"type": "str"},
             "autorestart": {"type": "bool", "default": False},
             "record": {"type": "path", "default": RECORD},
-            "plist": {"type": "path", "default": "/Library/LaunchDaemons/com.llama.wired-limit.plist"},
+            "plist": {"type": "path", "default": WIRED_LIMIT_PLIST},
             "sysctl": {"type": "path", "default": "/usr/sbin/sysctl"},
             "pmset": {"type": "path", "default": "/usr/bin/pmset"},
         },

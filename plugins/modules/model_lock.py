@@ -7,28 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_lock
-short_description: Record what the sources of a configuration turned out to be
+short_description: Record revisions and checksums of models in a lock file
 version_added: 0.1.0
 description:
-  - Writes the lock file beside a configuration file, on the controller. It holds revision, size and SHA-256 of every
-    model for which neither the configuration nor the catalog knows a SHA-256, and the commit of a tag of llama.cpp.
-  - Entries of what no host of this play has are kept. Nothing on the hosts is read or changed.
+  - Writes the lock file of a configuration file, on the controller. It records revision, size, and SHA-256 of every
+    model for which neither the configuration nor the catalog has a SHA-256, and the commit of a llama.cpp tag.
+  - Entries for models and tags that no host of the play uses are kept. The hosts are neither read nor changed.
 options:
   path:
     description: Path of the lock file on the controller.
     type: path
     required: true
-  found:
-    description: The results of M(macos_setup.llm.gguf_model) by host.
-    type: dict
-    default: {}
-  engines:
-    description: By host, the engine that is to be installed there, with the commit that its tag is.
-    type: dict
-    default: {}
+  record:
+    description: What is recorded, as the hosts of the play tell it; the commit of the engine's tag, or the models.
+    type: str
+    required: true
+    choices: [engine, models]
 attributes:
   check_mode:
-    description: Says what would be written. What only a download can tell is marked.
+    description: Reports the changes without making them. Values that need a download are marked as unknown.
     support: full
   diff_mode:
     description: Shows the file before and after.
@@ -44,7 +41,7 @@ EXAMPLES = r"""
 - name: Record what the models are
   macos_setup.llm.model_lock:
     path: /etc/llm/llm_config.lock.json
-    found: {mac-01: "{{ models.results }}"}
+    record: models
   throttle: 1
 """
 

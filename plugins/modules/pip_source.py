@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Fetches a pinned source distribution from the package index."""
+"""Downloads a source distribution and verifies its checksum."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pip_source
-short_description: Fetch a pinned source distribution from the host's package index
+short_description: Download a source distribution with a known checksum from the package index
 version_added: 0.1.0
 description:
-  - Downloads one source distribution with the host's own pip configuration and verifies its hash.
-  - Nothing of the distribution is executed and no build dependency is installed.
+  - Downloads one source distribution with the pip configuration of the host and verifies its checksum.
+  - No code of the distribution runs, and no build dependencies are installed.
 options:
   package:
     description: Name of the package.
@@ -22,25 +22,25 @@ options:
     type: str
     required: true
   sha256:
-    description: SHA-256 that the file must have.
+    description: Expected SHA-256 of the file.
     type: str
     required: true
   dest:
-    description: Existing directory that the file is put in.
+    description: Existing directory for the file.
     type: path
     required: true
   progress_file:
-    description: Where progress is written; set by the action plugin.
+    description: File to write the progress to. Set by the action plugin.
     type: path
 attributes:
   check_mode:
-    description: Says whether a file would be downloaded.
+    description: Reports whether the file would be downloaded.
     support: full
   diff_mode:
     description: There is nothing to compare.
     support: none
   idempotent:
-    description: A file that is there with the right hash is not fetched again.
+    description: A file with the expected checksum is not downloaded again.
     support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)
@@ -57,8 +57,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The downloaded file.
-  returned: success, and in check mode when it is there
+  description: Path of the downloaded file.
+  returned: success, in check mode only if the file exists
   type: str
 """
 

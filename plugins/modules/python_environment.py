@@ -1,40 +1,40 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Keeps a virtual environment in step with a requirements file."""
+"""Installs a requirements file into a virtual environment."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: python_environment
-short_description: Keep a virtual environment in step with a hash-pinned requirements file
+short_description: Install a hash-pinned requirements file into a virtual environment
 version_added: 0.1.0
 description:
-  - Makes the environment with C(uv) when the host has it, otherwise with C(venv) and C(pip), through the package
-    index that the host is configured for. Every package must match a hash.
-  - The environment is made anew when the requirements differ from those it was made from, or when its Python
-    does not run any more. Otherwise nothing is asked of the network.
+  - Creates the environment with C(uv) if it is installed on the host, otherwise with C(venv) and C(pip). Packages come
+    from the package index that the host is configured for, and every package must match a hash.
+  - The environment is created again if the requirements have changed or if its Python no longer runs. Otherwise the
+    network is not used.
 options:
   path:
-    description: Directory of the environment. It belongs to this module alone.
+    description: Directory of the environment. Only this module may write to it.
     type: path
     required: true
   requirements:
-    description: Content of the requirements file, with a hash for every package; empty for none.
+    description: Content of the requirements file, with a hash for every package. Can be empty.
     type: str
     required: true
   manifest:
-    description: Manifest of the installation, in which the environment is noted before it is made.
+    description: Manifest of the installation. The environment is recorded in it before it is created.
     type: path
   bundle:
-    description: Bundle to take the packages from instead of the package index; see M(macos_setup.llm.bundle).
+    description: Bundle to install the packages from instead of the package index. See M(macos_setup.llm.bundle).
     type: path
   progress_file:
-    description: Where progress is written; set by the action plugin.
+    description: File to write the progress to. Set by the action plugin.
     type: path
 attributes:
   check_mode:
-    description: Says whether the environment would be made anew.
+    description: Reports whether the environment would be created.
     support: full
   diff_mode:
     description: Shows whether the environment is ready.
@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 python:
-  description: The interpreter of the environment.
+  description: Path of the interpreter of the environment.
   returned: success
   type: str
   sample: /opt/llm/tools/venv/bin/python

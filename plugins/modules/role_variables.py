@@ -7,21 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: role_variables
-short_description: Take the variables of the role, each of its type
+short_description: Convert and validate the variables of the role
 version_added: 0.2.0
 description:
-  - Converts every C(llama_cpp_*) variable of the host to the type that the argument specification of the role names,
-    whether it was given as JSON or YAML, as C(-e name=value), or in an INI inventory.
-  - What cannot be converted is refused, all of it at once, with what is allowed.
-  - Nothing on the host is read or changed.
+  - Converts every C(llama_cpp_*) variable of the host to its type in the argument specification of the role, whether it
+    was set as JSON, as YAML, with C(-e name=value), or in an INI inventory.
+  - Fails if variables cannot be converted. All of them are reported at once, with the allowed values.
+  - The host is neither read nor changed.
 options: {}
 attributes:
   check_mode:
     description: The module changes nothing.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: The module changes nothing.
     support: none
+  idempotent:
+    description: The module changes nothing.
+    support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)
 """
@@ -35,8 +38,8 @@ EXAMPLES = r"""
 RETURN = r"""
 variables:
   description:
-    - Each variable by its name without the prefix; null where it is left out and has no default.
-    - C(overrides) includes the variables that stand for one key of C(llm_settings).
+    - Variables by their names without the prefix. A variable that is not set and has no default is null.
+    - C(overrides) includes the variables that set one key of C(llm_settings).
   returned: success
   type: dict
 """

@@ -71,9 +71,11 @@ EXAMPLES = r"""
 
 - name: Fetch from there, or else from the origin
   macos_setup.llm.gguf_model:
-    name: tiny
-    dest: /Users/sam/llm-workspace/models/tiny.gguf
-    url: https://models.example.org/tiny.gguf
+    files:
+      - name: tiny
+        dest: /Users/sam/llm-workspace/models/tiny.gguf
+        source:
+          url: https://models.example.org/tiny.gguf
     seed: "{{ seed.offer }}"
 
 - name: Offer them no longer

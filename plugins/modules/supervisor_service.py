@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: supervisor_service
-short_description: Runs one program under its own supervisord
+short_description: Run a program under a supervisord of its own
 description:
   - Installs the configuration of a supervisord that looks after one program, and brings that program to a state.
   - The order of every change is stop, replace the file, start, prove. If the program does not stay up with the new
@@ -16,7 +16,7 @@ description:
   - A program that outlived its supervisord is found and ended before a new one is started.
 version_added: 0.1.0
 author:
-  - contributors to macos_setup.llm (@macos-setup-llm)
+  - contributors to macos_setup.llm (@macos-setup)
 extends_documentation_fragment:
   - macos_setup.llm.service
 attributes:
@@ -38,6 +38,7 @@ options:
   content:
     description:
       - The whole configuration. The file is replaced only when it differs.
+      - V(@FINGERPRINT@) in quotes at the end of a line stands for the O(fingerprint).
       - If omitted, the file is taken as it is.
     type: str
   supervisord:
@@ -94,14 +95,14 @@ pid:
 gap:
   description:
     - When nothing was served, from the stop of the old server until the new one was ready, in seconds since 1970; and
-      how long that was. V(null) unless a running server was replaced through a O(gate).
+      how long that was. V(null) unless a running server was replaced through a O(rollout).
   returned: success
   type: dict
   sample: {began: 1790000000.1, ended: 1790000003.2, seconds: 3.1}
 health:
   description:
-    - What the server told when the O(gate) asked it, as M(macos_setup.llm.llama_server_health) returns it. V(null) when
-      it was not asked.
+    - What the server told when O(rollout) had it asked, as M(macos_setup.llm.llama_server_health) returns it. V(null)
+      when it was not asked.
   returned: success
   type: dict
   sample: {build: b0-0c1e570-3f1a9b2c4d5e, model: tiny}
@@ -117,30 +118,19 @@ step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import module as service_module
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.program import Supervisor
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.request import SUPERVISOR_OPTIONS, supervisor
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            **service_module.ARGUMENTS,
-            "name": {"type": "str", "required": True},
-            "config": {"type": "path", "required": True},
-            "supervisord": {"type": "path", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    given = module.params
-    program = {"program": given["name"], "supervisord": given["supervisord"]}
-    service_module.run(
-        module,
-        given["name"],
-        {given["config"]: {"kind": "service", "manager": "supervisor", **program}},
-        lambda report: Supervisor(
-            given["name"], given["config"], given["supervisord"], settle=given["settle"], report=report
-        ),
-    )
+    module = AnsibleModule(argument_spec=SUPERVISOR_OPTIONS, supports_check_mode=True)
+    try:
+        result = supervisor(module.params, module.check_mode)
+    except EXPECTED as error:
+        module.fail_json(msg=in_words(error))
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

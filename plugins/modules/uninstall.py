@@ -1,37 +1,37 @@
 #!/usr/bin/python
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Removes what the collection made on a host."""
+"""Removes an installation."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: uninstall
-short_description: Remove what the collection made
+short_description: Remove an installation
 version_added: 0.1.0
 description:
-  - Takes the services out and removes what the manifest of the installation names, and nothing else. The manifest was
-    written while all of it was made, so the configuration may have changed since.
-  - A file of ours that does not bear the mark of the collection any more is left, and so is every directory that holds
-    something the collection did not make.
+  - Removes the services and files that are recorded in the manifest of the installation, and nothing else. The manifest
+    was written during the installation, so the configuration may have changed since.
+  - A file that no longer carries the marker of the collection is kept, and so is every directory that contains other
+    files.
 options:
   manifest:
-    description: The manifest of the installation, C(manifest.json) in its directory.
+    description: Path of the manifest, C(manifest.json) in the directory of the installation.
     type: path
     required: true
   purge_models:
-    description: Remove the models that the collection put in place, too. A model of somebody else always stays.
+    description: Whether to remove the models that the collection installed. Other models are always kept.
     type: bool
     default: false
   wired_limit_plist:
-    description: Plist of the job that sets the GPU's share of memory, if it is there.
+    description: Path of the plist of the job that sets the GPU memory limit at boot.
     type: path
   mac_record:
-    description: File in which M(macos_setup.llm.mac_settings) notes what it changes.
+    description: File in which M(macos_setup.llm.mac_settings) records its changes.
     type: path
 attributes:
   check_mode:
-    description: Says what would be removed.
+    description: Reports what would be removed.
     support: full
   diff_mode:
     description: Lists what is removed.
@@ -51,39 +51,39 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: Paths that are removed; a tree by its top alone.
+  description: Paths that were removed. A directory is listed without its content.
   returned: success
   type: list
   elements: str
 kept:
-  description: Models that stay, and the manifest with them, so that they can still be removed.
+  description: Models that were kept, and the manifest with them, so that they can be removed later.
   returned: success
   type: list
   elements: str
 left:
-  description: By path, why it was not removed although it lies among what the collection made.
+  description: Paths below the installation that were not removed, each with the reason.
   returned: success
   type: dict
 daemons:
-  description: >-
-    Plists of jobs of launchd's domain system that belong to the installation and are still there. Only root removes
-    them, with M(macos_setup.llm.launchd_service), which is to be done first.
+  description:
+    - Plists in the system domain of launchd that belong to the installation and still exist. Only root can remove them.
+      Use M(macos_setup.llm.launchd_service) for that before this module.
   returned: success
   type: list
   elements: str
 mac_changed:
-  description: >-
-    Whether something of the Mac itself is as M(macos_setup.llm.mac_settings) has set it, which takes it back.
+  description: Whether a setting of the Mac is still as M(macos_setup.llm.mac_settings) set it, which can reset it.
   returned: success
   type: bool
 msg:
-  description: The same for people.
+  description: Summary for people.
   returned: success
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import changed_here
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
@@ -115,12 +115,11 @@ def main():
         daemons=uninstall.daemons,
         mac_changed=all(mac) and changed_here(*mac),
         msg=summary(uninstall, module),
-        diff={
-            "before_header": "made by macos_setup.llm",
-            "after_header": "made by macos_setup.llm",
-            "before": "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
-            "after": "".join(line + "\n" for line in uninstall.kept),
-        },
+        diff=difference(
+            "made by macos_setup.llm",
+            "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
+            "".join(line + "\n" for line in uninstall.kept),
+        ),
     )
 
 

@@ -43,15 +43,11 @@ class LongTaskAction(ActionBase):
         return {**result, **(self._look(task_vars) or self._watched(task_vars))}
 
     def _look(self, task_vars):
-        """The result of the module where a short look is enough for it, else None: here, where nothing is to change."""
-        self._task.check_mode = True
-        try:
-            probe = self._execute_module(task_vars=task_vars)
-        finally:
-            self._task.check_mode = False
-        # "verified: false" means that only reading the data would tell, which a look does not do.
-        is_settled = probe.get("failed") or not (probe.get("changed") or probe.get("verified") is False)
-        return probe if is_settled else None
+        """The result of the module where a short look is enough for it, else None, as always here.
+
+        The role enters a stage only when it has something to do (module host_info).
+        """
+        return None
 
     def _watched(self, task_vars):
         directory = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))

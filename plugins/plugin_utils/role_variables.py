@@ -17,8 +17,9 @@ import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed, nearest, shown
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed, shown
 
 SPECIFICATION = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "meta" / "argument_specs.yml"
 PREFIX = "llama_cpp_"
@@ -77,16 +78,16 @@ def typed(value, name, option):
     try:
         found = CONVERSIONS[kind](value)
     except (TypeError, ValueError) as error:
-        raise Unsuitable(_refusal(value, name, f"wanted: {WANTED[kind]}{_why(error)}")) from None
+        raise Unsuitable(_refusal(value, name, f"expected: {WANTED[kind]}{_why(error)}")) from None
     flaws = strict_json.flaws(found, most_bytes=load.MOST_BYTES)
     if flaws:
         path, what = flaws[0]
         raise Unsuitable(f"{strict_json.dotted(path)}: {what}" if path else what)
     choices = option.get("choices")
     if choices and found not in choices:
-        raise Unsuitable(_refusal(value, name, f"wanted: {listed(choices)}{nearest(found, choices)}"))
+        raise Unsuitable(_refusal(value, name, f"expected: {listed(choices)}{did_you_mean(found, choices)}"))
     if kind == "int" and not least <= found <= most:
-        raise Unsuitable(_refusal(value, name, f"wanted: a whole number from {least} to {most}"))
+        raise Unsuitable(_refusal(value, name, f"expected: a whole number from {least} to {most}"))
     return found
 
 

@@ -12,7 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.server import command_line
 from support.model_factory import F32, STRING, header, split_of, tensor
-from support.modules import run_module
+from support.models import gguf_model
 from support.paths import REPOSITORY
 
 SELFTEST = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
@@ -59,7 +59,7 @@ def test_a_draft_model_is_used_and_changes_no_answer(binary):
     with started(binary) as server:
         text, timings = answer(server)
         assert text == ANSWER and not timings.get("draft_n")
-    draft = {"role": "draft_model", "path": str(SELFTEST), "type": "draft-simple"}
+    draft = {"role": "draft_model", "dest": str(SELFTEST), "type": "draft-simple"}
     with started(binary, draft) as server:
         text, timings = answer(server)
     assert text == ANSWER
@@ -70,13 +70,13 @@ def test_adapters_act_as_strongly_as_was_said(binary, tmp_path):
     paths = [adapter(tmp_path / name, 0.0) for name in ('a, "b".gguf', "half, too.gguf", "none.gguf")]
     scales = (1, 0.5, -2)
     with started(
-        binary, *({"role": "lora", "path": path, "scale": scale} for path, scale in zip(paths, scales))
+        binary, *({"role": "lora", "dest": path, "scale": scale} for path, scale in zip(paths, scales))
     ) as server:
         with urllib.request.urlopen(server.base_url + "/lora-adapters", timeout=30) as reply:
             found = {entry["path"]: entry["scale"] for entry in json.load(reply)}
         assert found == dict(zip(paths, scales))
         assert answer(server)[0] == ANSWER
-    with started(binary, {"role": "lora", "path": adapter(tmp_path / "loud.gguf", 9.0), "scale": 30}) as server:
+    with started(binary, {"role": "lora", "dest": adapter(tmp_path / "loud.gguf", 9.0), "scale": 30}) as server:
         assert answer(server)[0] != ANSWER
 
 
@@ -87,10 +87,10 @@ def test_a_model_in_several_files_is_served_by_the_name_of_the_first(binary, tmp
     for name, content in zip(names, split_of(SELFTEST, 3)):
         (own / name).write_bytes(content)
     dest = tmp_path / "models" / names[0]
-    result = run_module("gguf_model", {"name": "tiny", "dest": str(dest), "path": str(own / names[0])})
+    result = gguf_model({"name": "tiny", "dest": str(dest), "source": {"path": str(own / names[0])}})
     assert result["changed"], result
     with TemporaryServer(binary, str(dest), ["--threads", "1"]) as server:
         assert answer(server)[0] == ANSWER
     (own / names[1]).unlink()
-    lost = run_module("gguf_model", {"name": "tiny", "dest": str(dest), "path": str(own / names[0])})
+    lost = gguf_model({"name": "tiny", "dest": str(dest), "source": {"path": str(own / names[0])}})
     assert lost["failed"] and names[1] in lost["msg"]

@@ -42,7 +42,7 @@ def test_every_model_gets_what_was_meant_for_it(models, tmp_path, help_text):
         assert set(offered) == set(HOSTILE)
         for model in plan["models"]:
             words = offered[model["name"]]["status"]["args"]
-            assert option(words, "--model") == model["path"]
+            assert option(words, "--model") == model["dest"]
             assert option(words, "--threads") == "1" and option(words, "--seed") == "7"
         given = {name: offered[name]["status"]["args"] for name in offered}
         assert option(given["Version"], "--reverse-prompt") == HOSTILE["Version"]["arguments"]["reverse-prompt"]

@@ -90,7 +90,7 @@ def test_a_rerank_model_scores_documents_and_is_found_healthy(served, tmp_path):
 
         commands = Commands(tmp_path)
         commands.config["server"].update(url=server.base_url, model="main")
-        commands.config["models"] = [{"name": "main", "purpose": "rerank", "path": str(path)}]
+        commands.config["models"] = [{"name": "main", "purpose": "rerank", "dest": str(path)}]
         tested = commands.run("llm-manager", "test")
         assert (tested.returncode, tested.stdout) == (0, "main answered: scores of 2 documents\n"), tested.stderr
         assert "configured for rerank" in commands.run("llm", "-m", "main", QUESTION).stderr
@@ -120,7 +120,7 @@ def test_a_model_with_a_projector_sees(served, tmp_path):
 def test_a_projector_for_another_model_is_called_that(tmp_path, engine):
     eye = tmp_path / "eye.gguf"
     tiny_models.write_projector(eye, WIDTH // 2)
-    options = [*auxiliary_files.options({"companions": [{"role": "mmproj", "path": str(eye)}]}), ("threads", 1)]
+    options = [*auxiliary_files.options({"companions": [{"role": "mmproj", "dest": str(eye)}]}), ("threads", 1)]
     with (
         pytest.raises(LlamaCppError, match=f"Cause: the projector .* another model than {re.escape(str(SELFTEST))}"),
         TemporaryServer(str(engine / "llama-server"), str(SELFTEST), command_line(options)),

@@ -3,14 +3,12 @@
 """Directories that stand for hosts, a clean copy of the checkout, and which tests come first."""
 
 import contextlib
-import os
-import shutil
 import subprocess
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from support.paths import REPOSITORY
+from support import checkout
 from support.plays import Host, processes_below
 
 FAILED = pytest.StashKey()
@@ -36,12 +34,7 @@ def pytest_runtest_makereport(item):
 def clone(tmp_path_factory):
     """A copy of what git knows of the checkout."""
     target = tmp_path_factory.mktemp("newcomer") / "a clone"
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, check=True).stdout.split(b"\0")
-    for name in filter(None, map(os.fsdecode, names)):
-        if os.path.lexists(REPOSITORY / name):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, target / name, follow_symlinks=False)
+    checkout.copy_to(target)
     yield target
     subprocess.run(["make", "demo-clean"], cwd=target, check=False)
 

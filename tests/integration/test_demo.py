@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from support import checkout
 from support.built_engine import RELEASES
 from support.known_answer import ANSWER, QUESTION
 from support.paths import REPOSITORY
@@ -125,9 +126,7 @@ def test_health_is_not_green_while_the_server_is_gone(demo, clone):
 
 def test_nothing_outside_was_touched(demo, clone):
     made = {path.name for path in clone.iterdir()} - {".demo", ".venv"}
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    known = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert made <= {name.split("/")[0] for name in known}
+    assert made <= {name.split("/")[0] for name in checkout.names()}
 
 
 def test_clean_leaves_no_process_and_no_file(demo, clone):

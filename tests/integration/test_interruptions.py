@@ -20,7 +20,8 @@ from support.plays import BIN, WITHOUT_TOOLS, Play
 def download(directory, server, **variables):
     """A playbook of the one task that downloads; the play's command and environment, and where the model goes."""
     final = directory / "models" / "large.gguf"
-    task = {"macos_setup.llm.gguf_model": {"name": "large", "dest": str(final), "url": server.url("/large.gguf")}}
+    file = {"name": "large", "dest": str(final), "source": {"url": server.url("/large.gguf")}}
+    task = {"macos_setup.llm.gguf_model": {"files": [file]}}
     play = {"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}
     (directory / "playbook.yml").write_text(json.dumps([play]))
     environment = {"ANSIBLE_ASYNC_DIR": str(directory / "jobs")}

@@ -25,7 +25,7 @@ SHOWN = {
     "user": (
         {},
         ["Users/sam/Library/LaunchAgents/com.llama.server.plist", "<string>Background</string>"],
-        ["<key>UserName</key>", "Mac | Set", "com.llama.wired-limit<", AWAKE],
+        ["<key>UserName</key>", "Mac | Apply", "com.llama.wired-limit<", AWAKE],
     ),
     "system": (
         {"wired_limit_mb": 57344, "keep_awake": True},

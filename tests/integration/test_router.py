@@ -88,7 +88,7 @@ def test_models_are_switched_guarded_stopped_and_changed(several):
     look = json.loads(host.run("llm-manager", "watchdog", "--once", "--json").stdout)
     assert look["state"] == "answering", look
     assert host.run("llm-manager", "status").returncode == 0
-    assert "known answers are right" in host.run("llm-manager", "test").stdout
+    assert "known answers are correct" in host.run("llm-manager", "test").stdout
 
     (router,) = processes.find(
         lambda process: process.mentions(str(host.directory)) and process.has_arguments("--models-max", "2")

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The checkout is as its linters want it."""
 
+import os
 import subprocess
 
 import pytest
-from support.paths import REPOSITORY
+from support.paths import COLLECTIONS, REPOSITORY
 from support.plays import BIN
 
 # ansible-lint takes longest.
@@ -14,7 +15,10 @@ LINTERS = [
     ["ruff", "check"],
     ["ruff", "format", "--check"],
     ["antsibull-changelog", "lint"],
+    ["lint-imports", "--no-cache"],
 ]
+# Where lint-imports finds the collection.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
 
 
 @pytest.mark.parametrize("command", LINTERS, ids=" ".join)
@@ -22,6 +26,7 @@ def test_it_has_nothing_to_say(command):
     done = subprocess.run(
         [BIN / command[0], *command[1:]],
         cwd=REPOSITORY,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The module host_fit on a made-up Mac, and an engine that tells what a model needs."""
+"""The fit that host_info tells of a made-up Mac, and an engine that tells what a model needs."""
 
 import plistlib
 
@@ -34,11 +34,18 @@ def mac(tmp_path, recorded=outputs.M1_MAX_64, custom=outputs.CUSTOM_DESKTOP, **a
     }
 
 
+def answer(fit, check=False):
+    """The answer of host_info that is asked for the ``fit`` alone, in a place where nothing is installed."""
+    return run_module(
+        "host_info", {"bin_dir": "/nowhere", "manifest": "/nowhere/manifest.json", "fit": fit}, check=check
+    )
+
+
 def look(arguments, check=True):
-    result = run_module("host_fit", {"misfit": "warn", **arguments}, check=check)
+    result = answer({"misfit": "warn", **arguments}, check)
     assert not result.get("failed"), result
     assert result["changed"] is False
-    return result
+    return {**result["fit"], "warnings": result.get("warnings", [])}
 
 
 def engine(tmp_path, devices, needs=None):

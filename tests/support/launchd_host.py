@@ -10,7 +10,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.jo
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Answer
 
 from support.launchctl_simulator.control import Simulator
-from support.service_plan import render, service_plan, write_launcher
+from support.service_plan import change, render, service_plan, write_launcher
 
 UID = os.getuid()
 FOREVER = 'echo "started as $$"; exec sleep 600'
@@ -46,7 +46,7 @@ class LaunchdHost(Simulator):
         write_launcher(self.plan, script)
 
     def content(self, **service):
-        self.plan["service"].update(service)
+        change(self.plan, **service)
         return render("com.llama.server.plist.j2", self.plan)
 
     def quiet_content(self):

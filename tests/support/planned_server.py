@@ -26,8 +26,8 @@ def plan_of(models, directory, settings=None, **server):
     server = {"api_key": "none", **server, "arguments": {"threads": 1, **server.get("arguments", {})}}
     plan = resolve({"models": models, "llm_settings": settings, "server": server})
     for file in (file for model in plan["models"] for file in (model, *model["companions"])):
-        os.makedirs(os.path.dirname(file["path"]), exist_ok=True)
-        os.symlink(file["source_path"], file["path"])
+        os.makedirs(os.path.dirname(file["dest"]), exist_ok=True)
+        os.symlink(file["source"]["path"], file["dest"])
     return plan
 
 

@@ -15,6 +15,7 @@ PINS = json.loads((REPOSITORY / "config" / "engine_pins.json").read_text())
 MODEL = {"url": "https://models.example/dir/tiny.gguf?download=true"}
 
 MAC = {"system": "Darwin", "architecture": "arm64", "home": "/Users/sam", "user": "sam", "uid": 501}
+MAC["launchctl"] = "/bin/launchctl"
 LINUX = {"system": "Linux", "architecture": "x86_64", "home": "/home/sam", "user": "sam", "uid": 1000}
 
 

@@ -107,8 +107,8 @@ def recap(output):
 
 
 def announced_gap(output):
-    """The seconds without service that a play or a command speaks of."""
-    (seconds,) = set(re.findall(r"[Nn]othing\s+was\s+served\s+for\s+([0-9.]+)\s+s", output))
+    """The downtime in seconds that a play or a command reports."""
+    (seconds,) = set(re.findall(r"[Dd]owntime:\s+([0-9.]+)\s+s", output))
     return float(seconds) + 0.1  # it was rounded
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import jinja2
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.host_values import session_of
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 
 
-def service_plan(root, **service):
-    """The part of a plan that tells of the service, with everything under the directory ``root``."""
+def service_plan(root, domain="gui/501", fingerprint="0123456789abcdef" * 4, **service):
+    """The part of a plan that tells of the service, with everything under the directory ``root``.
+
+    What the host fills in is there already: a fingerprint, and the session of ``domain``.
+    """
     root = str(root)
     run_dir = os.path.join(root, "run")
     plan = {
@@ -25,9 +29,8 @@ def service_plan(root, **service):
             "launcher": os.path.join(root, "service", "llama-server.sh"),
             "scope": "user",
             "user": "llama",
-            "domain": "gui/501",
             "auto_start": True,
-            "fingerprint": "0123456789abcdef" * 4,
+            "placeholders": {"fingerprint": fingerprint, "session": session_of(domain)},
             "stop_seconds": 5,
             "start_seconds": 1,
             "throttle_seconds": 1,
@@ -49,6 +52,13 @@ def service_plan(root, **service):
     }
     plan["service"].update(copy.deepcopy(service))
     return plan
+
+
+def change(plan, domain=None, fingerprint=None, **service):
+    """Change what :func:`service_plan` made."""
+    plan["service"].update(service)
+    filled = {"fingerprint": fingerprint, "session": domain and session_of(domain)}
+    plan["service"]["placeholders"].update({name: text for name, text in filled.items() if text})
 
 
 def render(template, plan, managed_by=MANAGED_BY, **variables):

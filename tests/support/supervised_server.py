@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 
 from support.fake_server_process import FAKE
 from support.service_plan import render, service_plan, write_launcher

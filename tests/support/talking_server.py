@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """A stand-in for a server of which only what it prints, its environment and its end matter. It does what it is told.

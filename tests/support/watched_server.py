@@ -14,7 +14,7 @@ from pathlib import Path
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 
 from support.commands import TOOLS
 from support.plays import free_port, processes_below

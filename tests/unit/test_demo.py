@@ -18,7 +18,7 @@ CLEAN = runpy.run_path(str(REPOSITORY / "playbooks" / "files" / "demo.py"))["cle
 
 BUILDER = """
 import subprocess, sys
-from ansible_collections.macos_setup.llm.plugins.module_utils.files import exclusive
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import exclusive
 with exclusive(sys.argv[1]) as lock:
     child = subprocess.Popen(["/bin/sleep", "600"], pass_fds=[lock])
     print(child.pid, flush=True)
@@ -60,7 +60,7 @@ def test_who_speaks_of_the_directory_lives_on_and_what_he_has_in_it_stays(demo, 
     assert reader.stdout.readline() == b"a line\n"
     assert CLEAN(demo) == 0
     assert reader.poll() is None and log.exists()
-    assert not (demo / "llm-workspace").exists() and f"{demo} stays" in capsys.readouterr().out
+    assert not (demo / "llm-workspace").exists() and f"{demo} was kept" in capsys.readouterr().out
 
 
 def test_a_build_ends_with_what_it_started_and_everything_goes(demo, started):

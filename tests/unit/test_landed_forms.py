@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner import crash_loop
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner.config import read_config
@@ -49,7 +49,7 @@ def test_the_manifest_tells_of_everything(install):
 
 
 def test_the_record_of_a_model_vouches_for_it(install, found):
-    record = Stamp(str(install / "models" / "selftest.gguf"))
+    record = VerificationRecord(str(install / "models" / "selftest.gguf"))
     assert record.holds() and record.is_ours()
     assert record["sha256"] == found.model_sha256
 

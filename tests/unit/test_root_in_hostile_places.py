@@ -20,7 +20,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.privileges import as_user
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import open_gate, places_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import open_rollout, paths_of
 from support.macos.settable import SettableMac
 from support.modules import run_module
 from support.paths import REPOSITORY
@@ -94,7 +94,7 @@ class Attacked:
         plan = service_plan(self.home, manager="launchd", scope="system", domain="system", user=USER.pw_name)
         return render("com.llama.server.plist.j2", plan)
 
-    def gate(self, **changes):
+    def rollout(self, **changes):
         return {
             "engine_dir": str(self.engine_dir),
             "release": None,
@@ -109,14 +109,14 @@ class Attacked:
         arguments = {
             "label": "com.llama.server",
             "plist": str(self.daemons / "com.llama.server.plist"),
-            "domain": "system",
+            "domains": ["system"],
             "launchctl": str(self.launchctl),
             "manifest": str(self.home / "manifest.json"),
             "log_file": str(self.home / "log"),
             "output_file": str(self.home / "output"),
             "user": USER.pw_name,
             "home": str(self.home),
-            "gate": self.gate(),
+            "rollout": self.rollout(),
             "settle": 0,
             **options,
         }
@@ -221,9 +221,9 @@ def test_a_key_file_that_leads_to_a_file_of_roots_is_not_sent_to_anybody(attacke
     attacked.link("service/api-key")
     with listener() as (url, said):
         health = {"url": url, "api_key_file": str(attacked.service_dir / "api-key"), "timeout": 5}
-        gate = open_gate(attacked.gate(health=health), lambda stage: None, Service())
+        change = open_rollout(attacked.rollout(health=health), lambda stage: None, Service())
         with pytest.raises(LlamaCppError, match="Permission denied"):
-            gate.prove(Service())
+            change.verify(Service())
     assert SECRET not in "".join(said)
 
 
@@ -234,22 +234,22 @@ def test_what_the_record_says_is_asked_and_run_as_the_user(attacked):
         record = {"release": "b1-0123456789ab", "files": {str(attacked.victim): "mine"}, "health": health}
         attacked.write("service/proven.json", json.dumps(record))
         attacked.give_away()
-        gate = open_gate(attacked.gate(), lambda stage: None, Service())
+        change = open_rollout(attacked.rollout(), lambda stage: None, Service())
         with pytest.raises(LlamaCppError):
-            gate.go_back()
+            change.undo()
         record["files"] = {}
         attacked.write("service/proven.json", json.dumps(record))
-        assert gate.go_back()
+        assert change.undo()
         with pytest.raises(LlamaCppError):
-            gate.prove(Service())
+            change.verify(Service())
     assert attacked.is_unharmed()
 
 
-def test_what_a_gate_puts_in_place_belongs_to_the_user(attacked):
-    gate = open_gate(attacked.gate(release="b1-0123456789ab"), lambda stage: None, Service())
-    with gate.exclusively():
-        gate.commit()
-        gate.accept()
+def test_what_is_rolled_out_belongs_to_the_user(attacked):
+    change = open_rollout(attacked.rollout(release="b1-0123456789ab"), lambda stage: None, Service())
+    with change.exclusively():
+        change.apply()
+        change.confirm()
     made = ["engine/current", "service/proven.json", "service/proven.json.lock", "service/runner.json"]
     assert {(attacked.home / name).lstat().st_uid for name in made} == {USER.pw_uid}
 
@@ -263,12 +263,12 @@ def test_going_back_runs_no_program_of_the_user_as_root(attacked):
         "manager": "launchd",
         "name": "com.llama.server",
         "definition": str(attacked.daemons / "com.llama.server.plist"),
-        "domain": "system",
+        "domains": ["system"],
         "launchctl": str(attacked.launchctl),
         "user": USER.pw_name,
     }
     selftest = {"model": str(attacked.home / "selftest.gguf"), "answers": str(attacked.home / "answers.json")}
-    settings = {"gate": attacked.gate(files=[]), "arguments": [], "selftest": {**selftest, "device": None}}
+    settings = {"rollout": attacked.rollout(files=[]), "arguments": [], "selftest": {**selftest, "device": None}}
     answer = run_module("engine_rollback", {"service": service, "settings": settings})
     assert answer["failed"], answer
     assert attacked.ran_as.exists(), answer
@@ -311,13 +311,13 @@ def test_root_keeps_out_of_a_users_place_whether_he_is_named_or_not(attacked):
     Path(theirs).write_text("")
     nothing = dict.fromkeys(("user", "manifest", "log_file", "output_file"))
     ours = {"engine_dir": None, "record": None, "files": {}, "health": {}}
-    gates = [{"engine_dir": theirs}, {"record": theirs}, {"files": {theirs: ""}}, {"health": {"api_key_file": theirs}}]
-    assert all(theirs in places_of({**ours, **gate}) for gate in gates)
+    named = [{"engine_dir": theirs}, {"record": theirs}, {"files": {theirs: ""}}, {"health": {"api_key_file": theirs}}]
+    assert all(theirs in paths_of({**ours, **rollout}) for rollout in named)
     for options in ({"plist": theirs}, nothing):
         answer = attacked.launchd_service(content=attacked.plist(), **options)
         assert answer["failed"] and "others than root" in answer["msg"], answer
     service = {"manager": "launchd", "user": USER.pw_name, "definition": theirs}
-    settings = {"gate": attacked.gate(files=[]), "selftest": {"model": theirs, "answers": theirs}}
+    settings = {"rollout": attacked.rollout(files=[]), "selftest": {"model": theirs, "answers": theirs}}
     for answer in (
         run_module("engine_rollback", {"service": service, "settings": settings}),
         run_module("mac_settings", {"plist": theirs}),
@@ -327,7 +327,7 @@ def test_root_keeps_out_of_a_users_place_whether_he_is_named_or_not(attacked):
     assert attacked.is_unharmed()
 
 
-def test_pipes_in_the_places_of_a_users_files_hold_nobody_up(attacked):
+def test_pipes_in_the_paths_of_a_users_files_hold_nobody_up(attacked):
     for name in ("log", "output", "service/proven.json", "service/runner.json"):
         os.mkfifo(attacked.home / name)
     attacked.give_away()

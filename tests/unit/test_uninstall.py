@@ -10,7 +10,7 @@ import sys
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import uninstall as uninstall_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest, staging_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
@@ -39,10 +39,10 @@ class Installation:
 
     def model(self, name="m.gguf", placed=True):
         path = self.write("models/" + name, "GGUF")
-        stamp = Stamp(str(path))
-        self.manifest.note({str(path): "model", stamp.directory: "tree"})
-        stamp.make_directory()
-        stamp.write(placed=placed)
+        record = VerificationRecord(str(path))
+        self.manifest.note({str(path): "model", record.directory: "tree"})
+        record.make_directory()
+        record.write(placed=placed)
         return path
 
     def run(self, **options):
@@ -114,16 +114,16 @@ def test_models_stay_with_what_is_needed_to_remove_them_later(full):
     assert full.everything() == []
 
 
-def test_a_model_of_the_owner_stays_and_its_stamp_goes(installation):
+def test_a_model_of_the_owner_stays_and_its_record_goes(installation):
     models = installation.directory / "models"
     models.mkdir()
     installation.home.parent.mkdir()
     installation.home.mkdir()
     (models / "own.gguf").write_text("GGUF")
-    stamp = Stamp(str(models / "own.gguf"))
-    installation.manifest.note({str(models / "own.gguf"): "model", stamp.directory: "tree"})
-    stamp.make_directory()
-    stamp.write(placed=False)
+    record = VerificationRecord(str(models / "own.gguf"))
+    installation.manifest.note({str(models / "own.gguf"): "model", record.directory: "tree"})
+    record.make_directory()
+    record.write(placed=False)
     done = installation.run(purge_models=True)
     assert installation.everything() == ["models", "models/own.gguf", "opt", "opt/llm"]
     assert str(models / "own.gguf") in done.left
@@ -209,7 +209,7 @@ def test_without_a_manifest_there_is_nothing_to_do(installation):
 
 KILLED_AT = """
 import itertools, os, signal, sys
-from ansible_collections.macos_setup.llm.plugins.module_utils.manifest import Manifest
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
 left = itertools.count(int(sys.argv[2]), -1)
 def watched(call):

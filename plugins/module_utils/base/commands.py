@@ -12,6 +12,7 @@ import subprocess
 
 from .addresses import redacted
 from .errors import LlamaCppError
+from .text import last_lines
 
 #: Where programs live that a non-login shell over SSH does not find: Homebrew on Apple silicon and on Intel
 #: (docs/macos.md), and per-user installations.
@@ -83,9 +84,9 @@ def output_of(command, timeout=60):
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
 
-def last_lines(text, count=OUTPUT_LINES):
-    """The last lines of a text, indented, for the end of an error message; no address in it keeps a secret."""
-    return "\n".join("  " + redacted(line)[:LONGEST_LINE] for line in text.rstrip().splitlines()[-count:])
+def quote_end(output, count=OUTPUT_LINES):
+    """The last lines of ``output``, indented, for the end of an error message; no address in it keeps a secret."""
+    return "\n".join("  " + redacted(line)[:LONGEST_LINE] for line in last_lines(output, count))
 
 
 def check(command, what, remedy, on_line=None, environment=None, inherit=()):
@@ -122,7 +123,7 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
         raise
     output = "\n".join(lines)
     if code != 0:
-        raise LlamaCppError("%s failed (exit status %d). %s\n%s" % (what, code, remedy, last_lines(output)))
+        raise LlamaCppError("%s failed (exit status %d). %s\n%s" % (what, code, remedy, quote_end(output)))
     return output
 
 

@@ -9,6 +9,7 @@ import os
 
 from .errors import LlamaCppError, in_words
 from .files import make_directories, read_file, write_atomically
+from .text import difference
 
 
 class Definition:
@@ -121,12 +122,7 @@ class Definition:
 
     def diff(self, after):
         """The change from what is in place to ``after`` (None: no file), in the form that ``--diff`` prints."""
-        return {
-            "before_header": self.path,
-            "after_header": self.path,
-            "before": self.content() or "",
-            "after": after or "",
-        }
+        return difference(self.path, self.content() or "", after or "")
 
 
 def _remove(path):

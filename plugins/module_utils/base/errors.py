@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+import traceback
 
 
 class LlamaCppError(Exception):
@@ -57,3 +59,23 @@ def in_words(error, what="", path=None):
     subject = " ".join(filter(None, (str(error.filename or path or ""), what)))
     cause = error.strerror or str(error) or type(error).__name__
     return " ".join(filter(None, (f"{subject}: {cause}." if subject else f"{cause}.", REMEDIES.get(error.errno))))
+
+
+#: Of an unhandled exception: its text may be as long as what it quotes.
+TOLD_CHARACTERS = 8192
+
+
+def tell_briefly():
+    """Print an unhandled exception in a bounded number of characters, its beginning and its end.
+
+    For a program that a service manager starts again and again, whose log would grow with each start.
+    """
+    sys.excepthook = _told
+
+
+def _told(kind, error, trace):
+    told = "".join(traceback.format_exception(kind, error, trace))
+    half = TOLD_CHARACTERS // 2
+    if len(told) > TOLD_CHARACTERS:
+        told = f"{told[:half]}\n… {len(told) - 2 * half} characters left out …\n{told[-half:]}"
+    sys.stderr.write(told)

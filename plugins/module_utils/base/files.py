@@ -23,6 +23,9 @@ from .strict_json import MOST_BYTES, parse
 
 CHUNK_BYTES = 1024 * 1024
 
+#: The facts of :func:`identity`.
+IDENTITY = ("size", "mtime_ns", "inode")
+
 #: How long a lock is waited for by who says nothing meanwhile, and by who does.
 SILENT_SECONDS, PATIENT_SECONDS = 10, 6 * 3600
 
@@ -51,6 +54,15 @@ def set_mode(directory, mode):
         os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
+
+
+def identity(path):
+    """What changes when the file ``path`` does, or another takes its place: facts by name, of the file behind a link.
+
+    A file of tens of gigabytes need not be read again while they are the same. Raises OSError.
+    """
+    status = os.stat(path)
+    return dict(zip(IDENTITY, (status.st_size, status.st_mtime_ns, status.st_ino)))
 
 
 def why_not_own(path):

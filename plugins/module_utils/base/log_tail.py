@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from .files import open_file
+from .text import last_lines
 
 TAIL_BYTES = 64 * 1024
 
@@ -22,11 +23,6 @@ def tail(path, size=TAIL_BYTES):
         return ""
 
 
-def last_lines(path, count=10):
-    """The last ``count`` lines of ``path`` that are not empty, as a list of text."""
-    return [line for line in tail(path).splitlines() if line.strip()][-count:]
-
-
 def quote_log(path, count=10):
     """The last lines of ``path`` with their heading, ready for an error message; says so when there are none."""
     return quote_output(path, count) or ("The log %s is empty or missing." % path if path else "")
@@ -34,5 +30,5 @@ def quote_log(path, count=10):
 
 def quote_output(path, count=10):
     """The same for a file that need not hold anything: an empty text when it does not."""
-    lines = last_lines(path, count) if path else []
+    lines = last_lines(tail(path), count) if path else []
     return "Last lines of %s:\n  %s" % (path, "\n  ".join(lines)) if lines else ""

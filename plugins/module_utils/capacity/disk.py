@@ -8,30 +8,33 @@ import os
 import shutil
 
 from ..base.units import GIB
-from ..models.verification import Stamp
+from ..models.shards import shards_of
+from ..models.verification import VerificationRecord
 from ..net.disk_space import size_of
 
 
-def shortages(downloads):
+def shortages(files):
     """A sentence for every disk that is too small for what is to be downloaded onto it.
 
-    :param downloads: dicts with ``names`` (of all that need the file, as they are configured), ``path``, and ``bytes``
-        and ``sha256``, which are None where nobody knows them.
+    :param files: those of the plan; one that is on the host already is not downloaded.
     """
     disks = {}
-    for file in downloads:
-        directory = _existing(os.path.dirname(file["path"]))
-        disks.setdefault(os.stat(directory).st_dev, (directory, []))[1].append((file, _missing(file)))
-    for directory, files in disks.values():
-        needed = sum(missing or 0 for _file, missing in files)
+    for file in files:
+        if (file.get("source") or {}).get("path"):
+            continue
+        directory = _existing(os.path.dirname(file["dest"]))
+        shards = disks.setdefault(os.stat(directory).st_dev, (directory, []))[1]
+        shards += [(file["name"], _missing(shard)) for shard in shards_of(file)]
+    for directory, shards in disks.values():
+        needed = sum(missing or 0 for _name, missing in shards)
         free = shutil.disk_usage(directory).free
         if needed > free:
-            unknown = _named(file for file, missing in files if missing is None)
+            unknown = _named(name for name, missing in shards if missing is None)
             yield (
                 "%s: %.1f GiB are to be downloaded to %s, where %.1f GiB are free. %sNothing was downloaded. "
                 "Make room, or set llm_settings.models_dir to a directory on a larger disk, and run the play again."
                 % (
-                    _named(file for file, missing in files if missing),
+                    _named(name for name, missing in shards if missing),
                     needed / GIB,
                     directory,
                     free / GIB,
@@ -40,18 +43,17 @@ def shortages(downloads):
             )
 
 
-def _missing(file):
-    """The bytes of a file that are still to be fetched; None when nobody knows its size."""
-    path, size, sha256 = file["path"], file.get("bytes"), file.get("sha256")
-    if os.path.exists(path) and os.path.getsize(path) == (size or os.path.getsize(path)):
-        stamped = Stamp(path)["sha256"]
-        if not sha256 or stamped in (None, sha256):
-            return 0
+def _missing(shard):
+    """The bytes of a file that are still to be downloaded; None when its size is not known."""
+    path, size = shard.path, shard.bytes
+    right_size = os.path.exists(path) and size in (None, os.path.getsize(path))
+    if right_size and (not shard.sha256 or VerificationRecord(path)["sha256"] in (None, shard.sha256)):
+        return 0
     return max(0, size - size_of(path + ".part")) if size else None
 
 
-def _named(files):
-    return ", ".join(dict.fromkeys("models." + name for file in files for name in file["names"]))
+def _named(names):
+    return ", ".join(dict.fromkeys("models." + name for name in names))
 
 
 def _existing(directory):

@@ -19,10 +19,64 @@ from ..macos import power as mac_power
 from ..macos import settings
 from ..macos.hardware import Hardware
 from ..models.gguf import GgufError, inspect
-from ..models.shards import part_names
+from ..models.shards import shard_names
 from . import estimate, verdict
 from .disk import shortages
 from .estimate import Need
+
+#: The options of :func:`look`, and what is done when something does not fit.
+OPTIONS = {
+    "models": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "context_size": {"type": "int"},
+            "bytes": {"type": "int"},
+            "companions": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "bytes": {"type": "int"},
+                    "role": {"type": "str", "choices": ["mmproj", "draft_model", "lora"]},
+                },
+            },
+            "purpose": {"type": "str"},
+        },
+    },
+    "max_loaded": {"type": "int", "default": 1},
+    "files": {"type": "list", "elements": "dict", "default": []},
+    "catalog": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "bytes": {"type": "int", "required": True},
+            "purpose": {"type": "str", "required": True},
+        },
+    },
+    "misfit": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+    "parallel": {"type": "int"},
+    "server": {"type": "path"},
+    "device": {"type": "str"},
+    "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
+    "memory_mb": {"type": "int"},
+    "wired_limit_mb": {"type": "int"},
+    "scope": {"type": "str", "choices": ["user", "system"]},
+    "user": {"type": "str"},
+    "keep_awake": {"type": "bool", "default": False},
+    "sysctl": {"type": "path", "default": mac_hardware.SYSCTL},
+    "pmset": {"type": "path", "default": mac_power.PMSET},
+    "fdesetup": {"type": "path", "default": mac_power.FDESETUP},
+    "login_window": {"type": "path", "default": mac_power.LOGIN_WINDOW},
+    "wired_limit_plist": {"type": "path", "default": settings.WIRED_LIMIT_PLIST},
+    "mac_record": {"type": "path", "default": settings.RECORD},
+}
 
 
 def look(
@@ -30,7 +84,7 @@ def look(
     system,
     models=(),
     max_loaded=1,
-    downloads=(),
+    files=(),
     catalog=(),
     parallel=None,
     server=None,
@@ -47,7 +101,7 @@ def look(
     wired_limit_plist=settings.WIRED_LIMIT_PLIST,
     mac_record=settings.RECORD,
 ):
-    """What the module ``host_fit`` returns, for its options.
+    """What the hardware is, what fits on it, and what would be to be told: the result ``fit`` of host_info.
 
     Raises LlamaCppError for a wired limit that this host cannot have.
     """
@@ -67,7 +121,7 @@ def look(
             {"name": model["name"], "there": not _missing(model), **_told(fit)} for model, fit in zip(models, fits)
         ],
         "together": together and {"there": not any(map(_missing, models)), **_told(together)},
-        "problem": _problem(models, fits, together, catalog, downloads, host.room),
+        "problem": _problem(models, fits, together, catalog, files, host.room),
         "mac_changed": mac and settings.changed_here(wired_limit_plist, mac_record),
         "advice": mac_power.advice(power, scope, user, keep_awake) if power else [],
     }
@@ -189,7 +243,7 @@ def _missing(model):
 
 def _absent(file):
     """The paths of a file, or of the files of a set, at which there is none."""
-    return [path for path in part_names(file["path"]) if not os.path.exists(path)]
+    return [path for path in shard_names(file["path"]) if not os.path.exists(path)]
 
 
 def _files(model):
@@ -215,10 +269,10 @@ def _drafts(model):
 
 def _size(file):
     """The bytes of a file, or of all files of a set: as they are on the disk, else as they are expected; or None."""
-    return file.get("bytes") if _absent(file) else sum(map(os.path.getsize, part_names(file["path"])))
+    return file.get("bytes") if _absent(file) else sum(map(os.path.getsize, shard_names(file["path"])))
 
 
-def _problem(models, fits, together, catalog, downloads, room):
+def _problem(models, fits, together, catalog, files, room):
     """Everything that does not fit, ready to be shown; None when nothing is known not to."""
     lines = []
     for model, fit in zip(models, fits):
@@ -235,7 +289,7 @@ def _problem(models, fits, together, catalog, downloads, room):
             "Options that save memory (in server.arguments and models.<name>.arguments) are not counted. If it fits "
             "with those, go on with: -e llama_cpp_fit=warn"
         )
-    lines += shortages(downloads)
+    lines += shortages(files)
     return "\n".join([*lines, "The service was not touched."]) if lines else None
 
 

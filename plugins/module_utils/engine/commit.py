@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 
 from ..base import commands
 from ..base.errors import LlamaCppError
@@ -23,10 +24,14 @@ class NoGit(LlamaCppError):
     """There is no git on this host."""
 
 
+class NoTag(LlamaCppError):
+    """The repository has no such tag."""
+
+
 def commit_of(url, tag, system, xcode_select=XCODE_SELECT):
     """The full commit that the repository ``url`` has under ``tag``; nothing is fetched.
 
-    Raises NoGit, and LlamaCppError when the repository cannot be asked or has no such tag.
+    Raises NoGit, NoTag, and LlamaCppError when the repository cannot be asked.
     """
     git = commands.find("git")
     if git is None or (system == "Darwin" and git == APPLE_GIT and not developer_directory(xcode_select)):
@@ -49,11 +54,23 @@ def commit_of(url, tag, system, xcode_select=XCODE_SELECT):
     # An annotated tag is an object of its own; git tells what it points to under the second name.
     commit = found.get(ref + "^{}") or found.get(ref)
     if not commit or not re.fullmatch("[0-9a-f]{40}", commit):
-        raise LlamaCppError(
+        raise NoTag(
             f'engine.version: {shown(url)} has no tag "{tag}". Nothing was changed. Correct engine.version or '
             "engine.url, then run the play again."
         )
     return commit
+
+
+def ask(url, tag, system, attempts, sleep=time.sleep):
+    """:func:`commit_of`, asked up to ``attempts`` times: a repository on the web may not answer at once."""
+    for wait in range(1, attempts):
+        try:
+            return commit_of(url, tag, system)
+        except (NoGit, NoTag):
+            raise
+        except LlamaCppError:
+            sleep(2**wait)
+    return commit_of(url, tag, system)
 
 
 def require(commit, found, tag, url, lock_file):

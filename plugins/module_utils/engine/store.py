@@ -52,6 +52,11 @@ def current_release(engine_dir):
         return None
 
 
+def admitted(engine_dir, name):
+    """The release ``name`` if it has passed the self-test, else the current one: nothing else is put in service."""
+    return name if stamp_of(engine_dir, name).get("selftest") else current_release(engine_dir)
+
+
 def build_info_of(server):
     """What a llama-server says it is, in the form of ``/props.build_info`` (``b0-0c1e570``); None when it does not run.
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 
-from ..base.commands import last_lines
+from ..base.commands import quote_end
 from ..base.errors import LlamaCppError
 from ..base.log_tail import tail
 from ..base.wait import wait_until
@@ -59,7 +59,7 @@ def check_runs(binary):
     except subprocess.TimeoutExpired as error:
         raise LlamaCppError(f"{binary} --version did not end within {VERSION_SECONDS} s.") from error
     if done.returncode:
-        output = last_lines(done.stdout.decode("utf-8", "replace"), SHOWN_LINES)
+        output = quote_end(done.stdout.decode("utf-8", "replace"), SHOWN_LINES)
         raise LlamaCppError(f"{binary} --version {_ending(done.returncode)}.\n{output}".rstrip())
 
 
@@ -167,7 +167,7 @@ class TemporaryServer:
         log = tail(self._log)
         cause = diagnose(log.splitlines())
         found = f"Cause: {cause.cause}. {cause.remedy}\n" if cause else ""
-        return found + (f"Its last lines:\n{last_lines(log, SHOWN_LINES)}" if log.strip() else "It logged nothing.")
+        return found + (f"Its last lines:\n{quote_end(log, SHOWN_LINES)}" if log.strip() else "It logged nothing.")
 
     def _clean_up(self):
         if self._process:

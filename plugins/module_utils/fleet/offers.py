@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
-from ..base.files import sha256_of
+from ..base.files import IDENTITY, identity, sha256_of
 from ..engine.store import program_of, stamp_of
-from ..models.verification import Stamp
+from ..models.shards import shard_names
+from ..models.verification import VerificationRecord
 
 
 class Offered(NamedTuple):
@@ -21,16 +21,17 @@ class Offered(NamedTuple):
 
 
 def verified_models(paths):
-    """An Offered for each of the models ``paths`` that was verified and is as it was then."""
-    stamps = [(path, Stamp(path)) for path in paths]
+    """An Offered for each file of the models ``paths`` that was verified and is unchanged."""
+    files = [path for first in paths for path in shard_names(first)]
+    records = [(path, VerificationRecord(path)) for path in files]
     return [
         Offered(
-            stamp["sha256"],
-            {"path": path, **{fact: stamp[fact] for fact in ("size", "mtime_ns", "inode")}},
-            {"origin": stamp["origin"]},
+            record["sha256"],
+            {"path": path, **{fact: record[fact] for fact in IDENTITY}},
+            {"origin": record["origin"]},
         )
-        for path, stamp in stamps
-        if stamp.holds() and stamp["sha256"]
+        for path, record in records
+        if record.valid_sha256
     ]
 
 
@@ -46,6 +47,4 @@ def programs(engine_dir, release):
 
 
 def _program(name, path):
-    status = os.stat(path)
-    served = {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
-    return Offered(sha256_of(path), served, {"name": name})
+    return Offered(sha256_of(path), {"path": path, **identity(path)}, {"name": name})

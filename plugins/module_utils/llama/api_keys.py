@@ -8,8 +8,23 @@ None of them is ever part of an error: what refuses one says where it stands.
 from __future__ import annotations
 
 import os
+import secrets
+import string
 
 from ..base.errors import LlamaCppError
+from ..base.files import make_directories, write_atomically
+from ..base.text import csv_row
+
+KEY_LENGTH = 48
+KEY_MODE = 0o600
+KEY_ALPHABET = string.ascii_letters + string.digits
+
+
+def generate(path):
+    """Write a random key to ``path``, readable by its owner only; it is on no wire and in no result."""
+    key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
+    make_directories(os.path.dirname(path))
+    write_atomically(path, key + "\n", KEY_MODE)
 
 
 def read_api_key(path):
@@ -81,6 +96,5 @@ def check_api_key(key, subject):
 
 
 def as_variable(keys):
-    """``keys`` as LLAMA_API_KEY wants them: separated by commas; one with a comma or a quote is quoted
-    (``parse_csv_row`` in common/arg.cpp of llama.cpp 0c1e570)."""
-    return ",".join('"' + key.replace('"', '""') + '"' if set(key) & set(',"') else key for key in keys)
+    """``keys`` as LLAMA_API_KEY wants them."""
+    return csv_row(keys)

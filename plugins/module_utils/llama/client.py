@@ -11,6 +11,7 @@ means no server; while loading, every path answers 503 even with a wrong key; th
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.client
 import ipaddress
 import json
@@ -51,6 +52,10 @@ class NotRunning(ServerError):
     """Nobody listens at the address, or whoever did went away before answering."""
 
 
+class NotAnswering(ServerError):
+    """Somebody listens at the address and took the request, and gave no answer in time."""
+
+
 class StillLoading(ServerError):
     """The server is up and loads its model."""
 
@@ -87,8 +92,14 @@ class LlamaServer:
         self._certificate, self._shown = certificate, _first_certificate(certificate) if self._https else None
         self._owner = owner
 
+    def within(self, seconds):
+        """A client of the same server whose timeout is at most so long."""
+        client = copy.copy(self)
+        client._timeout = seconds if self._timeout is None else min(seconds, self._timeout)
+        return client
+
     def health(self):
-        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody answers."""
+        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody listens, or NotAnswering."""
         try:
             try:
                 self._json("GET", "/health", with_key=False)
@@ -262,7 +273,7 @@ class LlamaServer:
             what = "sent nothing for %g s"
             if isinstance(error, TooSlow):
                 what = f"gave no whole answer within {WHOLE} times %g s"
-            return ServerError(f"{self.base_url} {what % self._timeout}, so it was given up.")
+            return NotAnswering(f"{self.base_url} {what % self._timeout}, so it was given up.")
         if isinstance(error, (ConnectionError, ssl.SSLError)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "

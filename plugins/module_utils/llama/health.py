@@ -17,7 +17,7 @@ from ..base.errors import LlamaCppError
 from ..base.log_tail import quote_log
 from ..base.wait import wait_until
 from .api_keys import read_api_key
-from .client import LlamaServer, NotAuthorised, NotRunning, ServerError, StillLoading
+from .client import LlamaServer, NotAnswering, NotAuthorised, NotRunning, ServerError, StillLoading
 from .log_causes import SHOWN_LINES, explain
 
 QUESTION = [{"role": "user", "content": "Say hello."}]
@@ -25,6 +25,11 @@ DOCUMENTS = ["Hello.", "The moon is far."]
 ANSWER_TOKENS = 16
 EXCERPT_CHARACTERS = 80
 DEVICES_SECONDS = 60
+
+#: The timeout of each request for ``/health``. llama-server answers it from a thread that neither loads nor computes,
+#: so this is long enough on a busy machine. Another program on the port may never answer, and ``on_look``, which sees
+#: that the server has ended, must get its turn.
+LOOK_SECONDS = 10.0
 
 
 class Unhealthy(LlamaCppError):
@@ -90,29 +95,30 @@ def wait_until_ready(server, timeout, on_look=None, model=None):
 
     A router is ready at once and tells of each model by itself; with ``model``, one that is being loaded is waited for.
 
-    ``on_look(state, seconds)`` is called at every look, with "ready", "loading" or "not running"; what it raises ends
-    the wait. Raises NotRunning or StillLoading when the last look, after ``timeout`` seconds, still found that.
+    ``on_look(state, seconds)`` is called at every look, with "ready", "loading", "not running" or "not answering"; what
+    it raises ends the wait. Raises NotRunning, NotAnswering or StillLoading when the last look, after ``timeout``
+    seconds, still found that.
     """
     began = time.monotonic()
-    state = None
+    state = failure = None
 
     def look():
-        nonlocal state
+        nonlocal state, failure
+        failure = None
         try:
-            state = server.health()
+            state = server.within(LOOK_SECONDS).health()
             if model and state == "ready" and model_state(server, model) == "loading":
                 state = "loading"
-        except NotRunning as error:
-            state = error
+        except (NotRunning, NotAnswering) as error:
+            state, failure = "not running" if isinstance(error, NotRunning) else "not answering", error
         if on_look:
-            on_look("not running" if isinstance(state, NotRunning) else state, time.monotonic() - began)
+            on_look(state, time.monotonic() - began)
         return state == "ready"
 
     if not wait_until(look, timeout, poll=0.2):
-        if isinstance(state, NotRunning):
-            raise NotRunning(
-                f"{state} It was waited for {timeout:g} s." if timeout else str(state), reason=state.reason
-            )
+        if failure:
+            text = f"{failure} Timed out after {timeout:g} s." if timeout else str(failure)
+            raise type(failure)(text, reason=failure.reason)
         waited = f", after {timeout:g} s of waiting" if timeout else ""
         raise StillLoading(f"{server.base_url} is up and still loads its model{waited}.", 503)
     return time.monotonic() - began

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from ..base import commands
 from ..base.errors import LlamaCppError
+from ..base.text import did_you_mean
 
 #: Options that were taken away without a trace, and what does their work today (llama.cpp at commit 0c1e570:
 #: common/arg.cpp). Others are still declared, with a description that says so.
@@ -67,9 +67,8 @@ def check(server, arguments):
         return
     lines = ["%s does not know %d of the configured options; nothing was changed." % (server, len(unknown))]
     for option in unknown:
-        close = difflib.get_close_matches(option, working, n=1, cutoff=0.7)
         instead = SUCCESSORS.get(option) or known.get(option)
-        hint = f"; it was removed, use {instead}" if instead else f"; did you mean {close[0]}?" if close else ""
+        hint = f"; it was removed, use {instead}" if instead else did_you_mean(option, working, cutoff=0.7)
         lines.append(f"  {option}{hint}")
     lines.append("Correct server.arguments or the model's arguments, or choose another engine.version.")
     raise LlamaCppError("\n".join(lines))

@@ -97,7 +97,7 @@ def check_wired_limit(wanted_mb, hardware):
     highest, total = highest_wired_limit_mb(hardware.memory), hardware.memory // MIB
     if not 0 < wanted_mb <= highest:
         raise LlamaCppError(
-            f"{WIRED_LIMIT_KEY}: {wanted_mb} is not a limit for this Mac; wanted: 1 to {highest}, in MiB. The other "
+            f"{WIRED_LIMIT_KEY}: {wanted_mb} is not a limit for this Mac; expected: 1 to {highest}, in MiB. The other "
             f"{total - highest} of its {total} MiB are for macOS, which cannot page out what the GPU holds. "
             "Nothing was changed."
         )

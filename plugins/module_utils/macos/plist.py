@@ -9,11 +9,12 @@ plistlib refuses malformed XML, which plutil and libplist do not always do.
 
 from __future__ import annotations
 
-import difflib
 import os
 import plistlib
 import re
 from xml.parsers.expat import ExpatError
+
+from ..base.text import did_you_mean
 
 SESSIONS = ("Aqua", "Background", "LoginWindow", "StandardIO", "System")
 PROCESS_TYPES = ("Background", "Standard", "Adaptive", "Interactive")
@@ -171,8 +172,7 @@ def _wrong_values(values, keys, prefix):
         check = keys.get(key, keys.get(None))
         name = prefix + str(key)
         if check is None:
-            near = difflib.get_close_matches(str(key), [k for k in keys if k], 1)
-            yield "%s: unknown key%s" % (name, '; did you mean "%s"?' % near[0] if near else "")
+            yield "%s: unknown key%s" % (name, did_you_mean(key, filter(None, keys)))
             continue
         check, nested = check if isinstance(check, tuple) else (check, check)
         if isinstance(nested, dict) and isinstance(value, dict):

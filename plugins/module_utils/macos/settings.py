@@ -17,11 +17,14 @@ from ..base import commands
 from ..base.definition import Definition
 from ..base.errors import LlamaCppError, in_words
 from ..base.files import make_directories, read_json, write_json_atomically
+from ..base.text import difference
 from ..ownership.marker import MANAGED_BY, is_ours
 from . import hardware as mac_hardware
 from . import plist, power
 
-WIRED_LIMIT_PLIST = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
+DAEMONS = "/Library/LaunchDaemons"
+WIRED_LIMIT_NAME = "com.llama.wired-limit"
+WIRED_LIMIT_PLIST = f"{DAEMONS}/{WIRED_LIMIT_NAME}.plist"
 RECORD = "/Library/Application Support/macos_setup.llm/settings.json"  # name of a setting -> its value before
 AUTORESTART = "pmset autorestart"
 OWNER = (0, 0)  # launchd takes no daemon that belongs to anybody but root:wheel
@@ -151,4 +154,4 @@ def _set_autorestart(value, pmset):
 
 
 def _diff(what, before, after):
-    return {"before_header": what, "after_header": what, "before": f"{before}\n", "after": f"{after}\n"}
+    return difference(what, f"{before}\n", f"{after}\n")

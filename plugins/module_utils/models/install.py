@@ -1,289 +1,340 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""One model file, brought to its place and proved to be the right one, or taken away.
+"""One file of a model: what is wanted in its place, what has to be done for that, and the work itself.
 
-What the owner put there is verified and used, but never replaced and never removed.
+The order of the work is plan(); then, under locked(): expect(), prepare() and place(). Each is given what the one
+before returned, so that several files can go through each step together (models/model.py).
+
+What the owner put there is verified and used, but never replaced and never removed. A file in place that was verified
+once is trusted through its verification record: a look at it reads no model data.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
+from typing import NamedTuple
 
 from ..base.errors import LlamaCppError, in_words
-from ..base.progress import Progress
-from ..base.units import MIB
-from ..net.disk_space import DiskRoom
+from ..base.files import exclusive, sha256_of
+from ..base.progress import Progress, byte_counter
+from ..net.disk_space import DiskReservation
 from ..net.download import DownloadFailed
-from ..net.http import WebError, host_of
-from .fetch import ModelFetch
-from .installed import Demands, Found, ModelPlace, summary
+from ..net.http import WebError
+from . import gguf
+from .source import NO_CHECKSUM, SourceError
+from .verification import NOTE_SUFFIX, VerificationRecord
 
 
-class ModelFile:
-    """The model file ``path`` (absolute) and what is demanded of it: the fields of :class:`~.model_place.Demands`.
+class Wanted(NamedTuple):
+    """What is wanted of a model file, and of the work on it."""
 
-    :param room: the :class:`~.disk_room.DiskRoom` that it shares with the other files of its model.
+    name: str  # the model's in the configuration, for messages
+    dest: str  # absolute path
+    sha256: str | None = None  # 64 lower-case hex digits
+    bytes: int | None = None
+    kind: str = "model"  # what it must be, see gguf.require
+    number: int = 0  # which of the files of its model it is, from 0
+    count: int = 1  # how many files that are
+    require_checksum: bool = False  # refuse a download of which no SHA-256 is known beforehand
+    deep_verify: bool = False  # read and hash the file even if its record is valid
+    renew: bool = False  # ask anew what the source has, and let no SHA-256 stay unknown
 
-    The methods return a dict, see :meth:`_result`. They raise LlamaCppError; the file in place is then as it was.
+
+class Found(enum.Enum):
+    """What is in the place of the file."""
+
+    VERIFIED = "the wanted file, as its record proves"
+    UNVERIFIED = "a file that has to be read to know"
+    MISSING = "nothing, or a file of ours that is not the wanted one"
+
+
+class Action(NamedTuple):
+    """What is to be done about a file, for the output of check mode."""
+
+    words: str
+    after: dict | None = None  # sha256 and bytes that the place will have; None when nothing changes there
+
+
+class Prepared(NamedTuple):
+    """The wanted file, complete and verified, as prepare() leaves it."""
+
+    path: str  # where it is: in its place already, or where it waits for its name
+    facts: dict | None = None  # what is to be recorded of it
+    changed: bool = False
+    transferred: int = 0  # bytes that came over the network
+
+
+class FileInstall:
+    """The installation of one ``wanted`` file from a ``source`` (models/source.py).
+
+    :param reservation: the :class:`~..net.disk_space.DiskReservation` that it shares with the other files of its model.
+    :ivar warnings: what failed without consequence.
+
+    All methods raise LlamaCppError; the file in place is then as it was.
     """
 
-    def __init__(self, name, path, *, progress=None, room=None, **demands):
-        progress = progress or Progress()
-        self._demands = Demands(name, path, **demands)
-        self._path, self._part = path, path + ".part"
-        self._place = ModelPlace(self._demands, progress)
-        self._room = room or DiskRoom()
-        self._fetch = ModelFetch(name, self._part, self._place, progress, self._room)
-        self._progress = progress
+    def __init__(self, wanted, source=None, *, progress=None, reservation=None):
+        self.wanted, self._source = wanted, source
+        self._origin = source and source.origin
+        self._dest, self._part = wanted.dest, wanted.dest + ".part"
+        self._progress = progress or Progress()
+        self._reservation = reservation or DiskReservation()
+        self._record = VerificationRecord(self._dest)
         self._before = self._facts()
-        self._truth = None  # what it must be, if there is work
-        self.fetched = False  # whether the wanted file lies in the part file
-        self._aside = False  # whether the file of the place waits there
-        self._news = None  # what is to be stamped once it is in its place
+        self.warnings = []
 
-    # ---- from the web
+    # ---- the steps
 
-    def from_web(self, source):
-        """Have the file that ``source``, a WebSource, offers."""
-        settled = self.settled(source)
-        if settled:
-            return settled
-        with self.locked():
-            self.learn(source)
-            self.prepare(source)
-            return self.place()
-
-    def settled(self, source):
-        """The result if there is nothing to do, or only to say; None when there is work."""
-        demands = self._demands
-        with self._plain_errors():
-            self._demand_checksum(demands.sha256 or source.tells_checksum)
-            found = self._place.look(source.origin, demands.sha256, demands.size)
-            if found is Found.RIGHT and not self._must_ask_again(source):
-                return self._result(changed=False)
-            return self._forecast(found, source) if demands.check_only else None
-
-    def learn(self, source):
-        """Before the work: find out what the file must be, and that there is room for it."""
-        demands = self._demands
-        with self._plain_errors():
-            right = self._place.look(source.origin, demands.sha256, demands.size) is Found.RIGHT
-            if right and not self._must_ask_again(source):
-                return  # another run did the work while this one waited
-            truth = source.truth(os.path.basename(self._path), demands.sha256, demands.size, self._progress)
-            self._demand_checksum(truth.sha256)
-            if truth.size and self._place.look(source.origin, truth.sha256, truth.size) is Found.FREE:
-                self._room.claim(self._part, truth.size)
-            self._truth = truth
-
-    def prepare(self, source):
-        """First half of the work: have the wanted file complete and proved, in its place or beside it."""
-        truth = self._truth
-        if truth is None:
-            return
-        with self._plain_errors():
-            if self._look_and_read(source.origin, truth.sha256, truth.size) is Found.FREE:
-                self._news = self._fetch.from_web(source, truth)
-                self.fetched = True
-            else:
-                self._news = {
-                    "origin": self._place.stamp["placed"] and source.origin,
-                    "revision": truth.revision,
-                }
-
-    def place(self):
-        """Second half: give what was prepared its name and its stamp."""
-        with self._plain_errors():
-            if self.fetched or self._aside:
-                os.replace(self._part, self._path)
-                _remove(self._part + ".json")
-            if self._news:
-                self._place.stamp.write(**self._news)
-            return self._result(changed=self.fetched)
-
-    def withdraw(self):
-        """Leave the place empty until place(), unless what is there is the owner's."""
-        with self._plain_errors():
-            if self.fetched:
-                _remove(self._path)
-            elif self._place.stamp.is_ours():
-                os.replace(self._path, self._part)
-                self._aside = True
-
-    @property
-    def whereabouts(self):
-        """The file that is, or is about to be, in the place."""
-        return self._part if self.fetched else self._path
-
-    def discard(self):
-        """Throw away what was prepared."""
-        if self.fetched:
-            self._fetch.discard()
-            self.fetched = False
-
-    def locked(self):
-        """Keep others from the place while the block runs."""
-        return self._place.locked()
-
-    # ---- from a bundle
-
-    def from_bundle(self, bundle):
-        """Have the file that a Bundle holds under the same name, as if it had come from where that was fetched."""
-        name = os.path.basename(self._path)
-        facts = bundle.facts["models"][name]
-        with self._plain_errors():
-            if self._demands.sha256 not in (None, facts["sha256"]):
-                words = "%s is not the expected file:\n  expected  sha256 %s\n  found     sha256 %s\n"
-                sums = self._demands.sha256, facts["sha256"]
-                raise self._place.error(words % (name + " in " + bundle.path, *sums))
-            if self._demands.size not in (None, facts["bytes"]):
-                words = "%s in %s has %d bytes; %d are expected"
-                raise self._place.error(words % (name, bundle.path, facts["bytes"], self._demands.size))
-            sought = facts["origin"], facts["sha256"], facts["bytes"]
-            if self._place.look(*sought) is Found.RIGHT:
-                return self._result(changed=False)
-            if self._demands.check_only:
-                after = {"path": self._path, "bytes": facts["bytes"], "sha256": facts["sha256"]}
-                return self._result(True, after, "would take it from " + bundle.path)
-            with self.locked():
-                if self._look_and_read(*sought) is Found.FREE:
-                    self._news = self._fetch.from_bundle(bundle, name)
-                    self.fetched = True
-                return self.place()
-
-    # ---- a link to a file that is there
-
-    def linked_to(self, target):
-        """Have a symbolic link to the file ``target``; nothing but a check if that is the place itself."""
-        return self.settled_link(target) or self.link()
-
-    def settled_link(self, target):
-        """The result if there is nothing to do, or only to say; None when ``target`` is the wanted file."""
-        demands, stamp = self._demands, self._place.stamp
-        with self._plain_errors():
-            self._demand_checksum(demands.sha256)
-            in_place = os.path.exists(self._path) and os.path.exists(target) and os.path.samefile(self._path, target)
-            if in_place and self._place.look(target, demands.sha256, demands.size) is Found.RIGHT:
-                return self._result(changed=False)
-            if demands.check_only and not os.path.lexists(target):  # perhaps an earlier task of the play makes it
-                after = {"path": self._path, "bytes": demands.size, "sha256": demands.sha256}
-                return self._result(True, after, f"would link to {target}, which is not there yet")
-            known = stamp["sha256"] if in_place and stamp.holds() else None
-            sha256, info = self._place.verified(target, known)
-            if not in_place and os.path.lexists(self._path) and not stamp.is_ours():
-                raise self._place.not_ours("is another file")
-            if demands.check_only:
-                after = {"path": self._path, "bytes": info.size, "sha256": sha256}
-                return self._result(not in_place, after, "would verify it" if in_place else "would link to " + target)
-            self._news = {"sha256": sha256, "origin": target, "gguf": summary(info), "revision": None}
+    def plan(self):
+        """What is to be done, as an Action, or None: by record, size and header, without network or model data."""
+        with self._explained():
+            known = self._source.known(self.wanted)
+            self._require_checksum(known.sha256 or self._source.tells_checksum)
+            found = self._look(known)
+            if found is Found.MISSING:
+                after = {"sha256": known.sha256, "bytes": known.size}
+                return Action("would " + self._source.forecast(known.size), after)
+            if found is Found.UNVERIFIED:
+                return Action("would verify the file in place")
+            if self.wanted.renew and self._source.tells_checksum:
+                return Action(f"would ask {self._source.host} whether it has another one now")
             return None
 
-    def link(self):
-        """Make the link for which settled_link() found the file right."""
-        with self._plain_errors(), self.locked():
-            target, stamp = self._news["origin"], self._place.stamp
-            in_place = os.path.exists(self._path) and os.path.samefile(self._path, target)
-            placed = not in_place or bool(stamp["placed"])
-            if not in_place:
-                _link(target, self._path)
-            stamp.write(placed=placed, **self._news)
-            return self._result(not in_place)
+    @contextlib.contextmanager
+    def locked(self):
+        """Keep others from the place while the block runs; the record is read again, they may have worked here."""
+        self._record.make_directory()
 
-    # ---- none
+        def on_wait(holder):
+            self._progress.update("waiting", detail="process %s is working on the same file" % holder)
 
-    def absent(self):
-        """Remove the file if this collection put it there, and an unfinished download of it."""
-        with self._plain_errors():
-            there, begun = os.path.lexists(self._path), os.path.lexists(self._part + ".json")
-            if there and not self._place.stamp.is_ours():
-                raise self._place.error(
-                    "%s was not put there by this collection, or was changed since, so it was not removed" % self._path,
-                    "To remove it yourself: rm '%s'" % self._path,
+        with exclusive(self._record.lock, on_wait):
+            self._record = VerificationRecord(self._dest)
+            yield
+
+    def expect(self):
+        """What the file must be, as Expected, with room reserved for it; None if another run did the work meanwhile."""
+        with self._explained():
+            if self.plan() is None:
+                return None
+            expected = self._source.expected(self.wanted, self._progress)
+            self._require_checksum(expected.sha256)
+            if expected.size and self._look(expected) is Found.MISSING:
+                self._reservation.reserve(self._part, expected.size)
+            return expected
+
+    def prepare(self, expected):
+        """Have the wanted file complete and verified, in its place or as its ``.part``."""
+        if expected is None:
+            return Prepared(self._dest)
+        with self._explained():
+            found = self._look(expected)
+            if found is Found.UNVERIFIED:
+                found = self._read(expected)
+            facts = {"origin": self._origin, "revision": expected.revision}
+            if found is Found.VERIFIED:
+                return Prepared(self._dest, facts if self._record["placed"] else {**facts, "origin": None})
+            source = self._source
+            fetched = source.fetch(self._part, expected, self._progress, self._reservation, self._warn)
+            try:
+                info = self._sound(self._part)
+            except gguf.GgufError as error:
+                self.discard()
+                words = "what %s sent (%d bytes) %s. It was thrown away"
+                raise self._error(words % (source.sender(fetched), fetched.size, error.reason)) from error
+            facts.update(sha256=fetched.sha256, placed=True, gguf=summary(info))
+            return Prepared(self._part, facts, True, fetched.transferred)
+
+    def withdraw(self, prepared):
+        """Leave the place empty until place(), unless the owner's file is there; ``prepared`` as it is then."""
+        with self._explained():
+            if prepared.changed:
+                remove(self._dest)
+            elif self._record.is_ours():
+                os.replace(self._dest, self._part)
+                return prepared._replace(path=self._part)
+            return prepared
+
+    def place(self, prepared):
+        """Give what was prepared its name and its record; the result."""
+        with self._explained():
+            if prepared.path != self._dest:
+                os.replace(prepared.path, self._dest)
+                remove(self._dest + NOTE_SUFFIX)
+            if prepared.facts:
+                self._record.write(**prepared.facts)
+            return self._result(prepared.changed, transferred=prepared.transferred)
+
+    def discard(self):
+        """Throw away what was fetched, whole or in part."""
+        for path in (self._part, self._dest + NOTE_SUFFIX):
+            remove(path)
+
+    def forecast(self, action):
+        """The result in check mode, for what plan() returned."""
+        if action is None or action.after is None:
+            return self._result(False, words=action.words if action else "")
+        return self._result(True, {"dest": self._dest, **action.after}, action.words)
+
+    def absent(self, check_only):
+        """Remove the file if this collection put it there, and an unfinished download of it; the result."""
+        with self._explained():
+            there, begun = os.path.lexists(self._dest), os.path.lexists(self._dest + NOTE_SUFFIX)
+            if there and not self._record.is_ours():
+                raise self._error(
+                    "%s was not put there by this collection, or was changed since, so it was not removed" % self._dest,
+                    "To remove it yourself: rm '%s'" % self._dest,
                 )
-            if (there or begun) and not self._demands.check_only:
+            if (there or begun) and not check_only:
                 with self.locked():
-                    for path in (self._path, self._part, self._part + ".json"):
-                        _remove(path)
-                    self._place.stamp.remove()
+                    remove(self._dest)
+                    self.discard()
+                    self._record.remove()
             return self._result(there or begun, after={})
 
-    # ---- what they share
+    # ---- what is in the place
 
-    def _look_and_read(self, origin, sha256, size):
-        found = self._place.look(origin, sha256, size)
-        return self._place.read(origin, sha256, size) if found is Found.UNREAD else found
-
-    def _must_ask_again(self, source):
-        return self._demands.renew and source.tells_checksum
-
-    def _demand_checksum(self, known):
-        if self._demands.require_checksum and not known:
-            raise self._place.error(
-                "no sha256 is known for it, and policy.require_checksums asks for one",
-                "Add models.%s.sha256." % self._demands.name,
+    def _look(self, expected):
+        """What is there, by record, size and header, as Found; raises LlamaCppError for a wrong file of the owner."""
+        record, ours = self._record, self._record.is_ours()
+        if not os.path.lexists(self._dest):
+            return Found.MISSING
+        if not os.path.exists(self._dest) and not ours:
+            raise self._error(
+                "%s is a link to %s, which is not there" % (self._dest, os.readlink(self._dest)),
+                "Bring that file back or remove the link, then run the play again.",
             )
+        if record.holds() and self._is_recorded(expected, ours):
+            self._require_head()
+            unread = self.wanted.deep_verify or (self.wanted.renew and not record["sha256"])
+            return Found.UNVERIFIED if unread else Found.VERIFIED
+        if ours:
+            return Found.MISSING
+        _info, problem = self._judge(self._dest, expected.size, expected.sha256, record.valid_sha256)
+        if problem:
+            raise self._not_ours(problem)
+        return Found.UNVERIFIED
 
-    @contextlib.contextmanager
-    def _plain_errors(self):
+    def _is_recorded(self, expected, ours):
+        """Whether the record is that of the expected file: the same content or, where that is unknown, origin."""
+        record = self._record
+        if expected.size not in (None, record["size"]):
+            return False
+        if expected.sha256:
+            return record["sha256"] == expected.sha256
+        return record["origin"] == self._origin or not ours
+
+    def _read(self, expected):
+        """Verify the file there and record it if it is the wanted one; otherwise as :meth:`_look`."""
+        record, recorded = self._record, self._record["sha256"]
+        needed = expected.sha256 or recorded or self.wanted.deep_verify or self.wanted.renew
+        actual = self._hash(self._dest) if needed else None
+        # The same content with another time of change: restored from a backup.
+        ours = bool(record["placed"]) and (record.holds() or actual == recorded)
+        wanted = expected.sha256 or record.valid_sha256
+        info, problem = self._judge(self._dest, expected.size, wanted, actual)
+        if problem and not ours:
+            raise self._not_ours(problem)
+        if problem or (ours and not expected.sha256 and record["origin"] != self._origin):
+            return Found.MISSING
+        record.write(sha256=actual, placed=ours, gguf=summary(info))
+        return Found.VERIFIED
+
+    def _judge(self, path, size, sha256, actual):
+        """The GgufInfo of a file and what is wrong with it; ``actual`` is its SHA-256, None if it was not read."""
+        if size is not None and os.path.getsize(path) != size:
+            return None, "has %d bytes; %d are expected" % (os.path.getsize(path), size)
+        if sha256 and actual and actual != sha256:
+            words = "is not the expected file:\n  expected  sha256 %s\n  found     sha256 %s\n"
+            return None, words % (sha256, actual)
         try:
-            yield
-        except (WebError, DownloadFailed) as error:
-            raise LlamaCppError("Model %s: %s" % (self._demands.name, error)) from error
-        except OSError as error:
-            raise LlamaCppError("Model %s: %s" % (self._demands.name, in_words(error, path=self._path))) from error
+            return self._sound(path), None
+        except gguf.GgufError as error:
+            return None, error.reason
+
+    def _sound(self, path):
+        """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
+        info = gguf.check(path)
+        gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        return info
+
+    def _require_head(self):
+        """The file was proved to be a model, but perhaps before it was to be a reranker."""
+        if self.wanted.kind == gguf.RERANKER:
+            try:
+                self._sound(self._dest)
+            except gguf.GgufError as error:
+                raise self._error(str(error)) from error
+
+    def _hash(self, path):
+        return sha256_of(path, byte_counter(self._progress, "verifying", os.path.getsize(path)))
 
     # ---- telling
 
+    def _require_checksum(self, known):
+        if self.wanted.require_checksum and not known:
+            raise self._error(NO_CHECKSUM, "Add models.%s.sha256." % self.wanted.name)
+
+    def _error(self, what_is_wrong, what_to_do=""):
+        return LlamaCppError(("Model %s: %s. %s" % (self.wanted.name, what_is_wrong, what_to_do)).rstrip())
+
+    def _not_ours(self, problem):
+        """The error about a file of the owner in the place, which is not the wanted one."""
+        return self._error(
+            "%s %s. It was not put there by this collection and was left as it is" % (self._dest, problem),
+            "If it is not needed, remove it (rm '%s') and run the play again; else give this model "
+            "another filename, or correct its sha256 and bytes." % self._dest,
+        )
+
+    @contextlib.contextmanager
+    def _explained(self):
+        """Let an error that does not name the model name it."""
+        try:
+            yield
+        except (WebError, DownloadFailed, SourceError) as error:
+            raise LlamaCppError("Model %s: %s" % (self.wanted.name, error)) from error
+        except OSError as error:
+            raise LlamaCppError("Model %s: %s" % (self.wanted.name, in_words(error, path=self._dest))) from error
+
+    def _warn(self, words):
+        self.warnings.append("Model %s: %s" % (self.wanted.name, words))
+
     def _facts(self):
-        if not os.path.lexists(self._path):
+        if not os.path.lexists(self._dest):
             return {}
-        size = os.path.getsize(self._path) if os.path.exists(self._path) else None
-        stamp = self._place.stamp
-        return {"path": self._path, "bytes": size, "sha256": stamp["sha256"] if stamp.holds() else None}
+        size = os.path.getsize(self._dest) if os.path.exists(self._dest) else None
+        return {"dest": self._dest, "bytes": size, "sha256": self._record.valid_sha256}
 
-    def _forecast(self, found, source):
-        if found is Found.UNREAD:
-            return self._result(changed=False, message="would verify the file in place")
-        if found is Found.RIGHT:
-            return self._result(
-                changed=False, message="would ask %s whether it has another one now" % host_of(source.url)
-            )
-        demands = self._demands
-        amount = "%.1f MiB" % (demands.size / MIB) if demands.size else "it"
-        after = {"path": self._path, "bytes": demands.size, "sha256": demands.sha256}
-        return self._result(True, after, "would download %s from %s" % (amount, host_of(source.url)))
-
-    def _result(self, changed, after=None, message=""):
-        """What a module returns; None stands for what is not known (yet)."""
+    def _result(self, changed, after=None, words="", transferred=0):
+        """What the module returns of a file; None stands for what is not known (yet)."""
         after = self._facts() if after is None else after
-        stamp = self._place.stamp
-        held = stamp.holds()
-        header = (stamp["gguf"] if held else None) or {}
+        record = self._record
+        held = record.holds()
+        header = (record["gguf"] if held else None) or {}
         return {
+            "name": self.wanted.name,
+            "dest": self._dest,
             "changed": changed,
-            "path": self._path,
             "bytes": after.get("bytes"),
             "sha256": after.get("sha256"),
             "architecture": header.get("architecture"),
             "context_length": header.get("context_length"),
-            "origin": stamp["origin"] if held else None,
-            "revision": stamp["revision"] if held else None,
-            "transferred": self._fetch.transferred,
-            "verified": bool(held and not (self._demands.check_only and message)),
-            "msg": message,
-            "warnings": self._fetch.warnings,
+            "origin": record["origin"] if held else None,
+            "revision": record["revision"] if held else None,
+            "transferred": transferred,
+            "verified": held and not words,
+            "msg": words,
             "diff": {"before": self._before, "after": after},
         }
 
 
-def _link(target, path):
-    temporary = path + ".link"
-    _remove(temporary)
-    os.symlink(target, temporary)
-    os.replace(temporary, path)
+def summary(info):
+    """What is recorded of a GgufInfo."""
+    return {"architecture": info.architecture, "context_length": info.context_length, "parameters": info.parameters}
 
 
-def _remove(path):
+def remove(path):
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

@@ -1,129 +1,203 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What is asked of the module gguf_model for one model: which files, what each must be, and where it comes from."""
+"""What is asked of the module gguf_model: which files, what each must be, where it comes from, and what is removed."""
 
 from __future__ import annotations
 
 import os
 import re
 
+from ..base import addresses
 from ..base.addresses import joined
 from ..base.errors import LlamaCppError
 from ..base.progress import Progress
 from ..llama.api_keys import secret_of_environment, secret_of_file
-from ..net.disk_space import DiskRoom
+from ..macos.privacy import guarded_place, may_be_refused
+from ..net import seed
+from ..net.disk_space import DiskReservation
 from ..net.http import Web
-from ..net.seed import Seed
 from ..ownership.manifest import Manifest
 from ..ownership.private_files import refuse_exposed
 from .huggingface import ENDPOINT, Location
-from .install import ModelFile
-from .shards import ModelSet, SharedProgress, part_name, part_names
-from .source import WebSource
-from .verification import Stamp
+from .install import FileInstall, Wanted
+from .link import FileLink
+from .model import ModelInstall
+from .parallel import SharedProgress
+from .shards import shard_name, shard_names, shards_of
+from .source import BundleSource, WebSource
+from .verification import VerificationRecord, known_files
+
+SOURCES = ["url", "huggingface", "path"]
+FACTS = {"sha256": {"type": "str"}, "bytes": {"type": "int"}}
+
+#: The options of one file, in the shape that the plan has.
+FILE = {
+    **FACTS,
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": ["model", "reranker", "mmproj", "adapter"], "default": "model"},
+    "dest": {"type": "path", "required": True},
+    "source": {
+        "type": "dict",
+        "mutually_exclusive": [SOURCES],
+        "required_one_of": [SOURCES],
+        "options": {
+            "url": {"type": "str"},
+            "huggingface": {
+                "type": "dict",
+                "options": {
+                    "repo": {"type": "str", "required": True},
+                    "file": {"type": "str", "required": True},
+                    "revision": {"type": "str", "default": "main"},
+                },
+            },
+            "path": {"type": "path"},
+        },
+    },
+    "shards": {"type": "list", "elements": "dict", "options": FACTS},
+    "mirrors": {"type": "list", "elements": "str", "default": []},
+    "locked_by": {"type": "dict", "default": {}},
+}
+
+#: The options of the module.
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
+    "prune": {"type": "path"},
+    "keep": {"type": "list", "elements": "path", "default": []},
+    "queries": addresses.OPTION,
+    "seed": seed.OPTION,
+    "allow_plain_http": {"type": "bool", "default": False},
+    "require_checksum": {"type": "bool", "default": False},
+    "token_file": {"type": "path", "no_log": False},
+    "deep_verify": {"type": "bool", "default": False},
+    "renew": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 30},
+    "manifest": {"type": "path"},
+    "bundle": {"type": "path"},
+    "progress_file": {"type": "path"},
+}
 
 
-def fulfil(wanted, check_only, bundle=None):
-    """Bring about what the options ``wanted`` ask for, or say it; what the module returns.
+def fulfil(given, check_only, bundle=None):
+    """Bring about what the options ``given`` ask for, or say what that takes; what the module returns.
 
-    :param bundle: the Bundle that has the files, or None.
+    Models come one after the other. If one fails, those before it stay, and what was fetched of it is kept.
+
+    :param bundle: the opened Bundle of the option ``bundle``, or None.
     """
-    _require_sound(wanted)
-    places = part_names(wanted["dest"])
-    progress = Progress(wanted["progress_file"], wanted["name"])
-    shared = SharedProgress(progress, len(places))
-    several, room = len(places) > 1, DiskRoom()
-    files = [
-        ModelFile(
-            wanted["name"],
-            place,
-            sha256=expected["sha256"],
-            size=expected["bytes"],
-            kind=wanted["kind"],
-            part=(number, len(places)),
-            require_checksum=wanted["require_checksum"],
-            deep_verify=wanted["deep_verify"],
-            renew=wanted["renew"] and not expected["sha256"],
-            check_only=check_only,
-            progress=shared.share(number) if several else progress,
-            room=room,
-        )
-        for number, (place, expected) in enumerate(zip(places, _expectations(wanted, places)))
-    ]
-    model = ModelSet(wanted["name"], files, shared) if several else files[0]
-    if wanted["state"] == "absent":
-        return model.absent()
-    if not check_only:
-        directory = Stamp(wanted["dest"]).directory
-        # The stamps of other models may lie there, of another installation, too.
-        new = {} if os.path.lexists(directory) else {directory: "tree"}
-        Manifest(wanted["manifest"]).note({**dict.fromkeys(places, "model"), **new})
-    if bundle and _has_all(bundle, wanted, places):
-        results = [file.from_bundle(bundle) for file in files]
-        return {**results[0], "changed": any(result["changed"] for result in results)}
-    if wanted["path"]:
-        targets = [part_name(wanted["path"], number + 1) for number in range(len(files))]
-        return model.linked_to(targets if several else wanted["path"])
-    sources = [_source(wanted, number + 1) for number in range(len(files))]
-    return model.from_web(sources if several else sources[0])
+    present, files = given["state"] == "present", given["files"]
+    _require_possible(given)
+    models = [_model(file, given, bundle) if present else _unwanted(file) for file in files]
+    if present and not check_only:
+        Manifest(given["manifest"]).note(claims(given))
+    results = [model.present(check_only) if present else model.absent(check_only) for model in models]
+    removed = _prune(given, check_only)
+    changed = [result for result in (*results, *removed) if result["changed"]]
+    answer = {
+        "changed": bool(changed),
+        "removed": [result["dest"] for result in removed],
+        "verified": not present or all(result["verified"] for result in results),
+        "msg": "\n".join(f"{result['name']}: {result['msg']}" for result in results if result["msg"]),
+        "warnings": [warning for result in results for warning in result.pop("warnings")],
+        "diff": [result["diff"] for result in changed],
+    }
+    answer["warnings"] += _guarded(files) if present else ()
+    for result, file in zip(results, files):
+        result.pop("diff")
+        result["locked_by"] = file["locked_by"]
+    return {**answer, "files": results}
 
 
-def _require_sound(wanted):
-    for option in ("dest", "path"):
-        if wanted[option] and not os.path.isabs(wanted[option]):
-            words = "%s of model %s is not an absolute path: '%s'."
-            raise LlamaCppError(words % (option, wanted["name"], wanted[option]))
-    if wanted["timeout"] <= 0:
-        words = "timeout of model %s is %s; more than 0 seconds are needed."
-        raise LlamaCppError(words % (wanted["name"], wanted["timeout"]))
+def _require_possible(given):
+    """Raise LlamaCppError for options that contradict each other, or that no file can have."""
+    if given["timeout"] <= 0:
+        raise LlamaCppError("timeout is %s; more than 0 seconds are needed." % given["timeout"])
+    for option, path in (("prune", given["prune"]), *(("keep", path) for path in given["keep"])):
+        _require_absolute(option, path)
+    for file in given["files"]:
+        name, count, source = file["name"], len(shard_names(file["dest"])), file["source"] or {}
+        _require_absolute(f"dest of model {name}", file["dest"])
+        _require_absolute(f"path of model {name}", source.get("path"))
+        if not source and given["state"] == "present":
+            raise LlamaCppError(f"Model {name} has no source. Give one of: {', '.join(SOURCES)}.")
+        if count > 1 and not file["shards"] and (file["sha256"] or file["bytes"]):
+            raise LlamaCppError(
+                f"Model {name} is split into {count} files, and sha256 or bytes can be that of one only. "
+                "Give those of each file in shards."
+            )
+        if file["shards"] and len(file["shards"]) != count:
+            words = "shards of model %s are %d; by its name it has %d files: %s."
+            raise LlamaCppError(words % (name, len(file["shards"]), count, os.path.basename(file["dest"])))
+        for shard in shards_of(file):
+            if shard.sha256 and not re.fullmatch("[0-9a-fA-F]{64}", shard.sha256):
+                raise LlamaCppError(f"sha256 of model {name} is not 64 hexadecimal digits: '{shard.sha256}'.")
 
 
-def _expectations(wanted, places):
-    """The expected sha256 and bytes of the file in each of ``places``."""
-    name, count = wanted["name"], len(places)
-    given = wanted["parts"]
-    if not given:
-        given = [{"sha256": wanted["sha256"], "bytes": wanted["bytes"]}]
-        if count > 1:
-            if wanted["sha256"] or wanted["bytes"]:
-                raise LlamaCppError(
-                    "Model %s is spread over %d files, and sha256 or bytes can be that of one only. "
-                    "Give those of each file in parts." % (name, count)
-                )
-            given = given * count
-    if len(given) != count:
-        raise LlamaCppError(
-            "parts of model %s are %d; by its name it has %d files: %s."
-            % (name, len(given), count, os.path.basename(wanted["dest"]))
-        )
-    digits = [part["sha256"].lower() if part["sha256"] else None for part in given]
-    for sha256 in digits:
-        if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise LlamaCppError("sha256 of model %s is not 64 hexadecimal digits: '%s'." % (name, sha256))
-    return [{"sha256": sha256, "bytes": part["bytes"]} for sha256, part in zip(digits, given)]
+def _require_absolute(option, path):
+    if path and not os.path.isabs(path):
+        raise LlamaCppError(f"{option} is not an absolute path: '{path}'.")
 
 
-def _has_all(bundle, wanted, places):
-    """Whether ``bundle`` has the files of all ``places``, and none of them comes with the collection."""
-    if wanted["path"] and os.path.exists(wanted["path"]):
-        return False
-    return all(os.path.basename(place) in bundle.facts["models"] for place in places)
+def claims(given):
+    """What is about to be put in place, as the manifest notes it."""
+    places = [path for file in given["files"] for path in shard_names(file["dest"])]
+    # Records of other models, of another installation, too, may be in a directory that is there already.
+    directories = {VerificationRecord(path).directory for path in places}
+    new = {directory: "tree" for directory in sorted(directories) if not os.path.lexists(directory)}
+    return {**dict.fromkeys(places, "model"), **new}
 
 
-def _source(wanted, number):
+def _model(file, given, bundle):
+    """The ModelInstall of one file of the options, which stands for all shards of it."""
+    shards = shards_of(file)
+    shared = SharedProgress(Progress(given["progress_file"], file["name"]), len(shards))
+    reservation = DiskReservation()
+    target = file["source"].get("path")
+    bundled = bundle and not (target and os.path.exists(target))
+    bundled = bundled and all(os.path.basename(shard.path) in bundle.facts["models"] for shard in shards)
+    installs = []
+    for shard in shards:
+        progress = shared.share(shard.number)
+        wanted = _wanted(file, shard, given)
+        if target and not bundled:
+            installs.append(FileLink(wanted, shard_name(target, shard.number + 1), progress=progress))
+            continue
+        name = os.path.basename(shard.path)
+        source = BundleSource(bundle, name) if bundled else _web_source(file, given, shard.number + 1)
+        installs.append(FileInstall(wanted, source, progress=progress, reservation=reservation))
+    return ModelInstall(file["name"], installs, shared.stop)
+
+
+def _wanted(file, shard, given):
+    sha256 = shard.sha256 and shard.sha256.lower()
+    return Wanted(
+        name=file["name"],
+        dest=shard.path,
+        sha256=sha256,
+        bytes=shard.bytes,
+        kind=file["kind"],
+        number=shard.number,
+        count=shard.count,
+        require_checksum=given["require_checksum"],
+        deep_verify=given["deep_verify"],
+        renew=given["renew"] and not sha256,
+    )
+
+
+def _web_source(file, given, number):
     """Where file ``number`` (from 1) of the model comes from, as a WebSource."""
     endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
-    seed = Seed(**wanted["seed"]) if wanted["seed"] else None
+    peer = seed.Seed(**given["seed"]) if given["seed"] else None
     web = Web(
-        neighbour=seed and seed.url,
-        token=_token(wanted["token_file"]),
+        neighbour=peer and peer.url,
+        token=_token(given["token_file"]),
         token_origin=endpoint,
-        allow_plain_http=wanted["allow_plain_http"],
-        timeout=wanted["timeout"],
+        allow_plain_http=given["allow_plain_http"],
+        timeout=given["timeout"],
     )
-    url = wanted["url"] or Location(**wanted["huggingface"]).url(endpoint)
-    url, *mirrors = (part_name(joined(address, wanted["queries"]), number) for address in (url, *wanted["mirrors"]))
-    return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=seed, stall_seconds=wanted["timeout"])
+    url = file["source"].get("url") or Location(**file["source"]["huggingface"]).url(endpoint)
+    url, *mirrors = (shard_name(joined(address, given["queries"]), number) for address in (url, *file["mirrors"]))
+    return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=peer, stall_seconds=given["timeout"])
 
 
 def _token(path):
@@ -131,3 +205,33 @@ def _token(path):
     if path:
         refuse_exposed(path, "token_file")
     return secret_of_file(path, "token_file") if path else secret_of_environment("HF_TOKEN", os.environ)
+
+
+def _unwanted(file):
+    wanted = [Wanted(file["name"], path) for path in shard_names(file["dest"])]
+    return ModelInstall(file["name"], [FileInstall(one) for one in wanted])
+
+
+def _prune(given, check_only):
+    """Remove what this collection put into the directory ``prune`` and what is not to be kept; the results.
+
+    That is every file, link and unfinished download with a record or note of ours. What the owner put there, or changed
+    since, stays.
+    """
+    if not given["prune"]:
+        return []
+    wanted = [file["dest"] for file in given["files"] if given["state"] == "present"]
+    kept = {os.path.normpath(path) for first in (*given["keep"], *wanted) for path in shard_names(first)}
+    results = []
+    for path in known_files(given["prune"]):
+        if path not in kept and (not os.path.lexists(path) or VerificationRecord(path).is_ours()):
+            results.append(FileInstall(Wanted(os.path.basename(path), path)).absent(check_only))
+    return [result for result in results if result["changed"]]
+
+
+def _guarded(files):
+    """A warning for every file that lies where macOS keeps programs out."""
+    for file in files:
+        guarded = guarded_place(file["source"].get("path") or file["dest"])
+        if guarded:
+            yield f"Model {file['name']} lies in a place that macOS guards. {may_be_refused(guarded)}"

@@ -1,47 +1,57 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Where a model can be had, and what it must be according to those who know."""
+"""Where a model file comes from, and what it must be as far as that is known there: the web, or a bundle.
+
+Both have ``origin``, which is recorded, ``tells_checksum``, and known(), expected(), forecast(), fetch() and sender().
+"""
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from ..base.addresses import shown
 from ..base.errors import LlamaCppError
-from ..net.download import STALL_SECONDS
+from ..base.progress import byte_counter
+from ..base.units import MIB
+from ..net.download import STALL_SECONDS, Download, DownloadFailed, Fetched
 from ..net.http import WebError, host_of
-from ..net.retry import Patience
+from ..net.retry import Retry
 from .huggingface import ENDPOINT, location_of, metadata
 
+NO_CHECKSUM = "no SHA-256 is known, and policy.require_checksums asks for one"
 UNPROVED_MIRRORS = "Mirrors are given but no sha256, so nothing could prove what they send. Add sha256."
 
 
-class Truth(NamedTuple):
-    """What a file must be, and where it can be had; None for what nobody knows."""
+class SourceError(LlamaCppError):
+    """The source cannot give the wanted file; the text does not name the model."""
 
-    urls: tuple
+
+class Expected(NamedTuple):
+    """What a file must be, and where it can be had; None for what is not known."""
+
     sha256: str | None
     size: int | None
-    revision: str | None
+    revision: str | None = None
+    urls: tuple = ()
 
 
 class WebSource:
     """A file on the web.
 
     :param url: its address.
-    :param web: a :class:`~.web.Web`.
+    :param web: a :class:`~..net.http.Web`.
     :param endpoint: base URL of Hugging Face, or of the server that stands in for it.
     :param mirrors: addresses to try first; one that ends in "/" is a directory with the file under its own name.
-    :param seed: a :class:`~.seed.Seed` to ask before all of them.
+    :param seed: a :class:`~..net.seed.Seed` to ask before all of them.
     """
 
     def __init__(self, url, web, *, endpoint=ENDPOINT, mirrors=(), seed=None, stall_seconds=STALL_SECONDS):
         for address in (url, *mirrors):
             web.accepted(address)
-        self.url, self.origin = url, shown(url)
-        self.web, self.stall_seconds = web, stall_seconds
-        self._endpoint, self._mirrors = endpoint, mirrors
-        self.seed = seed
+        self.origin = shown(url)
+        self._url, self._web, self._stall_seconds = url, web, stall_seconds
+        self._endpoint, self._mirrors, self._seed = endpoint, mirrors, seed
         self._location = location_of(url, endpoint)
 
     @property
@@ -49,34 +59,108 @@ class WebSource:
         """Whether the server can be asked for the SHA-256 before the download."""
         return self._location is not None
 
-    def truth(self, filename, sha256, size, progress):
-        """The expected SHA-256 and size: as given, else as Hugging Face tells; its revision is then pinned.
+    @property
+    def host(self):
+        return host_of(self._url)
 
-        Raises WebError when Hugging Face cannot be asked, LlamaCppError for mirrors that nothing could prove.
-        """
-        url, revision = self.url, None
+    def known(self, wanted):
+        """What is known without asking anyone, as Expected."""
+        return Expected(wanted.sha256, wanted.bytes)
+
+    def expected(self, wanted, progress):
+        """The Expected of the file: as configured, else as Hugging Face tells, whose revision is then pinned."""
+        url, sha256, size, revision = self._url, wanted.sha256, wanted.bytes, None
         if self._location and not sha256:
             told = self._ask(progress)
             sha256, size, revision = told.sha256, size or told.size, told.commit
             if revision:
                 url = self._location._replace(revision=revision).url(self._endpoint)
         if self._mirrors and not sha256:
-            raise LlamaCppError(UNPROVED_MIRRORS)
-        mirrors = (mirror + filename if mirror.endswith("/") else mirror for mirror in self._mirrors)
-        return Truth((*mirrors, url), sha256, size, revision)
+            raise SourceError(UNPROVED_MIRRORS)
+        name = os.path.basename(wanted.dest)
+        mirrors = (mirror + name if mirror.endswith("/") else mirror for mirror in self._mirrors)
+        return Expected(sha256, size, revision, (*mirrors, url))
 
-    def sha256_at_seed(self, truth):
-        """The SHA-256 of the file at the seed that is the wanted one; None when it is not there."""
-        for file in self.seed.files if self.seed else ():
-            if truth.sha256 == file["sha256"] or (not truth.sha256 and file["origin"] == self.origin):
+    def forecast(self, size):
+        """What fetch() would do, for the output of check mode."""
+        return "download %s from %s" % ("%.1f MiB" % (size / MIB) if size else "it", self.host)
+
+    def fetch(self, part, expected, progress, reservation, warn):
+        """Have ``part`` complete, as Fetched. What failed without consequence goes to ``warn``."""
+
+        def download(urls, sha256, others_left=False):
+            download = Download(
+                part,
+                self._web,
+                sha256=sha256,
+                size=expected.size,
+                progress=progress,
+                reservation=reservation,
+                stall_seconds=self._stall_seconds,
+            )
+            return download.run(urls, others_left)
+
+        at_seed = self._sha256_at_seed(expected)
+        if at_seed:
+            try:
+                return download([self._seed.url_of(at_seed)], at_seed, others_left=True)
+            except DownloadFailed as error:
+                host = host_of(self._seed.url)
+                warn("%s could not give it, so it is fetched from its origin.\n%s" % (host, error.reasons))
+        return download(expected.urls, expected.sha256)
+
+    def sender(self, fetched):
+        """Who sent a file, for messages."""
+        return host_of(fetched.url)
+
+    def _sha256_at_seed(self, expected):
+        """The SHA-256 of the file at the seed that is the wanted one; None when the seed does not have it."""
+        for file in self._seed.files if self._seed else ():
+            if expected.sha256 == file["sha256"] or (not expected.sha256 and file["origin"] == self.origin):
                 return file["sha256"]
         return None
 
     def _ask(self, progress):
-        patience = Patience(progress=progress)
+        retry = Retry(progress=progress)
         while True:
-            progress.update("asking for the checksum", detail="from " + host_of(self.url))
+            progress.update("asking for the checksum", detail="from " + self.host)
             try:
-                return metadata(self.web, self.url)
+                return metadata(self._web, self._url)
             except WebError as error:
-                patience.after(error)
+                retry.after(error)
+
+
+class BundleSource:
+    """The file ``name`` of a Bundle (offline/bundle.py), as if it came from where the bundle's maker had it from."""
+
+    tells_checksum = False  # there is nothing to ask again
+
+    def __init__(self, bundle, name):
+        self._bundle, self._name = bundle, name
+        facts = bundle.facts["models"][name]
+        self.origin = facts["origin"]
+        self._expected = Expected(facts["sha256"], facts["bytes"], facts["revision"])
+
+    def known(self, wanted):
+        found = self._expected
+        if wanted.sha256 not in (None, found.sha256):
+            words = "%s in %s is not the expected file:\n  expected  sha256 %s\n  found     sha256 %s\n"
+            raise SourceError(words % (self._name, self._bundle.path, wanted.sha256, found.sha256))
+        if wanted.bytes not in (None, found.size):
+            words = "%s in %s has %d bytes; %d are expected"
+            raise SourceError(words % (self._name, self._bundle.path, found.size, wanted.bytes))
+        return found
+
+    def expected(self, wanted, _progress):
+        return self.known(wanted)
+
+    def forecast(self, _size):
+        return "take it from " + self._bundle.path
+
+    def fetch(self, part, expected, progress, _reservation, _warn):
+        on_bytes = byte_counter(progress, "unpacking", expected.size)
+        self._bundle.extract_file("models/" + self._name, part, on_bytes)
+        return Fetched(os.path.getsize(part), expected.sha256, self._bundle.path, 0)
+
+    def sender(self, fetched):
+        return fetched.url

@@ -1,9 +1,10 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What is known about a model file that was verified once, so that no later run has to read it again.
+"""What is known about a model file that was verified once: no later run has to read it again, and it is known as ours.
 
-Beside the models lies ``.llama_cpp/``; in it ``<filename>.json`` is the stamp of a file and ``<filename>.lock``
-its lock. A stamp speaks for the file only while size, time of last change and inode are those it recorded.
+The directory of the models has a directory ``.llama_cpp/``: in it, ``<filename>.json`` is the verification record of a
+file and ``<filename>.lock`` its lock. A record is valid only while size, time of last change and inode of the file are
+those that it holds.
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ import contextlib
 import os
 
 from ..base.errors import LlamaCppError
-from ..base.files import make_directories, read_json, set_mode, why_not_own, write_json_atomically
+from ..base.files import IDENTITY, identity, make_directories, read_json, set_mode, why_not_own, write_json_atomically
 from ..base.json_form import OneOf
 
 DIRECTORY = ".llama_cpp"
+NOTE_SUFFIX = ".part.json"  # of an unfinished download, see net/download.py
 
 FORM = {
     **dict.fromkeys(("sha256", "revision"), str),
     "origin": OneOf((str, bool)),
-    **dict.fromkeys(("size", "mtime_ns", "inode"), int),
+    **dict.fromkeys(IDENTITY, int),
     "gguf": {},
 }
 
 
-class Stamp:
-    """The stamp of the file ``path``; a fact that it does not hold reads as None.
+class VerificationRecord:
+    """The record of the file ``path``; a fact that it does not hold reads as None.
 
-    ``sha256``      of the content; None when nobody had a use for it yet
+    ``sha256``      of the content; None when it was not needed yet
     ``origin``      address or path it came from; None for a file that was found in place
     ``revision``    the commit that Hugging Face named
     ``placed``      whether this collection put the file there
@@ -48,11 +50,16 @@ class Stamp:
         return self._facts.get(fact)
 
     def holds(self):
-        """Whether the file still is the one that was stamped."""
+        """Whether the file still is the one that was verified."""
         try:
-            return all(self[fact] == value for fact, value in _identity(self._path).items())
+            return all(self[fact] == value for fact, value in identity(self._path).items())
         except OSError:
             return False
+
+    @property
+    def valid_sha256(self):
+        """The SHA-256 of the file as it is; None where the record does not tell it."""
+        return self["sha256"] if self.holds() else None
 
     def is_ours(self):
         """Whether the file, or the link, in the place is what this collection put there."""
@@ -60,16 +67,16 @@ class Stamp:
         return bool(self["placed"]) and (self.holds() or is_our_link)
 
     def write(self, **facts):
-        """Stamp the file as it is now; facts that are not given stay as they were."""
-        self._facts.update(facts, **_identity(self._path))
+        """Record the file as it is now; facts that are not given stay as they were."""
+        self._facts.update(facts, **identity(self._path))
         write_json_atomically(self._file, self._facts)
 
     def _why_untrusted(self):
-        """Why the stamp may not speak for the file: beside models that several users share, anybody can write one."""
+        """Why the record proves nothing: in a directory that several users share, each of them can write one."""
         return why_not_own(self.directory) or why_not_own(self._file)
 
     def make_directory(self):
-        """Make the directory of the stamps. Raises LlamaCppError where somebody else has made it."""
+        """Make the directory of the records. Raises LlamaCppError where another user has made it."""
         make_directories(self.directory)
         why = why_not_own(self.directory)
         if why:
@@ -81,7 +88,7 @@ class Stamp:
             set_mode(self.directory, 0o755)
 
     def remove(self):
-        """Forget the file; the directory goes with its last stamp."""
+        """Forget the file; the directory goes with its last record."""
         for path in self.files:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -90,6 +97,21 @@ class Stamp:
         self._facts = {}
 
 
-def _identity(path):
-    status = os.stat(path)  # of the file itself, not of a link to it
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
+def known_files(directory):
+    """The paths in ``directory`` that have a verification record or the note of an unfinished download, sorted."""
+    records = (name[: -len(".json")] for name in _names(os.path.join(directory, DIRECTORY)) if name.endswith(".json"))
+    notes = (name for name in _names(directory) if name.endswith(NOTE_SUFFIX))
+    begun = (name[: -len(NOTE_SUFFIX)] for name in notes if _is_note(os.path.join(directory, name)))
+    return sorted({os.path.join(os.path.normpath(directory), name) for name in (*records, *begun)})
+
+
+def _is_note(path):
+    note = None if why_not_own(path) else read_json(path)
+    return isinstance(note, dict) and {"url", "validator", "size", "sha256"} <= set(note)
+
+
+def _names(directory):
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []

@@ -15,16 +15,16 @@ from ..base.errors import LlamaCppError
 from ..base.units import MIB
 
 
-class DiskRoom:
-    """The room on one disk that downloads into the same directory share."""
+class DiskReservation:
+    """The room on one disk that downloads into the same directory reserve together."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._sizes = {}
 
-    def claim(self, part, size):
+    def reserve(self, part, size):
         """Raise LlamaCppError unless all that is missing of ``part``, to be ``size`` bytes, and of every part that was
-        claimed before has room."""
+        reserved before has room."""
         with self._lock:
             self._sizes[part] = size
             missing = sum(max(0, size - size_of(part)) for part, size in self._sizes.items())

@@ -22,10 +22,10 @@ from ..base.errors import LlamaCppError, in_words
 from ..base.files import read_json, why_not_own, write_json_atomically
 from ..base.progress import Progress
 from ..base.units import MIB
-from .disk_space import DiskRoom
+from .disk_space import DiskReservation
 from .hashed_file import HashedFile
 from .http import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
-from .retry import ATTEMPTS, Patience
+from .retry import ATTEMPTS, Retry
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once
 #: The room for a file of unknown size is looked at whenever so much of it has come, and as much stays free.
@@ -71,9 +71,9 @@ class Download:
     :param web: a :class:`~.web.Web`.
     :param sha256: 64 hex digits expected, or None when nobody knows them.
     :param size: bytes expected, or None.
-    :param room: the :class:`~.disk_room.DiskRoom` that it shares with others.
+    :param reservation: the :class:`~.disk_space.DiskReservation` that it shares with others.
     :param stall_seconds: this long at less than 1 KiB/s is a stalled connection.
-    :param sleep: see :class:`~.patience.Patience`.
+    :param sleep: see :class:`~.retry.Retry`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Download:
         sha256=None,
         size=None,
         progress=None,
-        room=None,
+        reservation=None,
         stall_seconds=STALL_SECONDS,
         sleep=time.sleep,
     ):
@@ -92,7 +92,7 @@ class Download:
         self._web = web
         self._sha256, self._size = sha256, size
         self._progress = progress or Progress()
-        self._room = room or DiskRoom()
+        self._reservation = reservation or DiskReservation()
         self._stall_seconds = stall_seconds
         self._sleep = sleep
         self._transferred = 0
@@ -113,7 +113,7 @@ class Download:
                     last = url == urls[-1] and not others_left
                     attempts = ATTEMPTS if last else ATTEMPTS_WITH_OTHERS_LEFT
                     try:
-                        return self._from(url, Patience(attempts, self._progress, self._sleep))
+                        return self._from(url, Retry(attempts, self._progress, self._sleep))
                     except WebError as error:
                         failures.append("  " + str(error))
         except OSError as error:
@@ -169,7 +169,7 @@ class Download:
 
     # ---- one source
 
-    def _from(self, url, patience):
+    def _from(self, url, retry):
         while True:
             try:
                 if not self._have or self._have != self._total() or not self._may_continue(url):
@@ -177,8 +177,8 @@ class Download:
             except WebError as error:
                 if self._have >= self._rewarded + REAL_PROGRESS:
                     self._rewarded = self._have
-                    patience.reset()
-                patience.after(error)
+                    retry.reset()
+                retry.after(error)
                 continue
             sha256 = self._file.sha256()
             if self._sha256 in (None, sha256):
@@ -224,7 +224,7 @@ class Download:
         """See that ``size`` bytes find room; one that only this source tells may be wrong, and another source right."""
         try:
             if size:
-                self._room.claim(self._part, size)
+                self._reservation.reserve(self._part, size)
         except LlamaCppError as error:
             if self._size:
                 raise

@@ -121,7 +121,7 @@ class Web:
     def _open_once(self, url, headers, method):
         url = self.accepted(url)
         headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
-        if self._token and _origin(url) == self._token_origin and (url.startswith("https:") or is_loopback(url)):
+        if self._token and _origin(url) == self._token_origin and (url.startswith("https:") or is_loopback(_host(url))):
             headers["Authorization"] = "Bearer " + self._token
         try:
             return self._opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=self._timeout)
@@ -153,7 +153,7 @@ class Web:
         return url
 
     def _is_near(self, url):
-        return is_loopback(url) or _origin(url) == self._neighbour
+        return is_loopback(_host(url)) or _origin(url) == self._neighbour
 
 
 class _Proxies(urllib.request.ProxyHandler):
@@ -178,16 +178,19 @@ class _SecureHandler(urllib.request.HTTPSHandler):
 
 
 def host_of(url):
-    return urllib.parse.urlsplit(url).hostname or "the server"
+    return _host(url) or "the server"
 
 
-def is_loopback(url):
-    """Whether the address is on this machine by its name alone; nothing is looked up."""
-    host = urllib.parse.urlsplit(url).hostname or ""
+def _host(url):
+    return urllib.parse.urlsplit(url).hostname or ""
+
+
+def is_loopback(host):
+    """Whether an IP address or the name of a host is this machine, by the name alone; nothing is looked up."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
 
 
 def _origin(url):

@@ -14,7 +14,7 @@ LONGEST_ASKED_WAIT = 600.0  # a server that asks for more is not waited for
 TICK = 0.5
 
 
-class Patience:
+class Retry:
     """Counts failures in a row. One object per task: :meth:`after` each failure, :meth:`reset` on real progress.
 
     :param sleep: what waits; tests give one that does not.

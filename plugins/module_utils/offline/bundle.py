@@ -48,6 +48,7 @@ class Bundle:
     """
 
     def __init__(self, path):
+        require_absolute(path)
         self.path = path
         with self._opened() as opened:
             self.facts = opened.facts
@@ -187,6 +188,12 @@ class _Opened:
         if member.size > bundle_facts.LONGEST_TEXT:
             raise Malformed(f"its {name} is {member.size} bytes long")
         return self._archive.extractfile(member).read().decode()
+
+
+def require_absolute(path):
+    """Raise LlamaCppError for a path that depends on a working directory."""
+    if not os.path.isabs(path):
+        raise LlamaCppError(f'llama_cpp_bundle: "{path}" is not an absolute path on the host. Nothing was changed.')
 
 
 def intact_facts(path, wanted, progress):

@@ -14,8 +14,8 @@ from ..base.errors import LlamaCppError
 from ..base.files import make_directories, sha256_of
 from ..engine import sdist
 from ..engine.store import current_release, stamp_of
-from ..models.shards import part_names
-from ..models.verification import Stamp
+from ..models.shards import shard_names
+from ..models.verification import VerificationRecord
 from . import bundle
 from .facts import FORMAT, this_platform
 
@@ -34,7 +34,7 @@ class BundleContent:
         self._release_dir = os.path.join(engine_dir, "releases", self.release or "")
         if not self.release or not os.path.isdir(self._release_dir):
             raise self._missing(os.path.join(engine_dir, "current"))
-        self._models = {os.path.basename(path): path for first in models for path in part_names(first)}
+        self._models = {os.path.basename(path): path for first in models for path in shard_names(first)}
         for path in self._models.values():
             if not os.path.isfile(path):
                 raise self._missing(path)
@@ -86,13 +86,12 @@ class BundleContent:
 
 
 def _model_facts(path):
-    stamp = Stamp(path)
-    known = stamp.holds() and stamp["sha256"]
+    record = VerificationRecord(path)
     return {
         "bytes": os.path.getsize(path),
-        "sha256": known or sha256_of(path),
-        "origin": stamp["origin"],
-        "revision": stamp["revision"],
+        "sha256": record.valid_sha256 or sha256_of(path),
+        "origin": record["origin"],
+        "revision": record["revision"],
     }
 
 

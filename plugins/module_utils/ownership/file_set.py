@@ -7,22 +7,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-import string
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
 
 from ..base.errors import LlamaCppError, in_words
-from ..base.files import make_directories, open_file, write_atomically
+from ..base.files import make_directories, open_file, why_not_own, write_atomically
 from .trees import is_source
 
 #: What Python leaves behind when it imports from a tree.
 CACHE = "__pycache__"
 
-KEY_LENGTH = 48
-KEY_MODE = 0o600
-KEY_ALPHABET = string.ascii_letters + string.digits
+#: What a directory and a file get that nothing else is said of.
+DIRECTORY_MODE, FILE_MODE = "u+rwx", "0644"
 
 
 @dataclass(frozen=True)
@@ -88,38 +86,50 @@ def apply(changes, trees=()):
             raise LlamaCppError(in_words(error, "cannot be written", change.path)) from error
 
 
+def is_in_place(expected, manifest):
+    """Whether nothing is to be done for a file set, told without the contents of its files.
+
+    :param expected: ``directories`` (path, mode, kind), ``files`` (path -> sha256, mode, kind), ``trees`` (directories
+        in which no other file of ours is wanted), ``keys`` and ``claims``, as the module file_set takes them.
+    :param manifest: the Manifest, in which all of that has to be noted.
+    """
+    files, trees = expected["files"], expected["trees"]
+    kinds = {item["path"]: item["kind"] for item in expected["directories"]}
+    kinds.update(dict.fromkeys(trees, "tree"))
+    kinds.update((path, file["kind"]) for path, file in files.items() if not _is_below(path, trees))
+    return (
+        not manifest.lacks({**kinds, **expected["claims"]})
+        and all(_directory_holds(**item) for item in expected["directories"])
+        and not missing_keys(expected["keys"])
+        and not any(map(os.path.islink, trees))
+        and all(path in files for directory in trees for path in _files(directory))
+        and all(_file_holds(path, file["sha256"], file["mode"]) for path, file in files.items())
+    )
+
+
+def _is_below(path, directories):
+    return any(path.startswith(directory + os.sep) for directory in directories)
+
+
+def _directory_holds(path, mode, kind):
+    if not os.path.isdir(path) or (kind == "tree" and why_not_own(path)):
+        return False
+    found = stat.S_IMODE(os.stat(path).st_mode)
+    return found & 0o700 == 0o700 if mode == DIRECTORY_MODE else f"{found:04o}" == mode
+
+
+def _file_holds(path, sha256, mode):
+    try:
+        with open_file(path) as stream:
+            found = f"{stat.S_IMODE(os.fstat(stream.fileno()).st_mode):04o}"
+            return found == mode and hashlib.sha256(stream.read()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
 def missing_keys(paths):
     """Those of ``paths`` that have no file yet. A key that is there is nobody's business, whatever is in it."""
     return [path for path in paths if not os.path.lexists(path)]
-
-
-def generate_key(path):
-    """Write a random key to ``path``, for its owner's eyes alone; it is on no wire and in no result."""
-    key = "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
-    make_directories(os.path.dirname(path))
-    write_atomically(path, key + "\n", KEY_MODE)
-
-
-def digest(wanted):
-    """A SHA-256, as hex digits, over paths and contents of ``wanted``."""
-    total = hashlib.sha256()
-    for path in sorted(wanted):
-        for part in (os.fsencode(path), wanted[path].content):
-            total.update(b"%d " % len(part) + part)
-    return total.hexdigest()
-
-
-def identity(path):
-    """What changes when another file takes the place of ``path``, or None when there is none.
-
-    Size, time of change and inode, as for the stamp of a model: reading tens of gigabytes to see whether they changed
-    would take longer than everything else.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def _files(directory):

@@ -11,12 +11,12 @@ known. An entry's ``kind`` says what may be removed there:
 ``marked``     the file as long as it bears the collection's mark; without it somebody else has made it his own
 ``link``       the symbolic link
 ``log``        the file and what was rotated away from it
-``model``      what its stamp says of the file (models/verification.py)
+``model``      what its verification record says of the file (models/verification.py)
 ``service``    a marked file that a service manager reads, after the service; the entry tells the rest as
                service/manager.py wants it
 
 What stood in a place before stays whose it was: a directory is not noted then, and anything else
-refused (ownership/taken.py). Marks and stamps tell that by themselves.
+refused (ownership/taken.py). Marks and records tell that by themselves.
 """
 
 from __future__ import annotations
@@ -92,11 +92,15 @@ class Manifest:
         made = self.entries()
         taken.refuse(claims, lambda path: path in made or _in_tree(path, made), self.path)
 
+    def lacks(self, claims):
+        """Whether :meth:`note` would note something new of ``claims``."""
+        return self.path is not None and bool(self._news(_entries(claims), self.entries()))
+
     def note(self, claims):
         """Note what is about to be made: path -> kind, or a dict with ``kind`` and more; parents come by themselves."""
         if self.path is None:
             return
-        claims = {path: {"kind": entry} if isinstance(entry, str) else entry for path, entry in claims.items()}
+        claims = _entries(claims)
         self.refuse_taken({path: entry["kind"] for path, entry in claims.items()})
         if not self._news(claims, self.entries()):
             return
@@ -148,6 +152,10 @@ class Manifest:
                 raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _entries(claims):
+    return {path: {"kind": entry} if isinstance(entry, str) else entry for path, entry in claims.items()}
 
 
 def staging_of(directory):

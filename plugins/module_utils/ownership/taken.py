@@ -45,7 +45,7 @@ def _why_taken(path, kind, is_noted):
     except OSError:  # nothing; or what is above it is in the way, and is claimed, too
         return None
     mode = status.st_mode
-    if kind == "model":  # its stamp tells
+    if kind == "model":  # its verification record tells
         return None
     if kind == "directory":  # or a link to one: it may lie on another disk
         return None if os.path.isdir(path) else "is no directory"

@@ -225,14 +225,14 @@ def _releases(tree):
     return is_ours
 
 
-def _stamps(tree):
-    """Stamps tell of a file, its lock of a process; both by name and content."""
+def _records(tree):
+    """A verification record tells of a file, its lock of a process; both by name and content."""
     on_the_way = re.compile(ON_THE_WAY % r"[^/]+\.json")
 
     def is_ours(path):
         if path.endswith(".json") and not on_the_way.fullmatch(path):
-            stamp = read_json(os.path.join(tree, path))
-            return isinstance(stamp, dict) and {"size", "mtime_ns", "inode"} <= set(stamp)
+            record = read_json(os.path.join(tree, path))
+            return isinstance(record, dict) and {"size", "mtime_ns", "inode"} <= set(record)
         return path.endswith(".lock") or bool(on_the_way.fullmatch(path))
 
     return is_ours
@@ -251,5 +251,5 @@ JUDGES = {
     "ccache": _named(rf"[0-9a-f](?:/[0-9a-f])*/(?:[0-9a-z]{{20,}}[A-Z]?|{CCACHE_FILES})|{CCACHE_FILES}|tmp|lock"),
     "run": _named(rf"(?:{RUN_FILES})(?:\.[0-9]+)?"),  # supervisord binds "<socket>.<its pid>" first
     "home": _named(r"\.(?:cache|config|local|nv)|Library"),  # llama-server's HOME: what programs keep in one
-    ".llama_cpp": _stamps,
+    ".llama_cpp": _records,
 }

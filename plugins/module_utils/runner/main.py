@@ -24,8 +24,7 @@ import sys
 import time
 
 from ..base import processes
-from ..base.errors import LlamaCppError, in_words
-from ..base.faults import tell_briefly
+from ..base.errors import LlamaCppError, in_words, tell_briefly
 from ..base.files import open_own
 from ..base.log_lines import LineStamper, own_line
 from ..base.rotating_log import RotatingLog

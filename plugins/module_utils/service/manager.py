@@ -1,46 +1,75 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""One face for both service managers."""
+"""What a service manager can do with the one service that it runs: the contract of launchd/job.py and
+supervisor/program.py, and all that converge.py, the commands and the watchdog know of either.
+"""
 
 from __future__ import annotations
 
-from ..base.errors import LlamaCppError
-from .launchd.job import Launchd
-from .supervisor.program import Supervisor
+import abc
 
-SETTLE_SECONDS = 1.0  # a person waits for start and restart; whether the server answers is asked of itself
+from ..base.definition import Definition
 
 
-def open_service(description, sudo=None):
-    """The service that ``description`` (the part ``service`` of client.json) tells of.
+class ServiceManager(abc.ABC):
+    """One service.
 
-    Keys: ``manager`` ("launchd" or "supervisor"), ``name``, ``definition`` (path of the plist or supervisord.conf);
-    for launchd ``domain``, ``launchctl``, ``auto_start`` and ``user``, for supervisor ``program`` and ``supervisord``.
-
-    The object has ``status()`` -> {"installed": bool, "running": bool, "pid": int or None, "state": the manager's own
-    word, "last_exit": exit status, minus the number of a signal, or None}, and ``start()``, ``stop()`` and
-    ``restart()``, each of which waits, with a deadline, until the state is reached, and raises LlamaCppError with the
+    Whatever changes its state waits, with a deadline, until the state is reached, and raises LlamaCppError with the
     reason when it is not.
-
-    :param sudo: path of sudo, where a person is there to be asked for a password (see Launchd).
     """
-    manager = description.get("manager")
-    try:
-        if manager == "supervisor":
-            return Supervisor(
-                description["program"], description["definition"], description["supervisord"], settle=SETTLE_SECONDS
-            )
-        if manager == "launchd":
-            return Launchd(
-                description["name"],
-                description["definition"],
-                domain=description["domain"],
-                launchctl=description["launchctl"],
-                enabled=description.get("auto_start"),
-                settle=SETTLE_SECONDS,
-                user=description.get("user"),
-                sudo=sudo,
-            )
-    except KeyError as missing:
-        raise LlamaCppError("The description of the service lacks %s." % missing) from None
-    raise LlamaCppError('Unknown service manager "%s"; known are launchd and supervisor.' % manager)
+
+    #: The name of the service for its manager.
+    name: str
+    #: The file that tells the manager what to run.
+    definition: Definition
+    #: As whom root looks at what the service works with (see privileges.as_user); None: as whoever asks.
+    user: str | None = None
+
+    # -- what is ------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def check_definition(self, content):
+        """Raise LlamaCppError with all that keeps ``content`` from being the definition; nothing is touched."""
+
+    @abc.abstractmethod
+    def status(self):
+        """{"installed": bool, "running": bool, "pid": int or None, "state": the manager's own word, "last_exit": exit
+        status, minus the number of a signal, or None}; without an error on a host where nothing is installed yet."""
+
+    @abc.abstractmethod
+    def active(self):
+        """Whether anything of the service runs, or may be started at any moment."""
+
+    @abc.abstractmethod
+    def drifted(self):
+        """Whether the manager runs something else than the definition in place says."""
+
+    @abc.abstractmethod
+    def deviations(self):
+        """What is wrong beside the definition and the process: [(what, before, after)], ready for a diff."""
+
+    # -- what is done -------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def correct(self):
+        """Put the deviations right."""
+
+    @abc.abstractmethod
+    def start(self):
+        """Start it and prove that it stays; what runs is left alone."""
+
+    @abc.abstractmethod
+    def prove(self):
+        """Wait until it has a process and keeps it."""
+
+    @abc.abstractmethod
+    def stop(self):
+        """End it until somebody starts it again."""
+
+    @abc.abstractmethod
+    def restart(self):
+        """End it, and start it with what the definition says now."""
+
+    @abc.abstractmethod
+    def clear(self):
+        """End everything of it, and what an earlier run has left; nothing to end is fine."""

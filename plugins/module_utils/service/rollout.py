@@ -1,10 +1,11 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What a changed service must pass to stay: a real answer. Otherwise what was proven before comes back.
+"""The rollout of a change of the service: the change stays when the server gives a real answer. Otherwise what was
+confirmed before comes back.
 
 Beside the service's definition (base/definition.py) a change may have a release of the engine and files, such as
 the server's command line. They are put in place between stop and start, so that a server that crashes meanwhile comes
-back as it was. The record tells what last passed:
+back as it was. The record tells what was last confirmed:
 
 ``release``   the release that served; ``previous``: the one that served before it, for a rollback
 ``files``     path -> text
@@ -29,12 +30,12 @@ from ..llama.health import check_server
 CHANGE_SECONDS = 1800
 
 
-#: Keywords of server_health.check_server.
+#: Keywords of health.check_server by which a server proves that it may be told the key.
 PROOF = ("own", "certificate")
 
 
-class OpenGate:
-    """No conditions: what a service manager keeps running is good enough."""
+class NoRollout:
+    """Nothing is asked: what a service manager keeps running is good enough."""
 
     gap = None
     health = None
@@ -43,24 +44,24 @@ class OpenGate:
         """What would be put in place: [(what, before, after)], ready for a diff."""
         return []
 
-    def unproven(self):
-        """Whether what is in place has not passed yet."""
+    def unconfirmed(self):
+        """Whether what is in place has not been confirmed yet."""
         return False
 
     def stopping(self):
         """The service that ran is about to be stopped."""
 
-    def commit(self):
+    def apply(self):
         """Put in place what is wanted."""
 
-    def prove(self, service):
+    def verify(self, service):
         """Wait until the server serves; raises LlamaCppError when it does not."""
 
-    def accept(self):
-        """Remember what is in place as proven."""
+    def confirm(self):
+        """Remember what is in place as what serves."""
 
-    def go_back(self):
-        """Put back what was proven last; returns whether there is a difference."""
+    def undo(self):
+        """Put back what was confirmed last; returns whether there is a difference."""
         return False
 
     def exclusively(self):
@@ -72,11 +73,11 @@ class OpenGate:
         return []
 
 
-class HealthGate(OpenGate):
-    """The conditions that ``settings`` describe.
+class Rollout(NoRollout):
+    """The rollout that ``settings`` describe.
 
     Keys: ``engine_dir``; ``release``, a name, or None to leave the release as it is; ``files``, path -> text;
-    ``record``, the path of the record; ``keep_releases``; ``health``, the keywords of server_health.check_server.
+    ``record``, the path of the record; ``keep_releases``; ``health``, the keywords of health.check_server.
 
     :param report: called with a few words at each stage.
     """
@@ -103,7 +104,7 @@ class HealthGate(OpenGate):
         found.append((os.path.join(self._engine_dir, "current"), current or "", self._release or current or ""))
         return [entry for entry in found if entry[1] != entry[2]]
 
-    def unproven(self):
+    def unconfirmed(self):
         return bool(self.deviations()) or _what_serves(self._record()) != self._in_place()
 
     def _record(self):
@@ -117,14 +118,14 @@ class HealthGate(OpenGate):
     def stopping(self):
         self._stopped_at = time.time()
 
-    def commit(self):
+    def apply(self):
         self._put(self._release, self._files)
 
-    def prove(self, service):
+    def verify(self, service):
         """Ask the server a real question. It must be of the current release, and may not end before it answers."""
 
         def look(state, seconds):
-            if state == "not running" and not service.status()["running"]:
+            if state in ("not running", "not answering") and not service.status()["running"]:
                 raise LlamaCppError("llama-server ended before it was ready.")
             if state == "ready":
                 self._serves()
@@ -134,7 +135,7 @@ class HealthGate(OpenGate):
         stamp = store.stamp_of(self._engine_dir, store.current_release(self._engine_dir))
         self.health = check_server(**self._question, expected_build=stamp.get("build_info"), on_look=look)
 
-    def accept(self):
+    def confirm(self):
         record, (release, files) = self._record(), self._in_place()
         if record.get("release") != release:
             record["previous"] = record.get("release")
@@ -143,7 +144,7 @@ class HealthGate(OpenGate):
         if store.stamp_of(self._engine_dir, release):
             store.prune(self._engine_dir, self._keep, {record.get("previous")})
 
-    def go_back(self):
+    def undo(self):
         record = self._record()
         release, files = _what_serves(record)
         if not (release and files is not None and record.get("health")):
@@ -169,7 +170,7 @@ class HealthGate(OpenGate):
 
     def words(self):
         found = ["It answers, with the release %s." % store.current_release(self._engine_dir)]
-        return found if self.gap is None else [*found, "Nothing was served for %.1f s." % self.gap["seconds"]]
+        return found if self.gap is None else [*found, "Downtime: %.1f s." % self.gap["seconds"]]
 
     def _put(self, release, files):
         for path, text in files.items():
@@ -184,53 +185,53 @@ class HealthGate(OpenGate):
             self.gap = {"began": self._stopped_at, "ended": now, "seconds": round(now - self._stopped_at, 2)}
 
 
-class DelegatedGate(OpenGate):
-    """A :class:`HealthGate` in a process of the service's user, since root opens nothing that is a user's.
+class DelegatedRollout(NoRollout):
+    """A :class:`Rollout` in a process of the service's user, since root opens nothing that is a user's.
 
-    :param service: the service; what the gate wants to know of it is asked in that process, too.
+    :param service: the service; what the rollout wants to know of it is asked in that process, too.
     """
 
     def __init__(self, settings, report, service):
         def functions(say):
-            gate, lock = HealthGate(settings, say), contextlib.ExitStack()
+            rollout, lock = Rollout(settings, say), contextlib.ExitStack()
 
-            def prove():
-                gate.prove(service)
-                return [gate.gap, gate.health]
+            def verify():
+                rollout.verify(service)
+                return [rollout.gap, rollout.health]
 
             return {
-                **{name: getattr(gate, name) for name in self._FORWARDED},
-                "lock": lambda: lock.enter_context(gate.exclusively()),
+                **{name: getattr(rollout, name) for name in self._FORWARDED},
+                "lock": lambda: lock.enter_context(rollout.exclusively()),
                 "unlock": lock.close,
-                "prove": prove,
+                "verify": verify,
             }
 
         # It may be silent while the server thinks about the question.
         patience = SILENT_SECONDS + 3 * settings["health"].get("timeout", 0)
         self._deputy = Deputy(service.user, functions, report, patience)
 
-    _FORWARDED = ("deviations", "unproven", "stopping", "commit", "accept", "go_back", "words")
+    _FORWARDED = ("deviations", "unconfirmed", "stopping", "apply", "confirm", "undo", "words")
 
     def deviations(self):
         return [tuple(entry) for entry in self._deputy.ask("deviations")]
 
-    def unproven(self):
-        return self._deputy.ask("unproven")
+    def unconfirmed(self):
+        return self._deputy.ask("unconfirmed")
 
     def stopping(self):
         self._deputy.ask("stopping")
 
-    def commit(self):
-        self._deputy.ask("commit")
+    def apply(self):
+        self._deputy.ask("apply")
 
-    def prove(self, service):
-        self.gap, self.health = self._deputy.ask("prove")
+    def verify(self, service):
+        self.gap, self.health = self._deputy.ask("verify")
 
-    def accept(self):
-        self._deputy.ask("accept")
+    def confirm(self):
+        self._deputy.ask("confirm")
 
-    def go_back(self):
-        return self._deputy.ask("go_back")
+    def undo(self):
+        return self._deputy.ask("undo")
 
     @contextlib.contextmanager
     def exclusively(self):
@@ -244,27 +245,27 @@ class DelegatedGate(OpenGate):
         return self._deputy.ask("words")
 
 
-def places_of(settings):
-    """The paths that a gate with ``settings`` reads, writes or runs; None among them for what is not given."""
+def paths_of(settings):
+    """The paths that a rollout with ``settings`` reads, writes or runs; None among them for what is not given."""
     health = settings.get("health") or {}
     asked = (health.get(name) for name in ("api_key_file", "ca_file", "certificate", "server", "log_file"))
     return [settings.get("engine_dir"), settings.get("record"), *(settings.get("files") or ()), *asked]
 
 
-def open_gate(settings, report, service):
-    """The gate that ``settings`` describe for a change of ``service``; without any, one that is open."""
+def open_rollout(settings, report, service):
+    """The rollout that ``settings`` describe for a change of ``service``."""
     if not settings:
-        return OpenGate()
+        return NoRollout()
     if service.user and is_root():
-        return DelegatedGate(settings, report, service)
-    return HealthGate(settings, report)
+        return DelegatedRollout(settings, report, service)
+    return Rollout(settings, report)
 
 
 #: The keys of a record and what they may be.
 RECORD = {"release": str, "previous": str, "files": dict, "health": dict}
 
 
-#: Keywords of server_health.check_server that a record may hold.
+#: Keywords of health.check_server that a record may hold.
 ASKED = set(inspect.signature(check_server).parameters) - {"expected_build", "on_look"}
 
 

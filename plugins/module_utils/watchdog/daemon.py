@@ -47,7 +47,8 @@ class Watchdog:
 
     :param connect: returns the :class:`llama_api.LlamaServer` to look at; called for every look, so that a new API
         key is read. What it raises as LlamaCppError is only reported.
-    :param service: what ``service.open_service`` returns; only its ``status()`` is used.
+    :param open_service: returns the service; called for every look, since a login may have brought an agent to another
+        domain of launchd. Only its ``status()`` is used.
     :param settings: a :class:`watchdog_decision.Settings`.
     :param state_file: what it remembers, as JSON; it goes on from there when it is started anew.
     :param log: one line for each event, behind the time; the events are a change of state and a restart.
@@ -60,7 +61,7 @@ class Watchdog:
     def __init__(
         self,
         connect,
-        service,
+        open_service,
         settings,
         state_file,
         log,
@@ -70,7 +71,7 @@ class Watchdog:
         why_given_up=lambda: None,
     ):
         self._connect = connect
-        self._service = service
+        self._open_service = open_service
         self._settings = settings
         self._state_file = state_file
         self._log = RotatingLog(log, **LOG)
@@ -94,7 +95,7 @@ class Watchdog:
     def _process(self):
         """The identity of the process that the manager has for the service, or None."""
         try:
-            pid = self._service.status()["pid"]
+            pid = self._open_service().status()["pid"]
         except LlamaCppError:
             return None
         return processes.identity(pid) if pid else None

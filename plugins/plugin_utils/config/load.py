@@ -1,15 +1,14 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Reads the configuration file and says everything that is wrong with it at once.
+"""Reads the configuration file and reports all its errors at once.
 
-The contract is ``config/llm_config.schema.json`` (JSON Schema 2020-12), defaults included: nothing here knows
-a key by name. The rules that no schema can express are in ``config/rules.py``.
+``config/llm_config.schema.json`` (JSON Schema 2020-12) defines keys and defaults; nothing here knows a key by name.
+Rules that a schema cannot express are in ``config/rules.py``.
 """
 
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import re
 from pathlib import Path
@@ -18,18 +17,19 @@ from urllib.parse import urlsplit
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.strict_json import dotted, shortened, visible
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 
 CONFIG_DIRECTORY = Path(__file__).resolve().parents[3] / "config"
 SCHEMA_FILE = CONFIG_DIRECTORY / "llm_config.schema.json"
 
-#: Of the file, and of what the variables of a host make of it: room for a thousand models.
+#: Limit of the file, and of the file merged with a host's variables: enough for a thousand models.
 MOST_BYTES = 1024 * 1024
 
 SECRET_NAME = re.compile(r"(api_?key|token|secret|password)s?$", re.IGNORECASE)
 MASK = "(hidden)"
 LONGEST_VALUE = 60
 
-#: Of what is wrong: so much can be read, and a file of another kind has no end of it.
+#: Limits of an error message: a file of another kind could contain any number of errors.
 MOST_PROBLEMS = 50
 LONGEST_PROBLEM = 1000
 
@@ -44,12 +44,12 @@ TYPE_WORDS = {
 }
 
 
-#: What a schema bounds, and how its size is counted.
+#: Keywords that limit a size, and the unit of that size.
 TOO_MUCH = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
 
 
 class Problem:
-    """One thing wrong with the configuration: where (a data path) and what, in a sentence.
+    """One error in the configuration: a data path and a description.
 
     :param path: the keys and list indexes that lead there, ``("models", "tiny", "bytes")``.
     """
@@ -68,7 +68,7 @@ class Problem:
 
 
 class ConfigurationError(LlamaCppError):
-    """Everything that is wrong with a configuration; ``problems`` holds one :class:`Problem` each."""
+    """All errors of a configuration, as :class:`Problem` objects in ``problems``."""
 
     def __init__(self, source, problems):
         self.problems = problems
@@ -95,7 +95,7 @@ def read(path):
         with open(path, "rb") as stream:
             return strict_json.parse_syntax(stream.read(MOST_BYTES + 1), MOST_BYTES)
     except OSError as error:
-        raise ConfigurationError(path, [Problem((), f"the file cannot be read: {error.strerror}")]) from None
+        raise ConfigurationError(path, [Problem((), f"cannot be read: {error.strerror}")]) from None
     except strict_json.NotStrict as error:
         raise ConfigurationError(path, [Problem((), str(error))]) from None
 
@@ -221,7 +221,7 @@ def _filled_in(value, schema, root):
 
 
 def _resolved(schema, root):
-    """``schema`` with its local references followed; what stands beside a reference wins."""
+    """``schema`` with its local references resolved; keys next to a reference take precedence."""
     if "$ref" not in schema:
         return schema
     target = root
@@ -238,7 +238,7 @@ def _planned(value, schema, root, path):
         return [Problem(path, "this release does not support the key yet; remove it")]
     if isinstance(planned, list) and value in planned:
         allowed = [choice for choice in schema["enum"] if choice not in planned]
-        what = f"{shown(value)} is not supported by this release yet; wanted: {listed(allowed)}"
+        what = f"{shown(value)} is not supported by this release yet; expected: {listed(allowed)}"
         return [Problem(path, what)]
     if not isinstance(value, dict):
         return []
@@ -260,20 +260,20 @@ def _explain(error, root):
         missing = [key for key in error.validator_value if key not in error.instance]
         return [Problem((*path, key), "the key is missing") for key in missing]
     if error.validator in ("minProperties", "minItems", "minLength") and not error.instance:
-        return [Problem(path, "it is empty; wanted: at least one entry")]
+        return [Problem(path, "it is empty; expected: at least one entry")]
     name = "propertyNames" in error.absolute_schema_path
     if error.validator in TOO_MUCH:
         size = f"{len(error.instance)} {TOO_MUCH[error.validator]}"
-        what = f"it has {size}; wanted: at most {error.validator_value}"
+        what = f"it has {size}; expected: at most {error.validator_value}"
     elif name:
-        what = "this name is not allowed; wanted: {}".format(schema.get("x-wanted", "another"))
+        what = "this name is not allowed; expected: {}".format(schema.get("x-wanted", "another"))
     elif error.validator == "x-address":  # not repeated: a password may be why it cannot be read
-        what = f"{error.message}; wanted: {wanted(schema)}"
+        what = f"{error.message}; expected: {wanted(schema)}"
     else:
         value = shown(error.instance, secret=schema.get("x-secret") or is_secret(path))
-        what = f"{value} is {_kind(error)}; wanted: {wanted(schema)}"
+        what = f"{value} is {_kind(error)}; expected: {wanted(schema)}"
         if error.validator == "enum":
-            what += nearest(error.instance, error.validator_value)
+            what += did_you_mean(error.instance, error.validator_value)
     return [Problem((*path, error.instance) if name else path, what)]
 
 
@@ -289,14 +289,8 @@ def _kind(error):
 
 def _unknown_key(path, known):
     return Problem(
-        path, "unknown key{} Allowed: {}".format(nearest(path[-1], known) or ".", ", ".join(known) or "none")
+        path, "unknown key{} Allowed: {}".format(did_you_mean(path[-1], known) or ".", ", ".join(known) or "none")
     )
-
-
-def nearest(word, choices):
-    """``; did you mean "x"?`` for the choice most like ``word``, else an empty text."""
-    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def wanted(schema):

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The lock file beside the configuration: what the sources without a hash turned out to be.
+"""The lock file next to the configuration: resolved revisions, sizes and hashes of sources without a hash.
 
 ``llm_config.lock.json`` belongs to ``llm_config.json`` and goes into version control with it. Its entries are found
 by the address of the source as the configuration gives it, so a source that was changed has none. Those of models are
@@ -17,9 +17,9 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import shown
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import MAIN, Location, location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 
-NOTE = "Written by macos_setup.llm. Keep it beside the configuration; llama_cpp_update_lock asks for all of it anew."
+NOTE = "Written by macos_setup.llm. Keep it next to the configuration. To update it: -e llama_cpp_update_lock=true"
 
 COMMIT = r"[0-9a-f]{40}"
 FORMS = {"revision": COMMIT, "sha256": r"[0-9a-f]{64}"}
@@ -37,13 +37,13 @@ def read(path):
     content = _content(path)
     entries = content.get("models") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
-        raise _damaged(path, "it has no object models")
+        raise _damaged(path, 'it has no object "models"')
     for address, entry in entries.items():
         if not isinstance(entry, dict) or "sha256" not in entry or "bytes" not in entry:
-            raise _damaged(path, f"{address} has no sha256 or no bytes")
+            raise _damaged(path, f"the entry {address} has no sha256 or no bytes")
         for key, value in entry.items():
             if not _possible(key, value):
-                raise _damaged(path, f"{address} has an impossible {key}")
+                raise _damaged(path, f"the entry {address} has an invalid {key}")
     return entries
 
 
@@ -58,10 +58,10 @@ def read_tags(path):
     content = _content(path)
     tags = content.get("tags", {}) if isinstance(content, dict) else None
     if not isinstance(tags, dict):
-        raise _damaged(path, "its tags are no object")
+        raise _damaged(path, '"tags" is not an object')
     for tag, commit in tags.items():
         if not re.fullmatch(COMMIT, str(commit)):
-            raise _damaged(path, f"{tag} has an impossible commit")
+            raise _damaged(path, f"the tag {tag} has an invalid commit")
     return tags
 
 
@@ -96,7 +96,7 @@ def knows_hash(model, catalog):
         model.get("sha256")
         or model.get("parts")
         or catalog.get(model.get("catalog"), {}).get("sha256")
-        or part_number(address)
+        or shard_number(address)
     )
 
 
@@ -114,10 +114,11 @@ def planned(file, catalog, locked, lock_file):
         return plan
     plan.update(sha256=entry["sha256"], bytes=entry["bytes"])
     if "url" in file:
-        plan["url"] = _pinned_url(file["url"], entry)
+        plan["source"] = {"url": _pinned_url(file["url"], entry)}
     elif "revision" in entry:
         source = file.get("huggingface") or catalog[file["catalog"]]
-        plan["huggingface"] = {"repo": source["repo"], "file": source["file"], "revision": entry["revision"]}
+        pinned = {"repo": source["repo"], "file": source["file"], "revision": entry["revision"]}
+        plan["source"] = {"huggingface": pinned}
     return plan
 
 
@@ -141,6 +142,6 @@ def _content(path):
 def _damaged(path, why):
     why = strict_json.told(str(why))
     return LlamaCppError(
-        f"{path} cannot be used: {why}. Nothing was changed. Restore it (git checkout {path}), or remove it and run "
-        "the play again with -e llama_cpp_update_lock=true to have it written anew."
+        f"{path} cannot be used: {why}. Nothing was changed. Restore it (git checkout {path}), or remove it and "
+        "create it again by running the play with -e llama_cpp_update_lock=true."
     )

@@ -8,9 +8,8 @@ import re
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem
 
-#: llama-server options that the collection sets itself, and the key of the configuration that decides them.
-#: llama-server takes the last of two equal options, so one of these among the free arguments would silently
-#: undo what the configuration says elsewhere.
+#: llama-server options that the collection sets itself, and the configuration key for each. llama-server uses the last
+#: of two equal options, so one of these in ``arguments`` would silently override the rest of the configuration.
 OWNED_ARGUMENTS = {
     "model": "models",
     "model-url": "models",
@@ -59,11 +58,11 @@ OWNED_ARGUMENTS = {
     **dict.fromkeys(("gpt-oss-20b-default", "gpt-oss-120b-default"), "models"),
 }
 
-#: What llama-server takes for an option where one without a value stands before it, whatever was meant.
+#: Values that llama-server parses as an option if the option before it takes no value.
 LIKE_AN_OPTION = re.compile("--?[A-Za-z][A-Za-z0-9._-]*")
 
-#: llama-server options that run programs, read and write files, or reach other hosts for whoever asks, and the forms
-#: that a models.ini knows (common/arg.cpp of llama.cpp 0c1e570). A web page needs no more than a simple POST for that.
+#: llama-server options that run programs, access files or reach other hosts on behalf of any client, with their
+#: spellings in models.ini (common/arg.cpp of llama.cpp 0c1e570). A web page can use them with a simple POST.
 REMOTE_HANDS = frozenset(
     (
         *("agent", "ag", "tools", "tools-runtime", "mcp-servers-config", "mcp-servers-json"),
@@ -82,16 +81,16 @@ def problems(config, _catalog):
             if positive in OWNED_ARGUMENTS:
                 owner = OWNED_ARGUMENTS[positive]
                 remedy = f"use {owner} instead" if owner else "remove it"
-                yield Problem((*where, option), f"this option belongs to the collection; {remedy}")
+                yield Problem((*where, option), f"this option is set by the collection; {remedy}")
             elif open_to_all and positive in REMOTE_HANDS and value is not (option != positive):
                 yield Problem(
                     (*where, option),
-                    'without an API key every web page could use it through the browser; wanted: "auto" or a key file '
-                    "as server.api_key, or remove it",
+                    "without an API key every web page could use it through the browser; remove it, or set "
+                    'server.api_key to "auto" or a key file',
                 )
             elif isinstance(value, str) and LIKE_AN_OPTION.fullmatch(value):
-                what = f'llama-server may take "{value}" for another option'
-                yield Problem((*where, option), f"{what}; wanted: each option by its own name")
+                what = f'llama-server may treat "{value}" as another option'
+                yield Problem((*where, option), f"{what}; expected: one key for each option")
 
 
 def _free_arguments(config):

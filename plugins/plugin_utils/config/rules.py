@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What must hold between the keys of a configuration: the rules that a schema cannot express.
+"""Rules between the keys of a configuration that a schema cannot express.
 
 Each rule takes the configuration with every default filled in and yields :class:`Problem` objects.
 """
@@ -12,21 +12,22 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_number
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import is_loopback
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed, nearest
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import FILE_SOURCES, auxiliary_files
 
-SOURCES = (*auxiliary_files.SOURCES, "catalog")
+SOURCES = (*FILE_SOURCES, "catalog")
 
 #: Origins that any page can be of: the second is that of a frame in a sandbox.
 ANY_ORIGIN = ("*", "null")
 
-NO_FILENAME = "the address does not end in a .gguf file name; add filename"
-GIT_CREDENTIALS = " (git has them from its credential helper, or from ~/.netrc)"
-NO_CHECKSUM = "the key is missing; policy.require_checksums asks for it"
+NO_FILENAME = "the address does not end in the name of a .gguf file; add filename"
+GIT_CREDENTIALS = " (git takes credentials from its credential helper or ~/.netrc)"
 
 #: What engine.url is by default: the address for git, and for nothing else.
 REPOSITORY = load.load_schema()["properties"]["engine"]["properties"]["url"]["default"]
@@ -46,7 +47,7 @@ DOWNLOADING_OPTIONS = {
     ),
     **dict.fromkeys(
         ("LLAMA_BUILD_BORINGSSL", "LLAMA_BUILD_LIBRESSL", "LLAMA_LLGUIDANCE", "GGML_CPU_KLEIDIAI"),
-        'remove it, or adopt programs that were built with it (engine.source "existing")',
+        'remove it, or adopt programs built with it (engine.source "existing")',
     ),
 }
 
@@ -55,7 +56,7 @@ def checked(config, schema, catalog, source, locked=()):
     """``config`` with every default filled in, once neither schema nor rules find anything wrong with it.
 
     :param source: what the configuration is called in the error.
-    :param locked: the entries of the lock file; None while they are to be found anew, from Hugging Face above all.
+    :param locked: the entries of the lock file; None while they are being updated.
     :raises ConfigurationError: with everything that is wrong. Rules look at what the schema finds sound.
     """
     problems = load.problems_of(config, schema)
@@ -90,12 +91,12 @@ def problems_of(config, catalog, locked=()):
 
 
 def present(config):
-    """The models that the host shall have, by name."""
+    """The models with state present, by name."""
     return {name: model for name, model in config["models"].items() if model["state"] == "present"}
 
 
 def licence_of(model, catalog):
-    """The licence of a configured model: its own word, else the catalog's; None when nobody says."""
+    """The licence of a configured model: from the model, else from the catalog; None if unknown."""
     return model.get("license") or catalog.get(model.get("catalog"), {}).get("license")
 
 
@@ -117,20 +118,20 @@ def _sources(config, catalog):
         if not given and model["state"] == "absent" and "filename" in model:
             continue
         if len(given) != 1:
-            found = "none is given" if not given else "given are {}".format(", ".join(given))
-            yield Problem(("models", name), "wanted: exactly one of {}; {}".format(", ".join(SOURCES), found))
+            found = "found: {}".format(", ".join(given) or "none")
+            yield Problem(("models", name), "expected: exactly one of {}; {}".format(", ".join(SOURCES), found))
         elif given == ["catalog"] and model["catalog"] not in catalog:
             known = sorted(catalog)
-            hint = nearest(model["catalog"], known) or "."
+            hint = did_you_mean(model["catalog"], known) or "."
             what = '"{}" is not in the model catalog{} Allowed: {}'.format(model["catalog"], hint, ", ".join(known))
             yield Problem(("models", name, "catalog"), what)
         elif filename_of(model, catalog) is None:
             yield Problem(("models", name, "url"), NO_FILENAME)
-        for place, companion in auxiliary_files.of(model):
-            given = [source for source in auxiliary_files.SOURCES if source in companion]
+        for place, companion in auxiliary_files(model):
+            given = [source for source in FILE_SOURCES if source in companion]
             if len(given) != 1:
-                found = "none is given" if not given else "given are {}".format(", ".join(given))
-                what = "wanted: exactly one of {}; {}".format(", ".join(auxiliary_files.SOURCES), found)
+                found = "found: {}".format(", ".join(given) or "none")
+                what = "expected: exactly one of {}; {}".format(", ".join(FILE_SOURCES), found)
                 yield Problem(("models", name, *place), what)
             elif filename_of(companion, catalog) is None:
                 yield Problem(("models", name, *place, "url"), NO_FILENAME)
@@ -139,7 +140,7 @@ def _sources(config, catalog):
 def _filenames(config, catalog):
     owners = {}
     for name, model in config["models"].items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             filename = filename_of(file, catalog)
             if not filename:
                 continue
@@ -147,28 +148,34 @@ def _filenames(config, catalog):
             owner, same = owners.setdefault(filename.lower(), (dotted(("models", name, *place)), file))
             shared = place and {**same, "scale": None, "type": None} == {**file, "scale": None, "type": None}
             if same is not file and not shared:
-                yield Problem(("models", name, *place), f'its file "{filename}" is also the file of {owner}')
+                yield Problem(("models", name, *place), f'its file name "{filename}" is already used by {owner}')
 
 
 def _parts(config, catalog):
     """A model in several files is known by the name of the first."""
     for name, model in present(config).items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             where = ("models", name, *place)
             filename = filename_of(file, catalog) or ""
-            number, count = part_number(filename) or (1, 1)
-            origin = part_number(_origin(file, catalog)) or (1, 1)
+            number, count = shard_number(filename) or (1, 1)
+            origin = shard_number(_origin(file, catalog)) or (1, 1)
             if number > 1:
-                yield Problem(where, f'"{filename}" is file {number} of {count} of a model; wanted: the first')
+                yield Problem(where, f'"{filename}" is shard {number} of {count} of a model; expected: the first')
             elif origin != (number, count):
-                what = "the name of the file and that of its source differ in which file of how many it is"
-                yield Problem((*where, "filename"), f"{what}; remove it, or let it end as the source's")
+                what = "the shard number in the file name differs from that of the source"
+                yield Problem((*where, "filename"), f"{what}; remove the key, or use the ending of the source's name")
             parts = file.get("parts", [{}] * count)
             if len(parts) != count:
-                yield Problem((*where, "parts"), f'there are {len(parts)}; by its name "{filename}" has {count} files')
+                yield Problem(
+                    (*where, "parts"),
+                    f'it has {len(parts)} entries; expected: {count}, the number of shards of "{filename}"',
+                )
             for key in ("bytes", "sha256"):
                 if count > 1 and key in file:
-                    yield Problem((*where, key), f"the model has {count} files; wanted: parts, with those of each")
+                    yield Problem(
+                        (*where, key),
+                        f"the model has {count} shards; expected: the key parts, with values for each of them",
+                    )
 
 
 def _origin(file, catalog):
@@ -183,29 +190,29 @@ def _names(config, _catalog):
             first = owners.setdefault(alias, (name, index))
             if first != (name, index):
                 owner = first if isinstance(first, str) else first[0]
-                yield Problem(("models", name, "aliases", index), f'"{alias}" is also a name of models.{owner}')
+                yield Problem(("models", name, "aliases", index), f'"{alias}" is already a name of models.{owner}')
 
 
 def _default_model(config, _catalog):
     names = list(present(config))
     if not names:
-        yield Problem(("models",), "every model is absent; wanted: at least one that is present")
+        yield Problem(("models",), "all models are absent; expected: at least one with state present")
         return
     for section in ("llm_settings", "client"):
         chosen = config[section].get("default_model")
         if chosen is not None and chosen not in names:
             what = '"{}" is not one of the models{} Allowed: {}'.format(
-                chosen, nearest(chosen, names) or ".", ", ".join(names)
+                chosen, did_you_mean(chosen, names) or ".", ", ".join(names)
             )
             yield Problem((section, "default_model"), what)
     if "default_model" not in config["llm_settings"] and len(names) > 1:
-        yield Problem(("llm_settings", "default_model"), f"the key is missing; wanted: {listed(names)}")
+        yield Problem(("llm_settings", "default_model"), f"the key is missing; expected: {listed(names)}")
 
 
 def _host(config, _catalog):
     host = config["llm_settings"]["server_host"]
     if not (_ip_address(host) or HOST_NAME.fullmatch(host)):
-        what = f'"{host}" is neither an IP address nor the name of a host; wanted: such as "127.0.0.1", or "::1"'
+        what = f'"{host}" is neither an IP address nor a host name; expected: for example "127.0.0.1" or "::1"'
         yield Problem(("llm_settings", "server_host"), what)
 
 
@@ -214,22 +221,22 @@ def _key(config, _catalog):
     if config["server"]["api_key"] == "none" and not is_loopback(host):
         yield Problem(
             ("server", "api_key"),
-            f'"none" leaves the server open to everyone who reaches {host}; wanted: "auto" or a key file, '
-            'or "127.0.0.1" as llm_settings.server_host',
+            f'"none" opens the server to every machine that can reach {host}; expected: "auto" or a key file, '
+            'or llm_settings.server_host "127.0.0.1"',
         )
     if host.endswith(".sock"):
-        what = "llama-server would take it for the path of a socket, which no client could ask; wanted: an address"
+        what = "llama-server would treat it as the path of a socket, which clients cannot reach; expected: an address"
         yield Problem(("llm_settings", "server_host"), what)
     for index, origin in enumerate(config["server"]["cors_origins"]):
         if config["server"]["api_key"] == "none" and origin in ANY_ORIGIN:
-            what = f'without an API key "{origin}" lets every web page read what the server answers'
-            yield Problem(("server", "cors_origins", index), f"{what}; wanted: the origins that may, or a key")
+            what = f'without an API key "{origin}" lets every web page read the server\'s answers'
+            yield Problem(("server", "cors_origins", index), f"{what}; expected: specific origins, or an API key")
 
 
 def _addresses(config, _catalog):
     """Addresses are printed and stored, but for their queries, and those only a download can be given."""
     for name, model in config["models"].items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             yield from _userless(("models", name, *place, "url"), file.get("url", ""))
             for index, mirror in enumerate(file.get("mirrors", ())):
                 yield from _userless(("models", name, *place, "mirrors", index), mirror)
@@ -238,14 +245,14 @@ def _addresses(config, _catalog):
     if isinstance(engine["web_ui"], dict):
         yield from _userless(("engine", "web_ui", "url"), engine["web_ui"].get("url", ""))
     if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
-        yield Problem(("engine", "url"), f"it holds a query; remove it{GIT_CREDENTIALS}")
+        yield Problem(("engine", "url"), f"it contains a query; remove it{GIT_CREDENTIALS}")
 
 
 def _userless(where, url):
     user, mark, _rest = urlsplit(url).netloc.rpartition("@")
-    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account and lets nobody in
+    if mark and (":" in user or url.startswith("http")):  # ssh://git@host names an account but contains no password
         git = GIT_CREDENTIALS if where == ("engine", "url") else ""
-        what = "it holds a user name or password, and addresses are printed and stored"
+        what = "it contains a user name or password, and addresses are printed and stored"
         yield Problem(where, f"{what}; remove them{git}")
 
 
@@ -255,19 +262,19 @@ def _compilation(config, _catalog):
     page, built = engine["web_ui"], engine["source"] in BUILT_SOURCES
     for name in engine["cmake_options"]:
         if name in DOWNLOADING_OPTIONS:
-            what = "with it the compilation downloads what no hash covers"
+            what = "with this option the build downloads files that no hash covers"
             yield Problem(("engine", "cmake_options", name), f"{what}; {DOWNLOADING_OPTIONS[name]}")
     if page is True and built:
-        what = "true would have the compilation download a page that no hash covers"
-        yield Problem(("engine", "web_ui"), f"{what}; wanted: false, or url (or path) and sha256 of the page")
+        what = "with true the build would download a page that no hash covers"
+        yield Problem(("engine", "web_ui"), f"{what}; expected: false, or url (or path) and sha256 of the page")
     elif isinstance(page, dict) and not built:
-        what = f'the programs of engine.source "{engine["source"]}" come with a page of their own, or without'
-        yield Problem(("engine", "web_ui"), f"{what}; wanted: true or false")
+        what = f'programs of engine.source "{engine["source"]}" contain their own page or none'
+        yield Problem(("engine", "web_ui"), f"{what}; expected: true or false")
     elif isinstance(page, dict):
         if ("url" in page) == ("path" in page):
-            yield Problem(("engine", "web_ui"), "wanted: either path or url")
+            yield Problem(("engine", "web_ui"), "expected: either path or url")
         if "sha256" not in page:
-            yield Problem(("engine", "web_ui", "sha256"), "the key is missing; the page is taken by its hash only")
+            yield Problem(("engine", "web_ui", "sha256"), "the key is missing; the page must be verified")
 
 
 def _engine(config, _catalog):
@@ -277,18 +284,18 @@ def _engine(config, _catalog):
         yield Problem(("engine", "path"), 'the key is missing; engine.source "existing" needs it')
     if source not in ("archive", "release"):
         if "sha256" in engine:
-            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to compare with it; remove it')
+            yield Problem(("engine", "sha256"), f'engine.source "{source}" has no file to verify; remove it')
         return
     if "sha256" not in engine:
         yield Problem(("engine", "sha256"), f'the key is missing; engine.source "{source}" needs it')
     if "path" in engine and elsewhere:
-        yield Problem(("engine", "path"), "wanted: either path or url")
+        yield Problem(("engine", "path"), "expected: either path or url")
     if "path" in engine or elsewhere:
         return
     if source == "archive":
         yield Problem(("engine", "url"), 'the key is missing; engine.source "archive" needs it, or path')
     elif not engine["version"].startswith("b"):
-        what = f'"{engine["version"]}" has no official programs; wanted: bNNNN, or url or path of other ones'
+        what = f'"{engine["version"]}" has no official programs; expected: bNNNN, or the url or path of other programs'
         yield Problem(("engine", "version"), what)
 
 
@@ -297,13 +304,13 @@ def _licences(config, catalog):
     for name, model in present(config).items():
         licence = licence_of(model, catalog)
         if allowed is not None and licence not in allowed:
-            found = f'its licence "{licence}" is not' if licence else "its licence is not known, so not"
+            found = f'its licence "{licence}" is not' if licence else "its licence is unknown and therefore not"
             yield Problem(("models", name), "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed)))
 
 
 def _checksums(config, catalog, locked):
     for name, model in present(config).items():
-        for place, file in (((), model), *auxiliary_files.of(model)):
+        for place, file in (((), model), *auxiliary_files(model)):
             yield from _checksum(("models", name, *place), file, catalog, config["policy"], locked)
 
 
@@ -311,25 +318,19 @@ def _checksum(where, file, catalog, policy, locked):
     address, mirrors = lock.address_of(file, catalog), file.get("mirrors")
     if address is None:
         if mirrors:
-            yield Problem((*where, "mirrors"), "they are for models that are downloaded; remove the key")
+            yield Problem((*where, "mirrors"), "only downloaded models can have mirrors; remove the key")
         return
     told = location_of(address) is not None  # Hugging Face tells the hash before the download
-    several = part_number(address) is not None
+    several = shard_number(address) is not None
     parts = file.get("parts") or [{}]
     known = all(part.get("sha256") for part in parts) if several else lock.knows_hash(file, catalog)
     if known or address in (locked or ()):
         return
     if policy["require_checksums"] and (several or not told or locked is not None):
-        ask = ". To have it asked once and locked: -e llama_cpp_update_lock=true" if told and not several else ""
+        ask = ". To record it in the lock file: -e llama_cpp_update_lock=true" if told and not several else ""
         yield Problem((*where, "sha256"), NO_CHECKSUM + ask)
     elif mirrors and not told:
         yield Problem((*where, "mirrors"), UNPROVED_MIRRORS)
-
-
-def is_loopback(host):
-    """Whether an address or host name reaches only this machine."""
-    address = _ip_address(host)
-    return address.is_loopback if address else host.lower() == "localhost"
 
 
 def _ip_address(host):

@@ -1,19 +1,10 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The files that a model needs beside its own: a projector, a draft model, LoRA adapters."""
+"""The options of llama-server for the files that a model needs with its own: projector, draft model, LoRA adapters."""
 
 from __future__ import annotations
 
-SOURCES = ("url", "huggingface", "path")
-
-
-def of(model):
-    """Pairs of the place below a configured model, such as ``("lora", 0)``, and what is configured there."""
-    for role in ("mmproj", "draft_model"):
-        if role in model:
-            yield (role,), model[role]
-    for index, adapter in enumerate(model.get("lora", ())):
-        yield ("lora", index), adapter
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import csv_row
 
 
 def options(model):
@@ -25,21 +16,16 @@ def options(model):
     found = []
     for companion in model["companions"]:
         if companion["role"] == "mmproj":
-            found.append(("mmproj", companion["path"]))
+            found.append(("mmproj", companion["dest"]))
         elif companion["role"] == "draft_model":
-            found += [("spec-draft-model", companion["path"]), ("spec-type", companion["type"])]
+            found += [("spec-draft-model", companion["dest"]), ("spec-type", companion["type"])]
     adapters = [companion for companion in model["companions"] if companion["role"] == "lora"]
-    plain = [_field(adapter["path"]) for adapter in adapters if adapter["scale"] == 1]
-    scaled = [_field(_scaled(adapter)) for adapter in adapters if adapter["scale"] != 1]
-    return [*found, ("lora", ",".join(plain) or None), ("lora-scaled", ",".join(scaled) or None)]
+    plain = [adapter["dest"] for adapter in adapters if adapter["scale"] == 1]
+    scaled = [_scaled(adapter) for adapter in adapters if adapter["scale"] != 1]
+    return [*found, ("lora", csv_row(plain) or None), ("lora-scaled", csv_row(scaled) or None)]
 
 
 def _scaled(adapter):
-    if ":" in adapter["path"]:
-        raise ValueError(adapter["path"])
-    return f"{adapter['path']}:{adapter['scale']}"
-
-
-def _field(text):
-    """``text`` as one field of a list with commas (``parse_csv_row`` in llama.cpp's common/arg.cpp)."""
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') else text
+    if ":" in adapter["dest"]:
+        raise ValueError(adapter["dest"])
+    return f"{adapter['dest']}:{adapter['scale']}"

@@ -8,8 +8,6 @@ import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.build import CACHE
 
-BUILD_TOOLS = "build-tools"
-
 
 def of(paths, server, service, watchdog):
     """What no module notes that makes it: path -> kind, see ownership/manifest.py, from those parts of the plan."""
@@ -41,7 +39,7 @@ def places(features, paths, server, service, watchdog):
         ),
         **dict.fromkeys((below("selftest_dir", name) for name in ("selftest.gguf", "answers.json")), "file"),
         below("install_dir", "THIRD_PARTY_NOTICES"): "marked",
-        below("engine_dir", BUILD_TOOLS): "tree",
+        paths["build_tools"]: "tree",
     }
     if features["download_models"]:
         found[paths["models_dir"]] = "directory"

@@ -64,7 +64,9 @@ def engine(config, pins, host, device, tags=None, lock_file=None):
         if pin is None:
             raise LlamaCppError(
                 'engine.version: "{}" is not among the commits that a package on the index is known to carry; '
-                'wanted: {}, or engine.source "git". Nothing was changed.'.format(version, listed(sorted(pins["pypi"])))
+                'expected: {}, or engine.source "git". Nothing was changed.'.format(
+                    version, listed(sorted(pins["pypi"]))
+                )
             )
         plan["pypi"] = pin
     else:

@@ -7,22 +7,20 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import DAEMONS
 
 AGENTS = "Library/LaunchAgents"  # below the home of the user
-DAEMONS = "/Library/LaunchDaemons"
 NEWSYSLOG = "/etc/newsyslog.d"
 
 
 def places(scope, name, host):
     """The keys of the plan that say where the job ``name`` of ``scope`` lives, and where one of the other scope would.
 
-    ``domains`` are in the order in which they are wanted: the host says which there are. ``domain`` is the first of
-    them until the host was looked at.
+    ``domains`` are in the order in which they are wanted: the host says which there are.
     """
     here, elsewhere = (_scope(each, host) for each in (scope, "user" if scope == "system" else "system"))
     return {
         **here,
-        "domain": here["domains"][0],
         "definition": posixpath.join(here["directory"], name + ".plist"),
         "elsewhere": elsewhere,
         "newsyslog": posixpath.join(host.get("newsyslog_dir", NEWSYSLOG), name + ".conf"),
@@ -65,7 +63,7 @@ def check_user(service, manager, host):
         )
     if service["scope"] == "system" and manager != "launchd":
         raise LlamaCppError(
-            'service.scope: "system" is a matter of launchd, and supervisor runs this service; wanted: "user". '
+            'service.scope: "system" is a matter of launchd, and supervisor runs this service; expected: "user". '
             "Nothing was changed."
         )
     if service["scope"] == "system" and int(host["uid"]) == 0:

@@ -1,19 +1,35 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The plan's models: where each file lies, where it comes from, and what is known of it."""
+"""The plan's models and their files.
+
+A file has one shape in the plan, in the module gguf_model and below it:
+
+``name``       of its model, for messages; all of them where several models need it
+``kind``       what it must be by its header: ``model``, ``reranker``, ``mmproj`` or ``adapter``
+``dest``       its path; the first of several for a split model
+``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}`` or ``{"path": …}``
+``bytes`` ``sha256``   None where they are not known
+``shards``     the same of each file of a split model, or None
+``mirrors``    addresses that are tried before the source
+``locked_by``  lock file -> its entry for this file
+
+A planned model is a file with more, and so is a companion, a file that it needs besides its own.
+"""
 
 from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
-#: What is to be known of a file to have it in its place, and what a companion must be by its header.
-FILE_KEYS = ("path", "url", "huggingface", "source_path", "bytes", "sha256", "parts", "mirrors", "locked_by")
+FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
 KINDS = {"mmproj": "mmproj", "draft_model": "model", "lora": "adapter"}
+
+#: What the commands on the host are told of a model, and of a file, which they verify.
+TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose")
+TOOL_FILE_KEYS = ("name", "kind", "dest", "bytes", "sha256", "shards")
 
 
 def model(name, model, catalog, paths, host, held):
@@ -22,92 +38,83 @@ def model(name, model, catalog, paths, host, held):
     :param held: gives what the lock file adds to a configured file.
     """
     entry = catalog.get(model.get("catalog"), {})
-    sizes = {key: model.get(key, entry.get(key)) for key in ("bytes", "sha256")}
-    plan = {
-        "name": name,
-        "path": posixpath.join(paths["models_dir"], rules.filename_of(model, catalog)),
-        "purpose": model.get("purpose") or entry.get("purpose") or "chat",
+    purpose = model.get("purpose") or entry.get("purpose") or "chat"
+    kind = "reranker" if purpose == "rerank" else "model"
+    source = _source(model, host) or _source_of_entry(entry, paths)
+    facts = {**{key: entry.get(key) for key in ("bytes", "sha256")}, **model}
+    return {
+        **_file(name, kind, facts, source, paths, rules.filename_of(model, catalog)),
+        **held(model),
+        "purpose": purpose,
         "aliases": model["aliases"],
         "companions": [
-            {"role": place[0], **_companion(companion, paths, host), **held(companion)}
-            for place, companion in auxiliary_files.of(model)
+            _companion(name, place[0], companion, paths, host, held) for place, companion in auxiliary_files(model)
         ],
         "description": model.get("description") or entry.get("description") or "",
         "license": rules.licence_of(model, catalog),
         "context_size": model.get("context_size"),
         "arguments": model["arguments"],
-        "bundled": entry.get("bundled"),
-        "mirrors": model["mirrors"],
-        **{key: value for key, value in sizes.items() if value is not None},
-        **({"parts": model["parts"]} if "parts" in model else {}),
     }
-    if any(source in model for source in auxiliary_files.SOURCES):
-        plan.update(_source(model, host))
-    elif entry.get("bundled"):
-        plan["source_path"] = posixpath.join(paths["selftest_dir"], posixpath.basename(entry["bundled"]))
-    else:
-        plan["huggingface"] = {
-            "repo": entry["repo"],
-            "file": entry["file"],
-            "revision": entry.get("revision", "main"),
-        }
-    return {**plan, **held(model)}
 
 
-def _source(file, host):
-    """Where a configured file comes from, as the module that fetches it wants to know."""
-    if "path" in file:
-        return {"source_path": expanded(file["path"], host)}
-    return {key: file[key] for key in ("url", "huggingface") if key in file}
+def _companion(name, role, companion, paths, host, held):
+    more = {key: companion[key] for key in ("type", "scale") if key in companion}
+    filename = rules.filename_of(companion, {})
+    file = _file(f"{name} ({role})", KINDS[role], companion, _source(companion, host), paths, filename)
+    return {**file, **held(companion), "role": role, **more}
 
 
-def _companion(companion, paths, host):
-    kept = {key: companion[key] for key in ("bytes", "sha256", "type", "scale") if key in companion}
-    path = posixpath.join(paths["models_dir"], rules.filename_of(companion, {}))
-    return {"path": path, **kept, **_source(companion, host)}
+def _file(name, kind, configured, source, paths, filename):
+    return {
+        "name": name,
+        "kind": kind,
+        "dest": posixpath.join(paths["models_dir"], filename),
+        "source": source,
+        "bytes": configured.get("bytes"),
+        "sha256": configured.get("sha256"),
+        "shards": configured.get("parts"),
+        "mirrors": configured.get("mirrors", []),
+        "locked_by": {},
+    }
 
 
-def files(model):
-    """Pairs of a name for messages and a file to have: the model's own and those beside it."""
-    kind = "reranker" if model["purpose"] == "rerank" else "model"
-    yield model["name"], {"kind": kind, **{key: model[key] for key in FILE_KEYS if key in model}}
-    for companion in model["companions"]:
-        name = f"{model['name']} ({companion['role']})"
-        kind = KINDS[companion["role"]]
-        yield name, {"kind": kind, **{key: companion[key] for key in FILE_KEYS if key in companion}}
+def _source(configured, host):
+    """Where a configured file comes from; None when the catalog knows."""
+    if "path" in configured:
+        return {"path": expanded(configured["path"], host)}
+    return {key: configured[key] for key in ("url", "huggingface") if key in configured} or None
 
 
-def files_on_disk(files):
-    """Every file of the planned ``files`` by itself: those of a set one by one, what several models share once.
+def _source_of_entry(entry, paths):
+    if entry.get("bundled"):
+        return {"path": posixpath.join(paths["selftest_dir"], posixpath.basename(entry["bundled"]))}
+    return {
+        "huggingface": {"repo": entry["repo"], "file": entry["file"], "revision": entry.get("revision", "main")},
+    }
 
-    ``names``     the names, for messages, of all that need it
-    ``path``      where it lies
-    ``part``      its number, from 0, among how many files of one model
-    ``kind``      what it must be by its header
-    ``bytes`` ``sha256``   as far as they are known
-    ``download``  whether it comes over the network
-    """
+
+def files(models):
+    """The files of the planned ``models``; one that several need is there once."""
     found = {}
-    for file in files:
-        paths = part_names(file["path"])
-        known = file.get("parts") or ([file] if len(paths) == 1 else [{}] * len(paths))
-        for number, (path, facts) in enumerate(zip(paths, known)):
-            entry = {
-                "names": [],
-                "path": path,
-                "part": [number, len(paths)],
-                "kind": file["kind"],
-                "bytes": facts.get("bytes"),
-                "sha256": facts.get("sha256"),
-                "download": "source_path" not in file,
-            }
-            found.setdefault(path, entry)["names"].append(file["name"])
+    for file in (file for model in models for file in (model, *model["companions"])):
+        same = found.setdefault((file["dest"], file["kind"]), {key: file[key] for key in FILE_KEYS})
+        if same["name"] != file["name"]:
+            same["name"] = f"{same['name']}, {file['name']}"
     return list(found.values())
 
 
+def for_tools(models, files):
+    """What the commands on the host know of models and files (templates/client.json.j2)."""
+    return {
+        "models": [{key: model[key] for key in TOOL_MODEL_KEYS} for model in models],
+        "files": [{key: file[key] for key in TOOL_FILE_KEYS} for file in files],
+    }
+
+
 def absent(config, catalog, paths):
+    """The files of the models that are configured as absent, as far as that takes."""
     return [
-        {"name": name, "path": posixpath.join(paths["models_dir"], rules.filename_of(model, catalog))}
+        {"name": name, "dest": posixpath.join(paths["models_dir"], rules.filename_of(model, catalog))}
         for name, model in config["models"].items()
         if model["state"] == "absent"
     ]

@@ -17,7 +17,7 @@ def paths(settings, host):
     return {
         "install_dir": install,
         "engine_dir": below("engine"),
-        "releases_dir": below("engine", "releases"),
+        "build_tools": below("engine", "build-tools"),
         "current": below("engine", "current"),
         "selftest_dir": below("engine", "selftest"),
         "models_dir": expanded(settings["models_dir"], host) if "models_dir" in settings else below("models"),

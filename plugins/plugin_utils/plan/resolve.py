@@ -9,27 +9,28 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets, jobs
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rollout as rollout_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import server as server_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import service as service_plan
 
 
-def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None):
+def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None, ready_timeout=None):
     """The plan of one host.
 
     :param config: a valid configuration with every default filled in.
     :param catalog: known models by short name.
     :param pins: what is known about fixed engine versions (``config/engine_pins.json``).
-    :param host: ``system`` (``Darwin``, ``Linux``), ``architecture``, ``home``, ``user``, ``uid``; ``daemons_dir`` and
-        ``newsyslog_dir`` where they differ from macOS.
+    :param host: ``system`` (``Darwin``, ``Linux``), ``architecture``, ``home``, ``user``, ``uid``; ``launchctl``,
+        ``daemons_dir`` and ``newsyslog_dir`` where they differ from macOS.
     :param locked: the entries of the lock file.
     :param lock_file: its path on the controller; None when there can be none.
     :param tags: the tags that it records, with their commits.
+    :param ready_timeout: seconds that a changed server may take until it answers; None: as health.check_server has it.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
     settings = config["llm_settings"]
@@ -41,37 +42,55 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None)
     models = [
         model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
     ]
-    files = [{**file, "name": name} for model in models for name, file in model_plan.files(model)]
-    model_files = model_plan.files_on_disk(files)
+    files = model_plan.files(models)
     default_model = settings.get("default_model") or models[0]["name"]
     served = next(model for model in models if model["name"] == default_model)
     device = engine_plan.device(settings, host)
     service = service_plan.service(config, paths, host)
     server = server_plan.server(config, models, served, paths, host, device)
     watchdog = service_plan.watchdog(config, service, paths)
-    return {
-        "managed_by": MANAGED_BY,
+    engine = engine_plan.engine(config, pins, host, device, tags, lock_file)
+    health = _health(server, served, paths, device, host)
+    selftest = _selftest(paths, device)
+    service.update(
+        rollout=rollout_plan.rollout(paths, engine, server, service, health, ready_timeout),
+        fingerprint=rollout_plan.fingerprint(server, service),
+        description=service_plan.description(service, server, host),
+    )
+    plan = {
         "enabled": settings["enabled"],
         "features": config["feature_flags"],
         "host": host,
         "paths": paths,
-        "engine": engine_plan.engine(config, pins, host, device, tags, lock_file),
+        "engine": engine,
+        "selftest": selftest,
         "models": models,
-        "model_files": model_files,
         "absent_models": model_plan.absent(config, catalog, paths),
         "model": served,
         "files": files,
+        "model_paths": [file["dest"] for file in files],
         "server": server,
         "service": service,
-        "health": _health(server, served, paths, device, host),
+        "health": health,
+        # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
+        "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
         "client": {"default_model": _asked(models, served), **config["client"]},
+        "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "fit": _fit(config, models, model_files, catalog, device),
+        "tools": model_plan.for_tools(models, files),
+        "fit": _fit(config, models, files, catalog, device, host, paths, service),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
+    }
+    return {
+        **plan,
+        "environments": file_sets.environments(plan),
+        "file_sets": file_sets.file_sets(plan),
+        "jobs": jobs.jobs(plan),
+        "mac_settings": service_plan.mac_settings(service),
     }
 
 
@@ -80,8 +99,20 @@ def _asked(models, served):
     return next((model["name"] for model in (served, *models) if model["purpose"] == "chat"), served["name"])
 
 
-def _fit(config, models, model_files, catalog, device):
-    """What the models need to be compared with the host, and what can be had instead of one that does not fit."""
+def _selftest(paths, device):
+    """The model of the self-test, the answers that it must give, and the device that has to compute them."""
+    return {
+        "model": posixpath.join(paths["selftest_dir"], "selftest.gguf"),
+        "answers": posixpath.join(paths["selftest_dir"], "answers.json"),
+        "device": device,
+    }
+
+
+def _fit(config, models, files, catalog, device, host, paths, service):
+    """What the models need to be compared with the host's memory, and what can be had instead of one that does not fit.
+
+    A model is told here by what it weighs and where that can be read before it is in its place.
+    """
     return {
         "models": [
             {
@@ -92,9 +123,7 @@ def _fit(config, models, model_files, catalog, device):
             for model in models
         ],
         "max_loaded": config["server"]["max_loaded_models"] if len(models) > 1 else 1,
-        "downloads": [
-            {key: file[key] for key in ("names", "path", "bytes", "sha256")} for file in model_files if file["download"]
-        ],
+        "files": files,
         "catalog": [
             {"name": name, "bytes": entry["bytes"], "purpose": entry["purpose"]}
             for name, entry in catalog.items()
@@ -102,20 +131,28 @@ def _fit(config, models, model_files, catalog, device):
         ],
         "parallel": config["server"].get("parallel"),
         "device": device if device != "none" else None,
+        "system": host["system"],
+        "server": posixpath.join(paths["current"], "bin", "llama-server"),
+        "wired_limit_mb": service["wired_limit_mb"],
+        "wired_limit_plist": service["wired_limit_plist"],
+        "mac_record": service["mac_record"],
+        "scope": service["scope"],
+        "user": service["user"],
+        "keep_awake": service["keep_awake"],
     }
 
 
 def _sized(file):
     """Where a planned file can be looked at, a local one before it is linked to its place, and its bytes."""
-    sizes = [part.get("bytes") for part in file.get("parts") or [file]]
+    sizes = [shard.get("bytes") for shard in file["shards"] or [file]]
     return {
-        "path": file.get("source_path", file["path"]),
+        "path": file["source"].get("path", file["dest"]),
         "bytes": None if None in sizes else sum(sizes),
     }
 
 
 def _health(server, model, paths, device, host):
-    """How it is found out whether the service serves: keywords of server_health.check_server."""
+    """How it is found out whether the service serves: keywords of llama/health.check_server."""
     return {
         "url": server["url"],
         "api_key_file": server["key_file"],

@@ -12,7 +12,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_names
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_names
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files, models_ini
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
@@ -92,7 +92,7 @@ def server(config, models, default, paths, host, device):
 
 def _files(model):
     """The paths of all files of a planned model."""
-    return [path for file in (model, *model["companions"]) for path in part_names(file["path"])]
+    return [path for file in (model, *model["companions"]) for path in shard_names(file["dest"])]
 
 
 def _router(config, models, default, paths, listener, shared, key_file):
@@ -144,7 +144,7 @@ def _model_options(model):
             "Nothing was changed. Choose another filename or models_dir, or scale 1."
         ) from None
     return [
-        ("model", model["path"]),
+        ("model", model["dest"]),
         ("ctx-size", model["context_size"]),
         ("embeddings", True if model["purpose"] == "embedding" else None),
         ("rerank", True if model["purpose"] == "rerank" else None),

@@ -10,12 +10,14 @@ import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos.power import KEEP_AWAKE
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import WIRED_LIMIT_NAME
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.host_values import FINGERPRINT, SESSION
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import launchd
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
 
 SERVICE_NAME = "com.llama.server"
 WATCHDOG_NAME = "com.llama.watchdog"
-WIRED_LIMIT_NAME = "com.llama.wired-limit"
 SOCKET = "supervisor.sock"
 
 #: From the first request to stop to the second, which ends a server that a request in flight keeps from ending; and
@@ -46,7 +48,7 @@ def service(config, paths, host):
         manager = "launchd" if host["system"] == "Darwin" else "supervisor"
     if manager == "launchd" and host["system"] != "Darwin":
         raise LlamaCppError(
-            'service.manager: "launchd" exists on macOS only and this host runs {}; wanted: "auto" or "supervisor". '
+            'service.manager: "launchd" exists on macOS only and this host runs {}; expected: "auto" or "supervisor". '
             "Nothing was changed.".format(host["system"])
         )
     launchd.check_user(config["service"], manager, host)
@@ -62,6 +64,9 @@ def service(config, paths, host):
         # A setting of the whole Mac, which takes root: part of what a daemon of the system is for.
         "autorestart": keep_awake and config["service"]["scope"] == "system",
         "wired_limit_mb": config["service"]["wired_limit_mb"] if mac else 0,
+        # The watchdog before the server that it watches.
+        "daemons": [{"label": label, "plist": launchd.daemon(label, host)} for label in (WATCHDOG_NAME, SERVICE_NAME)],
+        "placeholders": {"fingerprint": FINGERPRINT, "session": SESSION},
         "wired_limit_plist": launchd.daemon(WIRED_LIMIT_NAME, host),
         "mac_record": launchd.mac_record(host),
         "launcher": posixpath.join(directory, "llama-server"),
@@ -106,6 +111,28 @@ def service(config, paths, host):
     plan["directories"] = [{"path": path, "mode": "u+rwx", "kind": "directory"} for path in public]
     plan["directories"] += [{"path": path, "mode": "0700", "kind": "tree"} for path in dict.fromkeys(private)]
     return plan
+
+
+def mac_settings(service):
+    """What is to be set of the Mac itself, as options of the module mac_settings."""
+    return {
+        "wired_limit_mb": service["wired_limit_mb"],
+        "plist": service["wired_limit_plist"],
+        "content": render("com.llama.wired-limit.plist.j2", wired_limit_mb=service["wired_limit_mb"]),
+        "autorestart": service["autorestart"],
+        "record": service["mac_record"],
+    }
+
+
+def description(service, server, host):
+    """The service as module_utils/service/description.py opens it, and where the commands find out more of it."""
+    named = ("manager", "name", "definition", "user", "auto_start", "domains", "program", "supervisord")
+    return {
+        **{key: service[key] for key in named if key in service},
+        "launchctl": host.get("launchctl"),
+        "log": server["log_file"],
+        "state_file": service["runner"]["state_file"],
+    }
 
 
 def watchdog(config, service, paths):

@@ -166,7 +166,7 @@ READERS = {
     "the mark": marker.is_ours,
     "the mark of a source": trees.is_source,
     "the end of a log": log_tail.tail,
-    "what a gate puts in place": rollout.text_of,
+    "what is rolled out": rollout.text_of,
     "sha256": files.sha256_of,
     "a definition": lambda path: Definition(path).content(),
     "a supervisord.conf": lambda path: SupervisorConfig.read(path, "x"),

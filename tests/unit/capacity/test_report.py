@@ -6,9 +6,8 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.units import GIB, MIB
-from support.fit import CONTEXT, asked, engine, llama_8b, look, mac
+from support.fit import CONTEXT, answer, asked, engine, llama_8b, look, mac
 from support.macos import outputs
-from support.modules import run_module
 from support.service_plan import render
 
 pytestmark = pytest.mark.processes
@@ -87,7 +86,7 @@ def test_a_misfit_is_refused_unless_it_is_to_be_a_warning(tmp_path, model):
         ]
     ]
     arguments = mac(tmp_path, small, models=[{**model, "purpose": "chat"}], catalog=catalog)
-    refused = run_module("host_fit", arguments)
+    refused = answer(arguments)
     assert refused["failed"] and "models.llama-8b needs 19" in refused["msg"]
     assert 'models.llama-8b: {"catalog": "chat-4"}' in refused["msg"]
     assert "-e llama_cpp_fit=warn" in refused["msg"] and "The service was not touched." in refused["msg"]
@@ -133,7 +132,7 @@ def test_a_limit_that_the_play_sets_is_what_models_are_compared_with(tmp_path, m
 
 
 def test_a_limit_that_is_too_high_is_refused(tmp_path):
-    result = run_module("host_fit", mac(tmp_path, wired_limit_mb=65536))
+    result = answer(mac(tmp_path, wired_limit_mb=65536))
     assert result["failed"] and "65536" in result["msg"] and "57344" in result["msg"]
 
 
@@ -181,4 +180,4 @@ def test_advice_only_for_a_service(tmp_path):
     assert "authrestart" in told and "autorestart" in told and "keep_awake" in told
     told = "\n".join(look({**arguments, "scope": "system", "user": "sam", "keep_awake": True})["advice"])
     assert "keep_awake" not in told
-    assert run_module("host_fit", {**arguments, "scope": "system"})["failed"]
+    assert answer({**arguments, "scope": "system"})["failed"]

@@ -7,12 +7,11 @@ import shutil
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.units import GIB, MIB
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from support import model_shapes
-from support.fit import CONTEXT, asked, engine, llama_8b, look, mac
+from support.fit import CONTEXT, answer, asked, engine, llama_8b, look, mac
 from support.macos import outputs
 from support.model_factory import split_of
-from support.modules import run_module
 from support.paths import REPOSITORY
 
 pytestmark = pytest.mark.processes
@@ -28,34 +27,32 @@ def model(tmp_path):
 class TestDisk:
     """What is to be downloaded is counted together, and what is there already counts as there."""
 
-    def problem(self, *downloads):
-        return look({"system": "Linux", "downloads": list(downloads)})["problem"]
+    def problem(self, *files):
+        return look({"system": "Linux", "files": list(files)})["problem"]
 
     def test_it_has_to_take_all_that_is_missing(self, tmp_path):
         free = shutil.disk_usage(tmp_path).free
         directory = tmp_path / "models" / "of the future"
         half = {"bytes": free * 2 // 3}
-        one = {"names": ["a", "b (lora)"], "path": str(directory / "a.gguf"), **half}
-        other = {"names": ["c"], "path": str(directory / "c.gguf"), **half}
+        one = {"name": "a", "dest": str(directory / "a.gguf"), **half}
+        other = {"name": "c", "dest": str(directory / "c.gguf"), **half}
         problem = self.problem(one, other)
-        assert "models.a, models.b (lora), models.c: " in problem and "llm_settings.models_dir" in problem
+        assert "models.a, models.c: " in problem and "llm_settings.models_dir" in problem
         assert self.problem(one) is None and self.problem(other) is None
 
-    def test_the_parts_of_a_model_count_together_and_have_one_name(self, tmp_path):
+    def test_the_shards_of_a_model_count_together_and_have_one_name(self, tmp_path):
         third = shutil.disk_usage(tmp_path).free // 3
-        parts = [
-            {"names": ["big"], "path": str(tmp_path / f"big-0000{number}-of-00004.gguf"), "bytes": third}
-            for number in (1, 2, 3, 4)
-        ]
-        assert self.problem(*parts).startswith("models.big: ")
-        assert self.problem(*parts[:2]) is None
+        big = {"name": "big", "dest": str(tmp_path / "big-00001-of-00004.gguf"), "shards": [{"bytes": third}] * 4}
+        assert self.problem(big).startswith("models.big: ")
+        assert self.problem({**big, "dest": str(tmp_path / "big-00001-of-00002.gguf")}) is None
+        assert self.problem({**big, "source": {"path": "/srv/big-00001-of-00004.gguf"}}) is None
 
     def test_what_was_begun_needs_only_the_rest(self, tmp_path):
-        free = shutil.disk_usage(tmp_path).free
+        size = shutil.disk_usage(tmp_path).total + MIB  # others may free some meanwhile
         part = tmp_path / "a.gguf.part"
         with part.open("wb") as stream:
-            stream.truncate(free)  # a file with a hole, which takes no room
-        file = {"names": ["a"], "path": str(tmp_path / "a.gguf"), "bytes": free + MIB}
+            stream.truncate(size - MIB)  # a file with a hole, which takes no room
+        file = {"name": "a", "dest": str(tmp_path / "a.gguf"), "bytes": size}
         assert self.problem(file) is None
         part.unlink()
         assert "GiB are free" in self.problem(file)
@@ -65,17 +62,17 @@ class TestDisk:
         path = tmp_path / "a.gguf"
         with path.open("wb") as stream:
             stream.truncate(size)
-        file = {"names": ["a"], "path": str(path), "bytes": size, "sha256": "a" * 64}
+        file = {"name": "a", "dest": str(path), "bytes": size, "sha256": "a" * 64}
         assert self.problem(file) is None
-        Stamp(str(path)).make_directory()
-        Stamp(str(path)).write(sha256="b" * 64)
+        VerificationRecord(str(path)).make_directory()
+        VerificationRecord(str(path)).write(sha256="b" * 64)
         assert self.problem(file).startswith("models.a: ")
         assert self.problem({**file, "sha256": "b" * 64}) is None
         assert self.problem({**file, "sha256": None, "bytes": size + MIB}).startswith("models.a: ")
 
     def test_what_could_not_be_counted_is_said(self, tmp_path):
-        large = {"names": ["a"], "path": str(tmp_path / "a"), "bytes": 2 * shutil.disk_usage(tmp_path).free}
-        secret = {"names": ["b"], "path": str(tmp_path / "b")}
+        large = {"name": "a", "dest": str(tmp_path / "a"), "bytes": 2 * shutil.disk_usage(tmp_path).free}
+        secret = {"name": "b", "dest": str(tmp_path / "b")}
         assert "not known yet: models.b." in self.problem(large, secret)
         assert self.problem(secret) is None
 
@@ -173,7 +170,7 @@ class TestTogether:
         assert result["together"]["fits"] is False and result["together"]["words"] in result["problem"]
         for words in ("server.max_loaded_models: 3", "models.llama-0 19", "Set server.max_loaded_models to 2."):
             assert words in result["problem"]
-        assert run_module("host_fit", mac(tmp_path, models=models, max_loaded=3))["failed"]
+        assert answer(mac(tmp_path, models=models, max_loaded=3))["failed"]
         models[2]["context_size"] = 512
         models.reverse()
         assert "models.llama-2" not in look(mac(tmp_path, models=models, max_loaded=2))["together"]["words"]

@@ -41,7 +41,7 @@ def test_it_lies_beside_the_configuration():
 def test_what_is_locked_is_pinned(model):
     found = resolved(model, {HUB: ENTRY})
     assert (found["sha256"], found["bytes"]) == (ENTRY["sha256"], 5)
-    pinned = found.get("url") or found["huggingface"]["revision"]
+    pinned = found["source"].get("url") or found["source"]["huggingface"]["revision"]
     assert COMMIT in pinned
     assert found["locked_by"] == {"/c/llm_config.lock.json": HUB}
     assert resolved(model, None)["locked_by"] == found["locked_by"]
@@ -49,7 +49,7 @@ def test_what_is_locked_is_pinned(model):
 
 def test_a_file_without_revisions_is_locked_too_and_its_query_stays_out():
     found = resolved(PLAIN, {"https://models.example/m.gguf": {"bytes": 5, "sha256": "a" * 64}})
-    assert (found["url"], found["sha256"]) == (PLAIN["url"], "a" * 64)
+    assert (found["source"], found["sha256"]) == ({"url": PLAIN["url"]}, "a" * 64)
     assert found["origin"] == "https://models.example/m.gguf"
 
 
@@ -88,7 +88,7 @@ def test_a_required_checksum_is_the_configurations_the_catalogs_or_the_locks(mod
     ("model", "problem"),
     [
         (PLAIN, "nothing could prove what they send"),
-        ({"path": "/m.gguf"}, "they are for models that are downloaded"),
+        ({"path": "/m.gguf"}, "only downloaded models can have mirrors"),
         (SOURCES[0], None),
         ({**PLAIN, "sha256": "c" * 64}, None),
     ],
@@ -131,15 +131,12 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def result(**more):
-    return {"item": {"locked_by": {"/c.lock.json": HUB}}, **ENTRY, **more}
+    return {"locked_by": {"/c.lock.json": HUB}, **ENTRY, **more}
 
 
 def test_the_results_of_all_hosts_make_one_file():
-    others = [{"item": {"locked_by": {}}, **ENTRY}, {"item": {"locked_by": {"/d.lock.json": "x"}}, **ENTRY}]
-    failed = result(failed=True, sha256="0" * 64)
-    assert entries_of({"one": [result(), *others], "two": [result(), failed], "three": []}, "/c.lock.json") == {
-        HUB: ENTRY
-    }
+    others = [{"locked_by": {}, **ENTRY}, {"locked_by": {"/d.lock.json": "x"}, **ENTRY}]
+    assert entries_of({"one": [result(), *others], "two": [result()], "three": []}, "/c.lock.json") == {HUB: ENTRY}
     assert entries_of({"one": [result(sha256=None)]}, "/c.lock.json") == {HUB: {"bytes": LATER, "sha256": LATER}}
     with pytest.raises(LlamaCppError) as caught:
         entries_of({"one": [result()], "two": [result(sha256="b" * 64)]}, "/c.lock.json")
@@ -206,15 +203,15 @@ def test_an_absent_model_needs_no_more_than_a_filename():
     config = rules.checked(config, SCHEMA, CATALOG, "test")
     found = plan.resolve(config, CATALOG, {}, LINUX)
     assert [model["name"] for model in found["models"]] == ["tiny"]
-    assert found["absent_models"] == [{"name": "gone", "path": "/home/sam/llm-workspace/models/gone.gguf"}]
+    assert found["absent_models"] == [{"name": "gone", "dest": "/home/sam/llm-workspace/models/gone.gguf"}]
 
 
 @pytest.mark.parametrize(
     ("models", "problem"),
     [
-        ({"gone": {"state": "absent", "filename": "gone.gguf"}}, "every model is absent"),
+        ({"gone": {"state": "absent", "filename": "gone.gguf"}}, "all models are absent"),
         ({"gone": {"state": "absent"}, "tiny": PLAIN}, "exactly one of"),
-        ({"gone": {"state": "absent", "filename": "m.gguf"}, "tiny": PLAIN}, "also the file of"),
+        ({"gone": {"state": "absent", "filename": "m.gguf"}, "tiny": PLAIN}, "already used by models.gone"),
     ],
 )
 def test_impossible_absences(models, problem):

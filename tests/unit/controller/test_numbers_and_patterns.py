@@ -196,7 +196,7 @@ def test_what_is_wrong_without_end_is_told_in_part(tmp_path):
 def test_the_entries_of_a_list_that_is_too_long_are_not_compared(tmp_path):
     """Each with each, for those that cannot be sorted."""
     (line,) = refusal(tmp_path, config_of("server/cors_origins", ["https://a"] * 101))
-    assert line == "  server.cors_origins: it has 101 entries; wanted: at most 100"
+    assert line == "  server.cors_origins: it has 101 entries; expected: at most 100"
 
 
 def test_what_is_empty_counts(tmp_path):

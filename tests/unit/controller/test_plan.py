@@ -7,6 +7,8 @@ import shlex
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.request import FILE
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shards_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
 from support.planning import CATALOG, MAC, MODEL, option, resolve
@@ -15,7 +17,7 @@ from support.planning import CATALOG, MAC, MODEL, option, resolve
 def test_a_mac_gets_metal_and_launchd():
     found = resolve(host=MAC)
     assert found["service"]["manager"] == "launchd"
-    assert found["service"]["domain"] == "gui/501"
+    assert found["service"]["domains"] == ["gui/501", "user/501"]
     assert found["service"]["definition"] == "/Users/sam/Library/LaunchAgents/com.llama.server.plist"
     assert found["engine"]["options"]["GGML_METAL"] == "ON"
     assert found["engine"]["options"]["CMAKE_OSX_ARCHITECTURES"] == "arm64"
@@ -49,7 +51,7 @@ def test_paths_hang_together():
     assert paths["models_dir"] == "/home/sam/my llm/models"
     assert paths["logs_dir"] == "/var/log/llm"
     assert paths["bin_dir"] == "/home/sam/.local/bin"
-    assert found["model"]["path"] == "/home/sam/my llm/models/tiny.gguf"
+    assert found["model"]["dest"] == "/home/sam/my llm/models/tiny.gguf"
     assert found["server"]["log_file"] == "/var/log/llm/llama-server.log"
 
 
@@ -165,8 +167,10 @@ def test_a_digest_has_one_form_however_it_is_given(form):
         }
     )
     assert found["engine"]["archive"]["sha256"] == SHA256
-    assert {entry["sha256"] for entry in found["model_files"]} == {SHA256}
-    assert len(found["model_files"]) == 5 and "sha256:" not in json.dumps(found)
+    shards = [shard for file in found["files"] for shard in shards_of(file)]
+    assert {shard.sha256 for shard in shards} == {SHA256}
+    assert len(shards) == 5
+    assert "sha256:" not in json.dumps({**found, "environments": None})  # whose packages are pinned in pip's own form
 
 
 @pytest.mark.parametrize(("architecture", "kind"), [("arm64", "arm64"), ("x86_64", "x64")])
@@ -205,31 +209,65 @@ def test_model_sources():
     }
     found = resolve({"models": models, "llm_settings": {"default_model": "hub"}})
     by_name = {model["name"]: model for model in found["models"]}
-    assert by_name["hub"]["huggingface"] == {"repo": "a/b", "file": "dir/Hub.gguf", "revision": "main"}
-    assert by_name["hub"]["path"].endswith("/models/Hub.gguf")
-    assert by_name["here"]["source_path"] == "/home/sam/models/here.gguf"
+    assert by_name["hub"]["source"]["huggingface"] == {"repo": "a/b", "file": "dir/Hub.gguf", "revision": "main"}
+    assert by_name["hub"]["dest"].endswith("/models/Hub.gguf")
+    assert by_name["here"]["source"] == {"path": "/home/sam/models/here.gguf"}
     assert by_name["here"]["sha256"] == "0" * 64
-    assert by_name["known"]["huggingface"]["repo"] == CATALOG["qwen2.5-0.5b"]["repo"]
+    assert by_name["known"]["source"]["huggingface"]["repo"] == CATALOG["qwen2.5-0.5b"]["repo"]
     assert by_name["known"]["sha256"] == CATALOG["qwen2.5-0.5b"]["sha256"]
     assert by_name["known"]["license"] == CATALOG["qwen2.5-0.5b"]["license"]
-    assert by_name["shipped"]["source_path"].startswith(found["paths"]["selftest_dir"])
+    assert by_name["shipped"]["source"]["path"].startswith(found["paths"]["selftest_dir"])
     assert found["model"]["name"] == "hub"
     assert found["client"]["default_model"] == "hub"
 
 
-def test_every_file_on_the_disk_is_told_by_itself():
+def test_a_file_has_one_shape():
     parts = [{"sha256": digit * 64, "bytes": size} for digit, size in (("A", 7), ("b", 8))]
     big = {"url": "https://models.example/big-00001-of-00002.gguf", "parts": parts}
-    models = {"big": big, "own": {"path": "/srv/own-00001-of-00002.gguf"}}
-    files = resolve({"models": models, "llm_settings": {"default_model": "big"}})["model_files"]
-    facts = [(file["path"].rpartition("/")[2], file["bytes"], file["sha256"], file["download"]) for file in files]
-    assert facts == [
-        ("big-00001-of-00002.gguf", 7, "a" * 64, True),
-        ("big-00002-of-00002.gguf", 8, "b" * 64, True),
-        ("own-00001-of-00002.gguf", None, None, False),
-        ("own-00002-of-00002.gguf", None, None, False),
+    models = {
+        "big": big,
+        "own": {"path": "/srv/own-00001-of-00002.gguf", "lora": [{"path": "/srv/l.gguf", "bytes": 5}]},
+    }
+    found = resolve({"models": models, "llm_settings": {"default_model": "big"}})
+    at, unknown = found["paths"]["models_dir"], {"bytes": None, "sha256": None, "shards": None}
+    every = {"mirrors": [], "locked_by": {}, **unknown}
+    shards = [{"sha256": digit * 64, "bytes": size} for digit, size in (("a", 7), ("b", 8))]
+    assert found["files"] == [
+        {
+            **every,
+            "name": "big",
+            "kind": "model",
+            "dest": f"{at}/big-00001-of-00002.gguf",
+            "source": {"url": big["url"]},
+            "shards": shards,
+        },
+        {
+            **every,
+            "name": "own",
+            "kind": "model",
+            "dest": f"{at}/own-00001-of-00002.gguf",
+            "source": {"path": "/srv/own-00001-of-00002.gguf"},
+        },
+        {
+            **every,
+            "name": "own (lora)",
+            "kind": "adapter",
+            "dest": f"{at}/l.gguf",
+            "source": {"path": "/srv/l.gguf"},
+            "bytes": 5,
+        },
     ]
-    assert [file["part"] for file in files] == [[0, 2], [1, 2]] * 2
+    own = found["models"][1]
+    assert {key: own[key] for key in found["files"][1]} == found["files"][1]
+    assert {key: own["companions"][0][key] for key in found["files"][2]} == found["files"][2]
+    tools = found["tools"]
+    assert [file["dest"] for file in tools["files"]] == [file["dest"] for file in found["files"]]
+    assert [model["dest"] for model in tools["models"]] == [model["dest"] for model in found["models"]]
+
+
+def test_the_module_takes_the_files_as_the_plan_has_them():
+    (file,) = resolve()["files"]
+    assert set(file) == set(FILE)
 
 
 def test_a_socket_fits_into_its_structure():
@@ -247,7 +285,6 @@ def test_what_the_models_need_is_compared_with_the_host():
     fit = resolve(config, MAC)["fit"]
     web, here = fit["models"]
     assert (web["name"], web["bytes"], web["context_size"], web["purpose"]) == ("web", 7, 512, "chat")
-    assert [file["names"] for file in fit["downloads"]] == [["web"]] and fit["downloads"][0]["bytes"] == 7
     assert fit["max_loaded"] == 4 and resolve()["fit"]["max_loaded"] == 1
     assert web["path"].endswith("/models/tiny.gguf") and here["path"] == "/Users/sam/here.gguf"
     assert (fit["device"], fit["parallel"]) == ("MTL0", 3)

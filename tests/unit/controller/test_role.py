@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Defaults, argument specification, schema, tags and README of the role agree."""
 
+import re
 import runpy
 
 import yaml
@@ -28,19 +29,22 @@ def test_the_readme_is_up_to_date():
     assert (ROLE / "README.md").read_text() == render()
 
 
-def tasks_with_tags(file, inherited=()):
-    """(file, task, all tags of the task) of every task below ``file``; blocks and imports hand theirs down."""
+def tasks_with_tags(file, inherited=(), outer=()):
+    """(file, task, all tags of the task) of every task below ``file``, through blocks, imports and includes."""
     for task in yaml.safe_load(file.read_text()):
-        yield from _with_tags(file, task, inherited)
+        yield from _with_tags(file, task, inherited, (*outer, file))
 
 
-def _with_tags(file, task, inherited):
+def _with_tags(file, task, inherited, outer):
     tags = [*inherited, *task.get("tags", ())]
     yield file, task, tags
-    for inner in (*task.get("block", ()), *task.get("rescue", ())):
-        yield from _with_tags(file, inner, tags)
-    if "ansible.builtin.import_tasks" in task:
-        yield from tasks_with_tags((file.parent / task["ansible.builtin.import_tasks"]).resolve(), tags)
+    for inner in (*task.get("block", ()), *task.get("rescue", ()), *task.get("always", ())):
+        yield from _with_tags(file, inner, tags, outer)
+    include = task.get("ansible.builtin.include_tasks", {})
+    name = task.get("ansible.builtin.import_tasks") or include.get("file")
+    for inner in (path.resolve() for path in file.parent.glob(re.sub(r"\{\{.*?\}\}", "*", name))) if name else ():
+        if inner not in outer:
+            yield from tasks_with_tags(inner, include["apply"]["tags"] if include else tags, outer)
 
 
 def test_each_tag_of_the_whole_means_all_of_it():
@@ -56,4 +60,4 @@ def test_included_tasks_have_the_tags_of_what_includes_them():
         if "ansible.builtin.include_tasks" in task:
             found += 1
             assert set(task["ansible.builtin.include_tasks"]["apply"]["tags"]) == set(tags), (file.name, task["name"])
-    assert found
+    assert found > 10

@@ -103,15 +103,15 @@ def test_all_of_them_are_told_at_once_with_what_is_allowed():
             {**LOCAL_FILES, "llama_cpp_update_lock": "maybe", "llama_cpp_fit": "wran", "llama_cpp_ready_timeout": "0"}
         )
     text = str(error.value)
-    assert 'llama_cpp_update_lock: "maybe" is not allowed; wanted: true or false' in text
-    assert 'llama_cpp_fit: "wran" is not allowed; wanted: "fail" or "warn"; did you mean "warn"?' in text
+    assert 'llama_cpp_update_lock: "maybe" is not allowed; expected: true or false' in text
+    assert 'llama_cpp_fit: "wran" is not allowed; expected: "fail" or "warn"; did you mean "warn"?' in text
     assert "llama_cpp_ready_timeout" in text and "from 1 to 86400" in text
 
 
 @pytest.mark.parametrize("kind", ["date", "_AnsibleTaggedDate"])
 def test_what_json_has_no_word_for_is_named(kind):
     """Ansible has kinds of its own, whose names say nothing to its users."""
-    with pytest.raises(LlamaCppError, match="llama_cpp_release: a date is not allowed; wanted: text"):
+    with pytest.raises(LlamaCppError, match="llama_cpp_release: a date is not allowed; expected: text"):
         one("llama_cpp_release", type(kind, (), {})())
 
 

@@ -35,7 +35,6 @@ def test_where_the_jobs_live_and_where_they_came_from(here, elsewhere):
     found = resolve({"scope": here["scope"]})
     assert {key: found["service"][key] for key in here} == here
     assert found["service"]["elsewhere"] == elsewhere
-    assert found["service"]["domain"] == here["domains"][0]
     assert found["service"]["definition"] == here["directory"] + "/com.llama.server.plist"
     assert found["watchdog"]["definition"] == here["directory"] + "/com.llama.watchdog.plist"
     assert found["service"]["user"] == "sam"
@@ -52,6 +51,10 @@ def test_the_places_of_root_can_be_others():
     found = resolve({"scope": "system"}, host)["service"]
     assert found["definition"] == "/mac/daemons/com.llama.server.plist"
     assert found["newsyslog"] == "/mac/newsyslog/com.llama.server.conf"
+    assert [daemon["plist"] for daemon in found["daemons"]] == [
+        "/mac/daemons/com.llama.watchdog.plist",
+        "/mac/daemons/com.llama.server.plist",
+    ]
     assert resolve({}, host)["service"]["elsewhere"]["directory"] == "/mac/daemons"
 
 
@@ -74,10 +77,10 @@ def test_a_daemon_never_runs_as_root():
 
 @pytest.mark.parametrize("system", ["Darwin", "Linux"])
 def test_supervisor_has_no_such_scope(system):
-    with pytest.raises(LlamaCppError, match=r'service\.scope: "system".*wanted: "user"'):
+    with pytest.raises(LlamaCppError, match=r'service\.scope: "system".*expected: "user"'):
         resolve({"scope": "system", "manager": "supervisor"}, {**MAC, "system": system})
 
 
 def test_elsewhere_than_on_a_mac_there_is_no_place_of_launchd():
     found = resolve({}, {**MAC, "system": "Linux"})["service"]
-    assert not {"domain", "domains", "elsewhere", "newsyslog"} & set(found)
+    assert not {"domains", "elsewhere", "newsyslog"} & set(found)

@@ -3,14 +3,10 @@
 """docs/security.md tells of every task that becomes root, and of no other."""
 
 import re
-import subprocess
 
-import jinja2
 import yaml
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from support.paths import REPOSITORY
 
-TASKS = REPOSITORY / "roles" / "llama_cpp" / "tasks"
 DOCUMENT = (REPOSITORY / "docs" / "security.md").read_text(encoding="utf-8")
 NESTED = ("block", "rescue", "always")
 
@@ -32,7 +28,7 @@ def becoming_root():
 def test_every_task_that_becomes_root_is_listed():
     listed = [name.replace("\\|", "|") for name in re.findall(r"^\| `(.+?)` \| ", DOCUMENT, re.MULTILINE)]
     found = [task["name"] for task in becoming_root()]
-    assert sorted(listed) == sorted(found) and len(found) > 10
+    assert sorted(listed) == sorted(found) and len(found) >= 10
 
 
 def test_whom_it_becomes_is_said():
@@ -46,15 +42,6 @@ def test_no_play_becomes_anybody():
         assert all("become" not in play for play in yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def test_root_removes_no_file_by_its_name_alone(tmp_path):
-    """But after a look at its mark; here with that look."""
-    tasks = list(tasks_of(yaml.safe_load((TASKS / "service" / "newsyslog.yml").read_text(encoding="utf-8"))))
-    assert [task["when"] for task in becoming_root() if task.get("ansible.builtin.file")] == [tasks[1]["when"]]
-    assert tasks[1]["when"] == f"{tasks[0]['register']}.rc == 0"
-    for content, ours in ((f"# {MANAGED_BY}\n", True), ("# Mine\n", False), (None, False)):
-        path = tmp_path / str(content is None)
-        if content:
-            path.write_text(content)
-        values = {"__llama_cpp_plan": {"managed_by": MANAGED_BY, "service": {"newsyslog": str(path)}}}
-        words = [jinja2.Template(word).render(values) for word in tasks[0]["ansible.builtin.command"]["argv"]]
-        assert (subprocess.run(words, check=False).returncode == 0) == ours
+def test_root_removes_no_file_by_its_name_alone():
+    """A module of ours does, after a look at its mark."""
+    assert [task["name"] for task in becoming_root() if task.get("ansible.builtin.file")] == []

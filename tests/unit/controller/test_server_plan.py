@@ -120,12 +120,12 @@ def test_companions_are_fetched_and_passed_on():
         ],
     }
     plan = resolve({"models": {"tiny": model}})
-    by_name = {file["name"] + " " + file["path"].rpartition("/")[2]: file for file in plan["files"]}
+    by_name = {file["name"] + " " + file["dest"].rpartition("/")[2]: file for file in plan["files"]}
     eye = by_name["tiny (mmproj) eye.gguf"]
-    assert eye["huggingface"] == {"repo": "a/b", "file": "eye.gguf", "revision": "main"}
+    assert eye["source"]["huggingface"] == {"repo": "a/b", "file": "eye.gguf", "revision": "main"}
     assert eye["sha256"] == "0" * 64
     assert by_name["tiny (draft_model) draft.gguf"]["bytes"] == 7
-    assert by_name["tiny (lora) polite.gguf"]["source_path"] == "/srv/c.gguf"
+    assert by_name["tiny (lora) polite.gguf"]["source"] == {"path": "/srv/c.gguf"}
     arguments, models = plan["server"]["arguments"], plan["paths"]["models_dir"]
     assert option(arguments, "--mmproj") == f"{models}/eye.gguf"
     assert option(arguments, "--spec-draft-model") == f"{models}/draft.gguf"
@@ -172,7 +172,7 @@ def test_all_files_of_a_set_are_what_the_server_depends_on():
     parts = [{"bytes": size, "sha256": str(size) * 64} for size in (1, 2, 3)]
     plan = resolve({"models": {"big": {**SPLIT, "parts": parts}}, "policy": {"require_checksums": True}})
     (file,) = plan["files"]
-    assert file["parts"] == parts and "sha256" not in file
+    assert file["shards"] == parts and file["sha256"] is None
     assert [path.rpartition("/")[2] for path in plan["server"]["inputs"]] == [
         f"big-0000{number}-of-00003.gguf" for number in (1, 2, 3)
     ]
@@ -182,13 +182,13 @@ def test_all_files_of_a_set_are_what_the_server_depends_on():
 @pytest.mark.parametrize(
     ("model", "where", "what"),
     [
-        ({"path": "/srv/big-00002-of-00003.gguf"}, "models.big", "file 2 of 3"),
+        ({"path": "/srv/big-00002-of-00003.gguf"}, "models.big", "shard 2 of 3"),
         ({**SPLIT, "filename": "big.gguf"}, "models.big.filename", "differ"),
         ({**MODEL, "filename": "big-00001-of-00002.gguf"}, "models.big.filename", "differ"),
-        ({**SPLIT, "sha256": "0" * 64}, "models.big.sha256", "wanted: parts"),
-        ({**SPLIT, "bytes": 1}, "models.big.bytes", "wanted: parts"),
-        ({**SPLIT, "parts": [{}, {}]}, "models.big.parts", "has 3 files"),
-        ({**MODEL, "parts": [{}, {}]}, "models.big.parts", "has 1 files"),
+        ({**SPLIT, "sha256": "0" * 64}, "models.big.sha256", "the key parts"),
+        ({**SPLIT, "bytes": 1}, "models.big.bytes", "the key parts"),
+        ({**SPLIT, "parts": [{}, {}]}, "models.big.parts", "expected: 3"),
+        ({**MODEL, "parts": [{}, {}]}, "models.big.parts", "expected: 1"),
     ],
 )
 def test_a_set_that_does_not_hang_together_is_refused(model, where, what):
@@ -199,7 +199,7 @@ def test_a_set_that_does_not_hang_together_is_refused(model, where, what):
 
 def test_a_set_without_all_its_checksums_is_refused_where_they_are_asked_for():
     for model in (SPLIT, {**SPLIT, "parts": [{"sha256": "0" * 64}, {}, {"sha256": "0" * 64}]}):
-        with pytest.raises(LlamaCppError, match=r"models\.big\.sha256: the key is missing"):
+        with pytest.raises(LlamaCppError, match=r"models\.big\.sha256: no SHA-256 is known"):
             resolve({"models": {"big": model}, "policy": {"require_checksums": True}})
 
 
@@ -227,6 +227,6 @@ def test_two_models_may_share_what_is_beside_them():
     beside = {"draft_model": {"path": "/srv/draft.gguf"}, "lora": [{"path": "/srv/l.gguf", "scale": 2}]}
     models = {"a": {**MODEL, **beside}, "b": {**OTHER, "draft_model": {"path": "/srv/draft.gguf", "type": "draft-mtp"}}}
     plan = resolve({"models": models, "llm_settings": {"default_model": "a"}})
-    assert [file["kind"] for file in plan["files"]] == ["model", "model", "adapter", "model", "model"]
-    on_disk = {file["path"].rpartition("/")[2]: file["names"] for file in plan["model_files"]}
-    assert on_disk["draft.gguf"] == ["a (draft_model)", "b (draft_model)"] and len(on_disk) == 4
+    assert [file["kind"] for file in plan["files"]] == ["model", "model", "adapter", "model"]
+    names = {file["dest"].rpartition("/")[2]: file["name"] for file in plan["files"]}
+    assert names["draft.gguf"] == "a (draft_model), b (draft_model)" and len(names) == 4

@@ -4,7 +4,7 @@
 
 import json
 
-from ansible_collections.macos_setup.llm.plugins.action import bundle, resolve_plan
+from ansible_collections.macos_setup.llm.plugins.action import bundle, configure
 from support.planning import LINUX
 
 SECRET = "5ec2e7"
@@ -29,11 +29,11 @@ CONFIG = {
 def test_the_plan_has_addresses_and_the_queries_are_beside_it(tmp_path):
     file = tmp_path / "llm_config.json"
     file.write_text(json.dumps(CONFIG))
-    action = object.__new__(resolve_plan.ActionModule)
-    arguments = {"config_file": str(file), "overrides": {}, "host": LINUX, "renew_lock": False}
-    plan, queries = action._resolve(arguments)
+    action = object.__new__(configure.ActionModule)
+    variables = {"config_file": str(file), "overrides": {}, "update_lock": False, "ready_timeout": 60}
+    plan, queries = action._resolve(variables, LINUX)
     assert SECRET not in json.dumps(plan)
-    assert plan["models"][0]["url"] == "https://m.example/tiny.gguf"
+    assert plan["models"][0]["source"]["url"] == "https://m.example/tiny.gguf"
     addresses = [
         "https://e.example/a.zip",
         "https://m.example/lora.gguf",

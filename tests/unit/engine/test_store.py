@@ -131,3 +131,12 @@ def test_what_a_server_says_it_is(tmp_path, text, build_info):
     server.write_text(f"#!/bin/sh\necho '{text}' >&2\n")
     server.chmod(0o755)
     assert store.build_info_of(server) == build_info
+
+
+def test_only_a_release_that_has_passed_the_self_test_is_admitted(engine_dir):
+    assert store.admitted(engine_dir, "b2-aaaa") == "b4-aaaa"
+    path = os.path.join(engine_dir, "releases", "b2-aaaa", "stamp.json")
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump({"build_info": "b2-aaaa", "selftest": {"questions": 3}}, stream)
+    assert store.admitted(engine_dir, "b2-aaaa") == "b2-aaaa"
+    assert store.admitted(engine_dir, None) == "b4-aaaa"

@@ -8,11 +8,12 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
     LlamaServer,
+    NotAnswering,
     NotAuthorised,
     NotRunning,
-    ServerError,
     StillLoading,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import (
@@ -24,7 +25,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health impor
     wait_until_ready,
 )
 from support.fake_server_process import FAKE, fake_server
-from support.scripted_server import ScriptedServer, response
+from support.scripted_server import SILENCE, ScriptedServer, response
 from support.supervised_server import free_port
 
 HELLO = {"Say hello.": "Hello. How are you?"}
@@ -123,7 +124,7 @@ def test_unusable_key_file_is_told_before_anything_else(nowhere, tmp_path):
 def test_wedged_server_is_found_out(tmp_path):
     with fake_server(tmp_path, "wedged") as url:
         assert LlamaServer(url).health() == "ready"
-        assert "nothing for" in refused(ServerError, url, timeout=0.5)
+        assert "nothing for" in refused(NotAnswering, url, timeout=0.5)
 
 
 def test_answer_without_a_token():
@@ -154,6 +155,21 @@ def test_waiting_goes_on_from_not_running_over_loading_to_ready(tmp_path):
 
         assert wait_until_ready(LlamaServer(f"http://127.0.0.1:{port}"), 60, look) > 0
     assert list(dict.fromkeys(seen)) == ["not running", "loading", "ready"]
+
+
+def test_a_stranger_who_never_answers_does_not_hold_up_the_looks(monkeypatch):
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.2)
+    states = []
+
+    def look(state, seconds):
+        states.append(state)
+        if len(states) == 2:
+            raise LlamaCppError("the service has ended")
+
+    with ScriptedServer(SILENCE) as server:
+        assert "the service has ended" in refused(LlamaCppError, server.url, timeout=5, on_look=look)
+        assert states == ["not answering"] * 2
+        assert "0.2 s, so it was given up. Timed out after 0.3 s" in refused(NotAnswering, server.url, timeout=0.3)
 
 
 def test_the_wait_can_be_followed(tmp_path):

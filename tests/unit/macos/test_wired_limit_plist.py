@@ -8,9 +8,8 @@ import jinja2
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos import hardware
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos.plist import problems
+from ansible_collections.macos_setup.llm.plugins.module_utils.macos.settings import WIRED_LIMIT_PLIST as PATH
 from support.service_plan import TEMPLATES
-
-PATH = "/Library/LaunchDaemons/com.llama.wired-limit.plist"
 
 
 def render(wired_limit_mb=57344, managed_by="Managed by Ansible"):

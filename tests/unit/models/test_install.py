@@ -7,11 +7,11 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
 from support.model_factory import hostile_files, model_bytes
+from support.models import install, link, remove
 
 SIZE = 50_000
 MODEL = model_bytes(SIZE, seed=1)
@@ -32,16 +32,12 @@ def path(tmp_path):
     return tmp_path / "models & more" / "m.gguf"
 
 
-def model(path, **demands):
-    return ModelFile("tiny", str(path), **demands)
-
-
 def source(server, name="/m.gguf", **options):
     return WebSource(server.url(name), Web(timeout=5), **options)
 
 
-def have(server, path, name="/m.gguf", **demands):
-    return model(path, **demands).from_web(source(server, name))
+def have(server, path, name="/m.gguf", **wanted):
+    return install(path, source(server, name), **wanted)
 
 
 def place(path, content):
@@ -105,7 +101,7 @@ def test_another_address_with_the_same_hash_is_the_same_file(server, path):
 
 def test_a_wrong_size_is_refused(server, path):
     with pytest.raises(LlamaCppError, match="49999"):
-        have(server, path, size=SIZE - 1)
+        have(server, path, bytes=SIZE - 1)
     assert not path.exists()
 
 
@@ -120,7 +116,7 @@ def test_a_model_without_a_hash_can_be_refused(server, path, tmp_path):
 def test_mirrors_come_first_and_are_verified_all_the_same(server, path):
     server.serve("/mirror/m.gguf", OTHER)
     mirrors = [server.url("/gone.gguf"), server.url("/mirror/")]
-    result = model(path, sha256=SHA256).from_web(source(server, mirrors=mirrors))
+    result = install(path, source(server, mirrors=mirrors), sha256=SHA256)
     assert path.read_bytes() == MODEL
     assert result["origin"] == server.url("/m.gguf")
     assert [request.path for request in server.requests] == ["/gone.gguf", "/mirror/m.gguf", "/m.gguf"]
@@ -128,17 +124,17 @@ def test_mirrors_come_first_and_are_verified_all_the_same(server, path):
 
 def test_mirrors_without_a_hash_are_refused(server, path):
     with pytest.raises(LlamaCppError, match="sha256"):
-        model(path).from_web(source(server, mirrors=[server.url("/")]))
+        install(path, source(server, mirrors=[server.url("/")]))
     assert server.requests == []
 
 
-@pytest.mark.parametrize("demands", [{}, {"sha256": SHA256, "size": SIZE}], ids=["unknown", "known"])
+@pytest.mark.parametrize("demands", [{}, {"sha256": SHA256, "bytes": SIZE}], ids=["unknown", "known"])
 def test_check_only_tells_and_touches_nothing(server, path, tmp_path, demands):
     result = have(server, path, check_only=True, **demands)
     assert (result["changed"], result["verified"], result["sha256"]) == (True, False, demands.get("sha256"))
     assert result["diff"] == {
         "before": {},
-        "after": {"path": str(path), "bytes": demands.get("size"), "sha256": demands.get("sha256")},
+        "after": {"dest": str(path), "bytes": demands.get("bytes"), "sha256": demands.get("sha256")},
     }
     assert "127.0.0.1" in result["msg"]
     assert (server.requests, os.listdir(tmp_path)) == ([], [])
@@ -212,7 +208,7 @@ def test_what_we_placed_stays_ours_when_it_comes_back_from_a_backup(server, path
     path.write_bytes(MODEL)
     result = have(server, path)
     assert (result["changed"], result["sha256"]) == (False, SHA256)
-    assert model(path).absent()["changed"]
+    assert remove(path)["changed"]
 
 
 def test_deep_verify_finds_and_heals_a_flipped_bit(server, path):
@@ -239,62 +235,66 @@ def local(tmp_path):
 
 
 def test_a_local_file_is_linked_not_copied(path, local):
-    forecast = model(path, check_only=True).linked_to(str(local))
+    forecast = link(path, local, check_only=True)
     assert (forecast["changed"], path.parent.exists()) == (True, False)
-    result = model(path).linked_to(str(local))
+    result = link(path, local)
     assert (result["changed"], result["bytes"], result["architecture"]) == (True, SIZE, "llama")
     assert os.readlink(path) == str(local)
-    assert not model(path).linked_to(str(local))["changed"]
-    assert model(path, check_only=True).linked_to(str(local))["verified"]
+    assert not link(path, local)["changed"]
+    assert link(path, local, check_only=True)["verified"]
+
+
+def test_a_local_file_is_no_download_so_no_checksum_is_required(path, local):
+    assert link(path, local, require_checksum=True)["changed"]
 
 
 def test_a_local_file_in_its_place_is_only_checked(path):
     place(path, MODEL)
-    assert not model(path, sha256=SHA256).linked_to(str(path))["changed"]
+    assert not link(path, path, sha256=SHA256)["changed"]
     assert not path.is_symlink()
     with pytest.raises(LlamaCppError, match="not put there by this collection"):
-        model(path).absent()
+        remove(path)
 
 
 def test_a_wrong_local_file_is_named_and_not_linked(path, local):
     with pytest.raises(LlamaCppError, match=SHA256):
-        model(path, sha256=OTHER_SHA256).linked_to(str(local))
+        link(path, local, sha256=OTHER_SHA256)
     with pytest.raises(LlamaCppError, match="bytes"):
-        model(path, size=1).linked_to(str(local))
+        link(path, local, bytes=1)
     local.write_bytes(MODEL[:-1])
     with pytest.raises(LlamaCppError, match="cut short"):
-        model(path).linked_to(str(local))
+        link(path, local)
     with pytest.raises(LlamaCppError, match="nowhere"):
-        model(path).linked_to("/nowhere/m.gguf")
+        link(path, "/nowhere/m.gguf")
     assert not path.exists()
 
 
 def test_a_local_file_that_changed_is_checked_again(path, local):
-    model(path, sha256=SHA256).linked_to(str(local))
+    link(path, local, sha256=SHA256)
     local.write_bytes(OTHER)
-    assert not model(path, sha256=SHA256, check_only=True).linked_to(str(local))["verified"]
+    assert not link(path, local, sha256=SHA256, check_only=True)["verified"]
     with pytest.raises(LlamaCppError, match=OTHER_SHA256):
-        model(path, sha256=SHA256).linked_to(str(local))
-    assert not model(path, sha256=OTHER_SHA256).linked_to(str(local))["changed"]
+        link(path, local, sha256=SHA256)
+    assert not link(path, local, sha256=OTHER_SHA256)["changed"]
 
 
 def test_a_link_of_ours_is_moved_and_other_files_are_not_replaced(path, local, tmp_path):
     place(tmp_path / "second.gguf", OTHER)
-    model(path).linked_to(str(local))
-    assert model(path).linked_to(str(tmp_path / "second.gguf"))["changed"]
+    link(path, local)
+    assert link(path, tmp_path / "second.gguf")["changed"]
     assert path.read_bytes() == OTHER
     path.unlink()
     place(path, OTHER)
     with pytest.raises(LlamaCppError, match="not put there by this collection"):
-        model(path).linked_to(str(local))
+        link(path, local)
     assert not path.is_symlink()
 
 
 def test_from_link_to_download_and_back(server, path, local):
-    model(path).linked_to(str(local))
+    link(path, local)
     assert have(server, path, "/other.gguf")["changed"]
     assert (path.is_symlink(), path.read_bytes(), local.read_bytes()) == (False, OTHER, MODEL)
-    assert model(path).linked_to(str(local))["changed"]
+    assert link(path, local)["changed"]
     assert path.is_symlink()
 
 
@@ -303,21 +303,21 @@ def test_from_link_to_download_and_back(server, path, local):
 
 def test_what_we_placed_can_be_taken_away_again(server, path):
     have(server, path)
-    forecast = model(path, check_only=True).absent()
+    forecast = remove(path, check_only=True)
     assert (forecast["changed"], path.exists()) == (True, True)
-    result = model(path).absent()
+    result = remove(path)
     assert (result["changed"], result["diff"]["after"], result["bytes"]) == (True, {}, None)
     assert os.listdir(path.parent) == []
-    assert not model(path).absent()["changed"]
+    assert not remove(path)["changed"]
 
 
 def test_a_link_goes_and_the_file_behind_it_stays(path, local):
-    model(path).linked_to(str(local))
-    model(path).absent()
+    link(path, local)
+    remove(path)
     assert (path.is_symlink(), local.exists()) == (False, True)
-    model(path).linked_to(str(local))
+    link(path, local)
     local.unlink()
-    model(path).absent()
+    remove(path)
     assert not path.is_symlink()
 
 
@@ -326,7 +326,7 @@ def test_an_unfinished_download_goes_too(server, path):
     with pytest.raises(LlamaCppError):
         have(server, path)
     assert (path.parent / "m.gguf.part").exists()
-    assert model(path).absent()["changed"]
+    assert remove(path)["changed"]
     assert os.listdir(path.parent) == []
 
 
@@ -336,5 +336,5 @@ def test_what_the_owner_placed_stays(server, path, was_used):
     if was_used:
         have(server, path, sha256=SHA256)
     with pytest.raises(LlamaCppError, match="rm '"):
-        model(path).absent()
+        remove(path)
     assert path.exists()

@@ -7,6 +7,7 @@ import os
 import pytest
 from support.fault_server import Fault, FaultServer
 from support.model_factory import model_bytes
+from support.models import gguf_model
 from support.modules import run_module
 
 pytestmark = pytest.mark.processes
@@ -33,17 +34,17 @@ def directory(tmp_path):
 
 
 def have(directory, name, **source):
-    return run_module("gguf_model", {"name": name, "dest": str(directory / f"{name}.gguf"), **source})
+    return gguf_model({"name": name, "dest": str(directory / f"{name}.gguf"), "source": source})
 
 
 def test_only_what_was_put_there_and_is_not_wanted_goes(directory, tmp_path):
-    wanted = {"directory": str(directory), "keep": [str(directory / "kept.gguf")]}
+    wanted = {"prune": str(directory), "keep": [str(directory / "kept.gguf")]}
     before = sorted(os.listdir(directory))
-    results = [run_module("model_prune", wanted, check=check, diff=True) for check in (True, False, True, False)]
+    results = [run_module("gguf_model", wanted, check=check, diff=True) for check in (True, False, True, False)]
     assert [result["changed"] for result in results] == [True, True, False, False]
     unwanted = [str(directory / f"{name}.gguf") for name in ("begun", "linked", "unwanted")]
     assert results[0]["removed"] == results[1]["removed"] == unwanted
-    assert set(results[0]["diff"]["before"]) == set(unwanted)
+    assert [change["before"].get("dest") for change in results[0]["diff"]] == [None, *unwanted[1:]]
     left = [".llama_cpp", "changed.gguf", "kept.gguf", "owner.gguf", "owner.part.json"]
     assert sorted(os.listdir(directory)) == left
     assert set(before) - set(left) == {"begun.gguf.part", "begun.gguf.part.json", "linked.gguf", "unwanted.gguf"}
@@ -51,5 +52,15 @@ def test_only_what_was_put_there_and_is_not_wanted_goes(directory, tmp_path):
 
 
 def test_a_directory_that_is_not_there(tmp_path):
-    result = run_module("model_prune", {"directory": str(tmp_path / "none"), "keep": []})
+    result = run_module("gguf_model", {"prune": str(tmp_path / "none")})
     assert (result["changed"], result["removed"]) == (False, [])
+
+
+def test_what_is_wanted_now_stays_and_what_is_to_be_absent_goes(directory):
+    unwanted = {"name": "unwanted", "dest": str(directory / "unwanted.gguf")}
+    linked = {"name": "linked", "dest": str(directory / "linked.gguf")}
+    own = {"path": str(directory.parent / "own.gguf")}
+    result = run_module("gguf_model", {"files": [{**linked, "source": own}], "prune": str(directory)})
+    assert result["removed"] == [str(directory / f"{name}.gguf") for name in ("begun", "kept", "unwanted")]
+    gone = run_module("gguf_model", {"state": "absent", "files": [unwanted, linked]})
+    assert ([file["changed"] for file in gone["files"]], gone["verified"]) == ([False, True], True)

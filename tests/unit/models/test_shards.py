@@ -3,6 +3,7 @@
 """A model in several files is there as a whole or not at all; and whatever a file is, its header says so too."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -14,14 +15,22 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import LEASE_SUFFIX, Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import install, shards
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import part_name, part_names, part_number
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import install, parallel
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import FileInstall, Wanted
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.model import ModelInstall
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import (
+    shard_name,
+    shard_names,
+    shard_number,
+    shards_of,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net import disk_space
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
 from support.model_factory import adapter_bytes, model_bytes, projector_bytes, reranker_bytes, split_model
-from support.modules import RUNNER, run_module
+from support.models import gguf_model, request
+from support.modules import RUNNER
 from support.paths import COLLECTIONS
 
 pytestmark = pytest.mark.processes
@@ -55,11 +64,12 @@ def sums(parts):
 
 
 def wanted(server, directory, **more):
-    return {"name": "big", "dest": str(directory / NAMES[0]), "url": server.url("/" + NAMES[0]), **more}
+    source = {"url": server.url("/" + NAMES[0])}
+    return {"name": "big", "dest": str(directory / NAMES[0]), "source": source, **more}
 
 
 def have(server, directory, check=False, **more):
-    return run_module("gguf_model", wanted(server, directory, **more), check=check, diff=True)
+    return gguf_model(wanted(server, directory, **more), check=check, diff=True)
 
 
 def there(directory):
@@ -67,28 +77,39 @@ def there(directory):
 
 
 def test_names():
-    assert part_names("/x/big-00001-of-00003.gguf") == [f"/x/big-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
-    assert part_names("/x/one.gguf") == ["/x/one.gguf"]
-    assert part_names("/x/one-00001-of-00001.gguf") == ["/x/one-00001-of-00001.gguf"]
-    assert part_number("https://h/big-00002-of-00003.gguf?download=true") == (2, 3)
-    assert part_name("https://h/big-00001-of-00003.gguf?a=-00001-of-00003", 3).startswith(
+    assert shard_names("/x/big-00001-of-00003.gguf") == [f"/x/big-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    assert shard_names("/x/one.gguf") == ["/x/one.gguf"]
+    assert shard_names("/x/one-00001-of-00001.gguf") == ["/x/one-00001-of-00001.gguf"]
+    assert shard_number("https://h/big-00002-of-00003.gguf?download=true") == (2, 3)
+    assert shard_name("https://h/big-00001-of-00003.gguf?a=-00001-of-00003", 3).startswith(
         "https://h/big-00003-of-00003"
     )
-    assert part_number("big-0001-of-0003.gguf") is None
+    assert shard_number("big-0001-of-0003.gguf") is None
 
 
-@pytest.mark.parametrize("parts", [None, sums(PARTS)], ids=["unknown hashes", "known hashes"])
-def test_check_real_check_real(server, directory, parts):
-    more = {"parts": parts} if parts else {}
-    results = [have(server, directory, check, **more) for check in (True, False, True, False)]
+def test_a_file_of_the_plan_is_one_on_the_disk_or_several():
+    assert shards_of({"dest": "/x/a.gguf", "bytes": 7, "sha256": "a", "shards": None}) == [
+        ("/x/a.gguf", 0, 1, 7, "a"),
+    ]
+    split = {"dest": "/x/big-00001-of-00002.gguf", "bytes": None, "sha256": None}
+    first, second = "/x/big-00001-of-00002.gguf", "/x/big-00002-of-00002.gguf"
+    assert shards_of(split) == [(first, 0, 2, None, None), (second, 1, 2, None, None)]
+    known = {**split, "shards": [{"bytes": 7}, {"sha256": "b"}]}
+    assert shards_of(known) == [(first, 0, 2, 7, None), (second, 1, 2, None, "b")]
+
+
+@pytest.mark.parametrize("shards", [None, sums(PARTS)], ids=["unknown hashes", "known hashes"])
+def test_check_real_check_real(server, directory, shards):
+    results = [have(server, directory, check, shards=shards) for check in (True, False, True, False)]
     assert [result["changed"] for result in results] == [True, True, False, False]
     total = sum(map(len, PARTS))
     assert [result["transferred"] for result in results] == [0, total, 0, 0]
-    assert (results[1]["path"], results[1]["bytes"]) == (str(directory / NAMES[0]), total)
+    assert (results[1]["dest"], results[1]["bytes"]) == (str(directory / NAMES[0]), total)
     assert (results[1]["architecture"], results[1]["context_length"], results[1]["verified"]) == ("llama", 128, True)
     assert there(directory) == dict(zip(NAMES, PARTS))
     assert len(list((directory / ".llama_cpp").glob("*.json"))) == COUNT
-    assert results[3]["diff"]["before"] == results[3]["diff"]["after"] == results[1]["diff"]["after"]
+    assert [file["dest"] for file in results[1]["diff"]["after"]] == [str(directory / name) for name in NAMES]
+    assert results[3]["diff"] is None
 
 
 def test_until_every_file_is_right_none_has_its_name(server, directory):
@@ -103,17 +124,17 @@ def test_until_every_file_is_right_none_has_its_name(server, directory):
 
 def test_an_interrupted_set_fetches_only_what_is_missing(server, directory):
     offer(server, PARTS, {5: Fault(status=404)})
-    assert have(server, directory, parts=sums(PARTS))["failed"]
+    assert have(server, directory, shards=sums(PARTS))["failed"]
     kept = sum(path.stat().st_size for path in directory.glob("*.part"))
     assert kept > 0
-    again = have(server, directory, parts=sums(PARTS))
+    again = have(server, directory, shards=sums(PARTS))
     assert again["transferred"] <= sum(map(len, PARTS)) - kept
     assert there(directory) == dict(zip(NAMES, PARTS))
 
 
 def test_a_killed_run_is_completed_by_the_next(server, directory):
     offer(server, PARTS, {1: Fault(stall_after=SIZE // 2), 2: Fault(stall_after=SIZE // 2)})
-    arguments = {"ANSIBLE_MODULE_ARGS": wanted(server, directory, parts=sums(PARTS))}
+    arguments = {"ANSIBLE_MODULE_ARGS": request(wanted(server, directory, shards=sums(PARTS)))}
     run = subprocess.Popen(
         [sys.executable, "-c", RUNNER, "gguf_model"],
         stdin=subprocess.PIPE,
@@ -130,25 +151,25 @@ def test_a_killed_run_is_completed_by_the_next(server, directory):
     run.kill()
     run.wait()
     assert there(directory) == {}
-    again = have(server, directory, parts=sums(PARTS))
+    again = have(server, directory, shards=sums(PARTS))
     assert again["transferred"] < sum(map(len, PARTS)) / 2
     assert there(directory) == dict(zip(NAMES, PARTS))
 
 
 def test_the_old_set_stands_until_the_new_one_is_whole(server, directory):
-    assert have(server, directory, parts=sums(PARTS))["changed"]
+    assert have(server, directory, shards=sums(PARTS))["changed"]
     offer(server, [*OTHERS[:-1], OTHERS[-1][:-1]])
-    assert have(server, directory, parts=sums(OTHERS))["failed"]
+    assert have(server, directory, shards=sums(OTHERS))["failed"]
     assert there(directory) == dict(zip(NAMES, PARTS))
     offer(server, OTHERS)
-    assert have(server, directory, parts=sums(OTHERS))["changed"]
+    assert have(server, directory, shards=sums(OTHERS))["changed"]
     assert there(directory) == dict(zip(NAMES, OTHERS))
 
 
 def test_a_lost_file_is_fetched_alone(server, directory):
-    have(server, directory, parts=sums(PARTS))
+    have(server, directory, shards=sums(PARTS))
     (directory / NAMES[3]).unlink()
-    again = have(server, directory, parts=sums(PARTS))
+    again = have(server, directory, shards=sums(PARTS))
     assert (again["changed"], again["transferred"]) == (True, len(PARTS[3]))
 
 
@@ -171,9 +192,8 @@ def test_files_that_do_not_belong_together_are_thrown_away(server, directory, pa
 
 def test_one_of_several_is_no_model_of_its_own(server, directory):
     server.serve("/one.gguf", PARTS[0])
-    result = run_module(
-        "gguf_model", {"name": "one", "dest": str(directory / "one.gguf"), "url": server.url("/one.gguf")}
-    )
+    source = {"url": server.url("/one.gguf")}
+    result = gguf_model({"name": "one", "dest": str(directory / "one.gguf"), "source": source})
     assert result["failed"] and "file 1 of 6" in result["msg"]
 
 
@@ -181,23 +201,27 @@ def test_mirrors_have_all_files_too(server, directory):
     offer(server, PARTS, where="/mirror")
     offer(server, OTHERS)
     mirrors = [server.url("/mirror/" + NAMES[0])]
-    assert have(server, directory, parts=sums(PARTS), mirrors=mirrors)["changed"]
+    assert have(server, directory, shards=sums(PARTS), mirrors=mirrors)["changed"]
     assert there(directory) == dict(zip(NAMES, PARTS))
 
 
-def a_set(directory, parts):
-    """The ModelSet of ``parts``, in this process."""
-    shared = shards.SharedProgress(Progress(), COUNT)
-    files = []
-    for number, (name, part) in enumerate(zip(NAMES, sums(parts))):
-        demands = {"sha256": part["sha256"], "size": part["bytes"], "progress": shared.share(number)}
-        files.append(install.ModelFile("big", str(directory / name), part=(number, COUNT), **demands))
-    return shards.ModelSet("big", files, shared)
+def a_model(server, directory, facts):
+    """The ModelInstall, in this process, of files of which ``facts`` are known."""
+    reservation = disk_space.DiskReservation()
+    files = [
+        FileInstall(
+            Wanted("big", str(directory / name), number=number, count=COUNT, **known),
+            WebSource(server.url("/" + name), Web(timeout=5)),
+            reservation=reservation,
+        )
+        for number, (name, known) in enumerate(zip(NAMES, facts))
+    ]
+    return ModelInstall("big", files)
 
 
 @pytest.mark.parametrize("changed", [[0, 4], [4]], ids=["the first and another", "another"])
 def test_no_mixture_of_two_sets_ever_has_all_names(server, directory, monkeypatch, changed):
-    have(server, directory, parts=sums(PARTS))
+    have(server, directory, shards=sums(PARTS))
     after = [OTHERS[number] if number in changed else content for number, content in enumerate(PARTS)]
     offer(server, after)
     seen = []
@@ -210,11 +234,10 @@ def test_no_mixture_of_two_sets_ever_has_all_names(server, directory, monkeypatc
         replace(source, target)
 
     monkeypatch.setattr(install.os, "replace", look_and_replace)
-    sources = [WebSource(server.url("/" + name), Web(timeout=5)) for name in NAMES]
-    assert a_set(directory, after).from_web(sources)["changed"]
+    assert a_model(server, directory, sums(after)).present()["changed"]
     assert there(directory) == dict(zip(NAMES, after))
     assert seen and all(names in (PARTS, after) for names in seen)
-    assert not a_set(directory, after).from_web(sources)["changed"]
+    assert not a_model(server, directory, sums(after)).present()["changed"]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes told by the server"])
@@ -228,66 +251,48 @@ def test_a_disk_that_takes_some_of_the_files_gets_none(server, directory, monkey
         return type("usage", (), {"free": SIZE * 5 // 2 - used})
 
     monkeypatch.setattr("shutil.disk_usage", usage)
-    room = disk_space.DiskRoom()
-    files = [
-        install.ModelFile(
-            "big", str(directory / name), part=(number, COUNT), room=room, size=len(PARTS[number]) if known else None
-        )
-        for number, name in enumerate(NAMES)
-    ]
-    sources = [WebSource(server.url("/" + name), Web()) for name in NAMES]
+    facts = [{"bytes": len(content) if known else None} for content in PARTS]
     with pytest.raises(LlamaCppError, match="files, but only"):
-        shards.ModelSet("big", files, shards.SharedProgress(Progress(), COUNT)).from_web(sources)
+        a_model(server, directory, facts).present()
     assert not any((directory / name).exists() for name in NAMES)
     if known:
         assert server.requests == []
 
 
-class Waiting:
-    """Stands for a ModelFile whose work takes until as many others as can be at work are at work too."""
-
-    def __init__(self, path, together, begun):
-        self.whereabouts, self._together, self._begun = str(path), together, begun
-        self.fetched = True
-
-    def settled(self, _source):
-        return None
-
-    def locked(self):
-        return contextlib.nullcontext()
-
-    def learn(self, _source):
-        """There is nothing to find out."""
-
-    def prepare(self, _source):
-        self._begun.append(self.whereabouts)
-        self._together.wait(60)
-
-    def withdraw(self):
-        """There is nothing."""
-
-    def place(self):
-        nothing = {"bytes": 1, "changed": True, "transferred": 0, "verified": True, "msg": "", "warnings": []}
-        return {**nothing, "diff": {"before": {}, "after": {}}}
-
-
-def test_so_many_files_are_fetched_at_the_same_time_and_no_more(tmp_path):
-    count = 2 * shards.PARALLEL_DOWNLOADS
-    paths = [tmp_path / f"{number}.gguf" for number in range(count)]
-    for path, content in zip(paths, split_model(count)):
-        path.write_bytes(content)
+def test_so_many_files_are_worked_on_at_the_same_time_and_no_more():
+    count = 2 * parallel.PARALLEL_DOWNLOADS
     begun, most = [], []
-    together = threading.Barrier(shards.PARALLEL_DOWNLOADS, lambda: most.append(len(begun)))
-    files = [Waiting(path, together, begun) for path in paths]
-    result = shards.ModelSet("big", files, shards.SharedProgress(Progress(), count)).from_web([None] * count)
-    assert (result["changed"], result["bytes"]) == (True, count)
+    together = threading.Barrier(parallel.PARALLEL_DOWNLOADS, lambda: most.append(len(begun)))
+
+    def work(number):
+        begun.append(number)
+        together.wait(60)
+        return number
+
+    calls = [functools.partial(work, number) for number in range(count)]
+    assert parallel.at_once(calls, lambda: None) == list(range(count))
     assert most == [count // 2, count]
+
+
+def test_the_first_failure_stops_the_work_on_the_others():
+    stopped = threading.Event()
+
+    def wait():
+        stopped.wait(60)
+        raise parallel.Stopped("in the middle")
+
+    def fail():
+        raise LlamaCppError("the cause")
+
+    with pytest.raises(LlamaCppError, match="the cause"):
+        parallel.at_once([wait, fail, wait], stopped.set)
+    assert stopped.is_set()
 
 
 def test_progress_is_one_line_for_all(tmp_path):
     (tmp_path / ("progress" + LEASE_SUFFIX)).touch()
     progress = Progress(str(tmp_path / "progress"), "big", interval=0)
-    shared = shards.SharedProgress(progress, 2)
+    shared = parallel.SharedProgress(progress, 2)
     for share, done, total in ((0, 10, 100), (1, 50, 300), (0, 100, 100)):
         shared.share(share).update("downloading", done, total, "bytes", "from somewhere")
         if share == 1:
@@ -296,20 +301,20 @@ def test_progress_is_one_line_for_all(tmp_path):
     told = json.loads((tmp_path / "progress").read_text())
     assert (told["done"], told["total"], told["detail"]) == (150, 400, "1 of 2 files complete")
     shared.stop()
-    with pytest.raises(shards.Stopped):
+    with pytest.raises(parallel.Stopped):
         shared.share(1).update("downloading", 60, 300, "bytes")
 
 
 @pytest.mark.parametrize(
-    ("parts", "more", "says"),
+    ("facts", "says"),
     [
-        (sums(PARTS)[:-1], {}, "by its name it has 6 files"),
-        (None, {"sha256": "0" * 64}, "in parts"),
-        ([{"sha256": "x", "bytes": None}] * COUNT, {}, "not 64 hexadecimal digits"),
+        ({"shards": sums(PARTS)[:-1]}, "by its name it has 6 files"),
+        ({"sha256": "0" * 64}, "in shards"),
+        ({"shards": [{"sha256": "x", "bytes": None}] * COUNT}, "not 64 hexadecimal digits"),
     ],
 )
-def test_what_is_told_has_to_fit(server, directory, parts, more, says):
-    failed = have(server, directory, **({"parts": parts} if parts else {}), **more)
+def test_what_is_told_has_to_fit(server, directory, facts, says):
+    failed = have(server, directory, **facts)
     assert failed["failed"] and says in failed["msg"]
     assert not directory.exists() and not server.requests
 
@@ -327,8 +332,8 @@ def own(tmp_path):
 
 
 def linked(directory, own, check=False, **more):
-    arguments = {"name": "big", "dest": str(directory / NAMES[0]), "path": str(own / NAMES[0]), **more}
-    return run_module("gguf_model", arguments, check=check)
+    arguments = {"name": "big", "dest": str(directory / NAMES[0]), "source": {"path": str(own / NAMES[0])}, **more}
+    return gguf_model(arguments, check=check)
 
 
 def test_own_files_are_linked_all_or_none(directory, own):
@@ -366,7 +371,8 @@ def test_a_file_has_to_be_of_its_kind(server, directory, kind):
     for found, content in contents.items():
         server.serve("/it.gguf", content)
         dest = str(directory / f"{found}.gguf")
-        result = run_module("gguf_model", {"name": "it", "dest": dest, "url": server.url("/it.gguf"), "kind": kind})
+        source = {"url": server.url("/it.gguf")}
+        result = gguf_model({"name": "it", "dest": dest, "source": source, "kind": kind})
         assert bool(result.get("failed")) == (found != kind), result
         assert os.path.exists(dest) == (found == kind)
         if found != kind:
@@ -375,20 +381,20 @@ def test_a_file_has_to_be_of_its_kind(server, directory, kind):
 
 def test_a_reranker_needs_what_makes_its_scores(server, directory):
     dest = str(directory / "it.gguf")
-    arguments = {"name": "it", "dest": dest, "url": server.url("/it.gguf"), "kind": "reranker"}
+    arguments = {"name": "it", "dest": dest, "source": {"url": server.url("/it.gguf")}, "kind": "reranker"}
     for content, why in [(projector_bytes(), "not a model"), (model_bytes(), "no classification head")]:
         server.serve("/it.gguf", content)
-        result = run_module("gguf_model", arguments)
+        result = gguf_model(arguments)
         assert result["failed"] and why in result["msg"] and not os.path.exists(dest)
     server.serve("/it.gguf", reranker_bytes())
-    assert [run_module("gguf_model", arguments).get("changed") for _ in range(2)] == [True, False]
+    assert [gguf_model(arguments).get("changed") for _ in range(2)] == [True, False]
 
 
 def test_a_chat_model_in_place_is_no_reranker_from_now_on(server, directory):
     server.serve("/it.gguf", model_bytes())
-    arguments = {"name": "it", "dest": str(directory / "it.gguf"), "url": server.url("/it.gguf")}
-    run_module("gguf_model", arguments)
+    arguments = {"name": "it", "dest": str(directory / "it.gguf"), "source": {"url": server.url("/it.gguf")}}
+    gguf_model(arguments)
     for check in (True, False):
-        result = run_module("gguf_model", {**arguments, "kind": "reranker"}, check=check)
+        result = gguf_model({**arguments, "kind": "reranker"}, check=check)
         assert result["failed"] and 'purpose to "chat"' in result["msg"]
-    assert run_module("gguf_model", arguments)["changed"] is False
+    assert gguf_model(arguments)["changed"] is False

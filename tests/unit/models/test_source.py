@@ -6,11 +6,11 @@ import hashlib
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
 from support.model_factory import model_bytes
+from support.models import install
 
 MODEL, OTHER = model_bytes(50_000, seed=1), model_bytes(50_000, seed=2)
 SHA256, OTHER_SHA256 = (hashlib.sha256(content).hexdigest() for content in (MODEL, OTHER))
@@ -40,7 +40,7 @@ def hub(server, name="/a/b/resolve/main/m.gguf", content=MODEL, sha256=SHA256, c
 def from_hub(server, path, **demands):
     address = server.url("/a/b/resolve/main/m.gguf")
     source = WebSource(address, Web(timeout=5), endpoint=server.url(""))
-    return ModelFile("tiny", str(path), **demands).from_web(source)
+    return install(path, source, **demands)
 
 
 def test_hugging_face_is_asked_and_the_revision_pinned(server, path):
@@ -80,7 +80,7 @@ def test_a_known_hash_is_not_asked_for(server, path):
 
 def test_the_same_file_at_another_revision_is_not_fetched_again(server, path):
     server.serve("/m.gguf", MODEL)
-    ModelFile("tiny", str(path)).from_web(WebSource(server.url("/m.gguf"), Web()))
+    install(path, WebSource(server.url("/m.gguf"), Web()))
     hub(server)
     result = from_hub(server, path)
     assert (result["changed"], result["revision"], result["transferred"]) == (False, COMMIT, 0)
@@ -119,7 +119,7 @@ def test_renewing_leaves_no_hash_of_a_file_in_place_unknown(server, path):
     server.serve("/m.gguf", MODEL)
 
     def have(**demands):
-        return ModelFile("tiny", str(path), **demands).from_web(WebSource(server.url("/m.gguf"), Web()))
+        return install(path, WebSource(server.url("/m.gguf"), Web()), **demands)
 
     assert have()["sha256"] is None
     assert have(renew=True, check_only=True)["verified"] is False

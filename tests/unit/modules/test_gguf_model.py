@@ -16,6 +16,7 @@ import time
 import pytest
 from support.fault_server import Fault, FaultServer, self_signed
 from support.model_factory import model_bytes
+from support.models import gguf_model, request
 from support.modules import COLLECTIONS, RUNNER, run_module
 
 pytestmark = pytest.mark.processes
@@ -39,12 +40,12 @@ def dest(tmp_path):
 
 
 def arguments(server, dest, **more):
-    return {"name": "tiny", "dest": str(dest), "url": server.url("/m.gguf"), **more}
+    return {"name": "tiny", "dest": str(dest), "source": {"url": server.url("/m.gguf")}, **more}
 
 
 def four_runs(wanted):
     """Check, real, check, real."""
-    return [run_module("gguf_model", wanted, check=check, diff=True) for check in (True, False, True, False)]
+    return [gguf_model(wanted, check=check, diff=True) for check in (True, False, True, False)]
 
 
 def test_from_a_url(server, dest):
@@ -56,10 +57,10 @@ def test_from_a_url(server, dest):
         == results[1]["diff"]
         == {
             "before": {},
-            "after": {"path": str(dest), "bytes": SIZE, "sha256": SHA256},
+            "after": {"dest": str(dest), "bytes": SIZE, "sha256": SHA256},
         }
     )
-    assert results[3]["diff"]["before"] == results[3]["diff"]["after"] == results[1]["diff"]["after"]
+    assert results[2]["diff"] is results[3]["diff"] is None
     assert dest.read_bytes() == MODEL
     assert len(server.requests) == 1
 
@@ -67,16 +68,35 @@ def test_from_a_url(server, dest):
 def test_from_a_path(dest, tmp_path):
     own = tmp_path / "my own.gguf"
     own.write_bytes(MODEL)
-    results = four_runs({"name": "tiny", "dest": str(dest), "path": str(own), "sha256": SHA256})
+    results = four_runs({"name": "tiny", "dest": str(dest), "source": {"path": str(own)}, "sha256": SHA256})
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert os.readlink(dest) == str(own)
 
 
 def test_absent(server, dest):
-    run_module("gguf_model", arguments(server, dest))
+    gguf_model(arguments(server, dest))
     results = four_runs({"name": "tiny", "dest": str(dest), "state": "absent"})
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert not dest.exists()
+
+
+def test_files_come_one_after_the_other_and_those_before_a_failure_stay(server, dest):
+    other = dest.parent / "other.gguf"
+    server.serve("/other.gguf", model_bytes(SIZE, seed=1), faults=[Fault(close_after=SIZE // 2), Fault(status=404)])
+    files = [
+        {"name": "tiny", "dest": str(dest), "source": {"url": server.url("/m.gguf")}},
+        {"name": "other", "dest": str(other), "source": {"url": server.url("/other.gguf")}, "locked_by": {"/l": "x"}},
+    ]
+    foreseen = run_module("gguf_model", {"files": files}, check=True)
+    assert [line.split(":")[0] for line in foreseen["msg"].splitlines()] == ["tiny", "other"]
+    failed = run_module("gguf_model", {"files": files})
+    assert "Model other: " in failed["msg"]
+    assert (dest.read_bytes(), other.exists()) == (MODEL, False)
+    found = run_module("gguf_model", {"files": files}, diff=True)
+    assert [(file["name"], file["changed"]) for file in found["files"]] == [("tiny", False), ("other", True)]
+    assert [(file["transferred"], file["locked_by"]) for file in found["files"]] == [(0, {}), (SIZE // 2, {"/l": "x"})]
+    assert [change["after"]["dest"] for change in found["diff"]] == [str(other)]
+    assert (found["changed"], found["verified"]) == (True, True)
 
 
 def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp_path):
@@ -86,14 +106,14 @@ def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp
         elsewhere = Fault(status=302, headers=[("Location", cdn.url("/blob?sig=abc")), *said])
         for revision in ("main", "a" * 40):
             server.serve("/a/b/resolve/%s/m.gguf" % revision, b"", faults=[elsewhere] * 9)
-        wanted = {"name": "tiny", "dest": str(dest), "huggingface": {"repo": "a/b", "file": "m.gguf"}}
+        wanted = {"name": "tiny", "dest": str(dest), "source": {"huggingface": {"repo": "a/b", "file": "m.gguf"}}}
         (tmp_path / "token").write_text(TOKEN + "\n")
         (tmp_path / "token").chmod(0o600)
         ways = [({"token_file": str(tmp_path / "token")}, {}), ({}, {"HF_TOKEN": TOKEN})]
         for more, environment in ways:
             shutil.rmtree(dest.parent, ignore_errors=True)
             environment["HF_ENDPOINT"] = server.url("/")
-            result = run_module("gguf_model", {**wanted, **more}, environment=environment)
+            result = gguf_model({**wanted, **more}, environment=environment)
             assert (result["changed"], result["sha256"], result["revision"]) == (True, SHA256, "a" * 40)
             assert TOKEN not in json.dumps(result)
         assert {request.headers.get("authorization") for request in server.requests} == {"Bearer " + TOKEN}
@@ -103,12 +123,13 @@ def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"url": None}, "url"),
-        ({"path": "/m.gguf"}, "mutually exclusive"),
+        ({"source": None}, "url"),
+        ({"source": {"url": "http://127.0.0.1/m.gguf", "path": "/m.gguf"}}, "mutually exclusive"),
+        ({"source": {}}, "one of the following"),
         ({"sha256": "abc"}, "64 hexadecimal"),
         ({"dest": "m.gguf"}, "absolute"),
-        ({"url": "http://models.example/m.gguf"}, "allow_plain_http"),
-        ({"url": None, "huggingface": {"repo": "tiny", "file": "m.gguf"}}, "OWNER/NAME"),
+        ({"source": {"url": "http://models.example/m.gguf"}}, "allow_plain_http"),
+        ({"source": {"huggingface": {"repo": "tiny", "file": "m.gguf"}}}, "OWNER/NAME"),
         ({"token_file": "/nowhere/token"}, "/nowhere/token"),
         ({"token_file": os.devnull}, "not a file"),
         ({"require_checksum": True}, "sha256"),
@@ -119,7 +140,7 @@ def test_from_hugging_face_with_a_token_that_goes_nowhere_else(server, dest, tmp
 def test_impossible_wishes(server, dest, wrong, word):
     wanted = {key: value for key, value in {**arguments(server, dest), **wrong}.items() if value is not None}
     for check in (True, False):
-        result = run_module("gguf_model", wanted, check=check)
+        result = gguf_model(wanted, check=check)
         assert result.get("failed"), result
         assert word in result["msg"]
     assert server.requests == []
@@ -129,7 +150,7 @@ def test_impossible_wishes(server, dest, wrong, word):
 @pytest.mark.parametrize("signature", ["s=5ec2e7", "X-Amz-Signature=" + "5ec2e7" * 8])
 def test_a_signature_of_the_address_is_asked_with_and_not_shown(server, dest, signature):
     wanted = arguments(server, dest, queries={server.url("/m.gguf"): "?" + signature})
-    shown = json.dumps([run_module("gguf_model", wanted, diff=True), run_module("gguf_model", {**wanted, "bytes": 1})])
+    shown = json.dumps([gguf_model(wanted, diff=True), gguf_model({**wanted, "bytes": 1})])
     assert server.requests[0].query == signature
     assert "5ec2e7" not in shown
     for found in dest.parent.rglob("*.json"):
@@ -137,7 +158,7 @@ def test_a_signature_of_the_address_is_asked_with_and_not_shown(server, dest, si
 
 
 def test_a_token_with_a_line_break_is_refused_without_being_shown(server, dest):
-    result = run_module("gguf_model", arguments(server, dest), environment={"HF_TOKEN": TOKEN + "\nX-Evil: 1"})
+    result = gguf_model(arguments(server, dest), environment={"HF_TOKEN": TOKEN + "\nX-Evil: 1"})
     assert result["failed"] and result["msg"].startswith("HF_TOKEN "), result
     assert TOKEN not in json.dumps(result) and server.requests == []
 
@@ -145,7 +166,7 @@ def test_a_token_with_a_line_break_is_refused_without_being_shown(server, dest):
 def test_a_token_file_that_others_can_read_is_refused(server, dest, tmp_path):
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "token").chmod(0o644)
-    result = run_module("gguf_model", arguments(server, dest, token_file=str(tmp_path / "token")))
+    result = gguf_model(arguments(server, dest, token_file=str(tmp_path / "token")))
     assert result["failed"] and "chmod 600" in result["msg"]
     assert TOKEN not in json.dumps(result) and server.requests == []
 
@@ -165,7 +186,7 @@ def running(wanted):
     )
     with process:
         try:
-            process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": wanted}).encode())
+            process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": request(wanted)}).encode())
             process.stdin.close()
             process.stdin = None
             yield process
@@ -193,7 +214,7 @@ def test_killed_in_the_download_and_run_again_it_continues(server, dest, kill):
         assert not dest.exists()
         process.send_signal(kill)
         assert process.wait(30) != 0
-    result = run_module("gguf_model", arguments(server, dest))
+    result = gguf_model(arguments(server, dest))
     assert (result["changed"], result["transferred"]) == (True, SIZE - SIZE // 2)
     assert dest.read_bytes() == MODEL
     assert sorted(os.listdir(dest.parent)) == [".llama_cpp", "m.gguf"]
@@ -209,7 +230,7 @@ def test_killed_at_twenty_moments_it_still_costs_hardly_more_than_the_file(serve
             wait_for(lambda moment=moment: size_of(part) == moment)
             process.send_signal(signal.SIGINT if number % 2 else signal.SIGKILL)
             process.wait(30)
-    result = run_module("gguf_model", arguments(server, dest, sha256=SHA256))
+    result = gguf_model(arguments(server, dest, sha256=SHA256))
     assert (result["changed"], result["sha256"]) == (True, SHA256)
     assert server.sent < 1.1 * SIZE
 
@@ -220,14 +241,14 @@ def test_killed_before_the_name_is_given_it_needs_no_byte_again(server, dest):
     part.write_bytes(MODEL)
     note = {"url": server.url("/m.gguf"), "validator": '"one"', "size": SIZE, "sha256": None}
     (dest.parent / "m.gguf.part.json").write_text(json.dumps(note))
-    result = run_module("gguf_model", arguments(server, dest))
+    result = gguf_model(arguments(server, dest))
     assert (result["changed"], result["transferred"], server.requests) == (True, 0, [])
 
 
 def test_killed_before_the_stamp_is_written_it_is_verified_again(server, dest):
-    run_module("gguf_model", arguments(server, dest))
+    gguf_model(arguments(server, dest))
     shutil.rmtree(dest.parent / ".llama_cpp")
-    result = run_module("gguf_model", arguments(server, dest, sha256=SHA256))
+    result = gguf_model(arguments(server, dest, sha256=SHA256))
     assert (result["changed"], result["verified"], result["transferred"]) == (False, True, 0)
 
 
@@ -241,7 +262,7 @@ def test_a_second_run_waits_and_says_so(server, dest, tmp_path):
             assert second.poll() is None
             first.kill()
             output, _ = second.communicate(timeout=30)
-    result = json.loads(output)
+    (result,) = json.loads(output)["files"]
     assert (result["changed"], result["transferred"]) == (True, SIZE - 1000)
     assert dest.read_bytes() == MODEL
 
@@ -257,7 +278,7 @@ def test_nobody_waits_any_more_so_it_stops_and_keeps_the_bytes(server, dest, tmp
         output, _ = process.communicate(timeout=30)
     assert json.loads(output)["failed"]
     assert size_of(part) > 1_000_000
-    assert run_module("gguf_model", arguments(server, dest))["transferred"] < SIZE - 1_000_000
+    assert gguf_model(arguments(server, dest))["transferred"] < SIZE - 1_000_000
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
@@ -265,19 +286,19 @@ def test_tls_that_is_cut_off_is_continued_and_a_strange_certificate_is_refused(d
     certificate, key = self_signed(tmp_path)
     with FaultServer(tls=(certificate, key)) as server:
         server.serve("/m.gguf", MODEL, faults=[Fault(reset_after=500_000), Fault(close_after=500_000)])
-        wanted = arguments(server, dest, url=server.url("/m.gguf", host="localhost"), sha256=SHA256)
-        refused = run_module("gguf_model", wanted)
+        wanted = arguments(server, dest, source={"url": server.url("/m.gguf", host="localhost")}, sha256=SHA256)
+        refused = gguf_model(wanted)
         assert "certificate" in refused["msg"]
         assert server.requests == []
-        assert run_module("gguf_model", wanted, environment={"SSL_CERT_FILE": certificate})["changed"]
+        assert gguf_model(wanted, environment={"SSL_CERT_FILE": certificate})["changed"]
     assert dest.read_bytes() == MODEL
 
 
 def test_a_local_file_that_an_earlier_task_will_make_is_foreseen_by_check_mode_alone(dest, tmp_path):
-    wanted = {"name": "tiny", "dest": str(dest), "path": str(tmp_path / "made-later.gguf")}
-    foreseen = run_module("gguf_model", wanted, check=True, diff=True)
+    wanted = {"name": "tiny", "dest": str(dest), "source": {"path": str(tmp_path / "made-later.gguf")}}
+    foreseen = gguf_model(wanted, check=True, diff=True)
     assert foreseen["changed"] is True
-    assert foreseen["diff"]["after"]["path"] == str(dest)
-    refused = run_module("gguf_model", wanted)
+    assert foreseen["diff"]["after"]["dest"] == str(dest)
+    refused = gguf_model(wanted)
     assert refused["failed"]
     assert "made-later.gguf" in refused["msg"]

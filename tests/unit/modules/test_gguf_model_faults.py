@@ -11,13 +11,13 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import fetch
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import source
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.download import Download
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
 from support.model_factory import model_bytes
+from support.models import install
 
 pytestmark = pytest.mark.processes
 
@@ -60,12 +60,12 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch):
-    monkeypatch.setattr(fetch, "Download", functools.partial(Download, sleep=lambda _: None))
+    monkeypatch.setattr(source, "Download", functools.partial(Download, sleep=lambda _: None))
 
 
 def have(server, path, sha256, **demands):
-    source = WebSource(server.url("/m.gguf"), Web(timeout=PATIENT), stall_seconds=PATIENT)
-    return ModelFile("tiny", str(path), sha256=sha256, **demands).from_web(source)
+    origin = WebSource(server.url("/m.gguf"), Web(timeout=PATIENT), stall_seconds=PATIENT)
+    return install(path, origin, sha256=sha256, **demands)
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ def path(server, tmp_path):
 def test_the_right_file_or_the_old_one(server, path, fault, times):
     server.serve("/m.gguf", NEW, faults=[FAULTS[fault]] * times)
     try:
-        result = have(server, path, SHA256, size=SIZE)
+        result = have(server, path, SHA256, bytes=SIZE)
     except LlamaCppError as error:
         assert path.read_bytes() == OLD
         assert "127.0.0.1" in str(error)
         assert "the play again" in str(error)
         server.serve("/m.gguf", NEW)
-        result = have(server, path, SHA256, size=SIZE)  # and nothing that was left behind harms the next run
+        result = have(server, path, SHA256, bytes=SIZE)  # and nothing that was left behind harms the next run
     assert (result["changed"], result["sha256"], result["verified"]) == (True, SHA256, True)
     assert path.read_bytes() == NEW
     assert sorted(os.listdir(path.parent)) == [".llama_cpp", "m.gguf"]
@@ -98,7 +98,7 @@ def test_the_right_file_or_the_old_one(server, path, fault, times):
 def test_what_cannot_become_right_keeps_the_old_file(server, path, fault):
     server.serve("/m.gguf", NEW, faults=[FAULTS[fault]] * 99)
     with pytest.raises(LlamaCppError):
-        have(server, path, SHA256, size=SIZE)
+        have(server, path, SHA256, bytes=SIZE)
     assert path.read_bytes() == OLD
 
 

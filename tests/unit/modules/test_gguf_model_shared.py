@@ -9,13 +9,13 @@ import stat
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.download import Download
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import FaultServer
 from support.model_factory import model_bytes
+from support.models import install
 
 MODEL, OTHER = model_bytes(50_000, seed=1), model_bytes(50_000, seed=2)
 SHA256 = hashlib.sha256(MODEL).hexdigest()
@@ -42,7 +42,7 @@ def models(tmp_path):
 
 def have(server, models, **demands):
     source = WebSource(server.url("/m.gguf"), Web(timeout=5))
-    return ModelFile("tiny", str(models / "m.gguf"), **demands).from_web(source)
+    return install(models / "m.gguf", source, **demands)
 
 
 def test_a_link_under_the_name_of_the_part_is_refused(server, models):
@@ -70,7 +70,7 @@ def test_a_link_under_the_name_of_the_lock_is_refused(server, models):
 
 
 @AS_ROOT
-def test_a_directory_of_stamps_of_somebody_else_is_refused(server, models):
+def test_a_directory_of_records_of_another_user_is_refused(server, models):
     (models / ".llama_cpp").mkdir()
     os.chown(models / ".llama_cpp", NOBODY, NOBODY)
     with pytest.raises(LlamaCppError, match=r"belongs to .*llm_settings\.models_dir"):
@@ -80,24 +80,24 @@ def test_a_directory_of_stamps_of_somebody_else_is_refused(server, models):
 
 @AS_ROOT
 @pytest.mark.parametrize("whose", [".llama_cpp", ".llama_cpp/m.gguf.json"])
-def test_a_stamp_of_somebody_else_vouches_for_nothing(models, whose):
+def test_a_record_of_another_user_proves_nothing(models, whose):
     """Who may write beside the models could have his own file served as the pinned one."""
     path = models / "m.gguf"
     path.write_bytes(OTHER)
-    stamp = Stamp(str(path))
-    stamp.make_directory()
-    stamp.write(sha256=SHA256, placed=True)
-    assert Stamp(str(path)).holds()
+    record = VerificationRecord(str(path))
+    record.make_directory()
+    record.write(sha256=SHA256, placed=True)
+    assert VerificationRecord(str(path)).holds()
     os.chown(models / whose, NOBODY, NOBODY)
-    assert not Stamp(str(path)).holds() and not Stamp(str(path)).is_ours()
+    assert not VerificationRecord(str(path)).holds() and not VerificationRecord(str(path)).is_ours()
 
 
-def test_an_open_directory_of_stamps_is_closed_and_a_new_one_is_not_open(server, models):
+def test_an_open_directory_of_records_is_closed_and_a_new_one_is_not_open(server, models):
     before = os.umask(0)
     try:
         (models / ".llama_cpp").mkdir()
         have(server, models)
-        Stamp(str(models / "below" / "m.gguf")).make_directory()
+        VerificationRecord(str(models / "below" / "m.gguf")).make_directory()
     finally:
         os.umask(before)
     made = [models / ".llama_cpp", models / "below", models / "below" / ".llama_cpp", models / "m.gguf"]

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from support.launchd_host import LaunchdHost
 from support.modules import run_module
 
@@ -19,7 +20,7 @@ class Host(LaunchdHost):
         arguments = {
             "label": self.label,
             "plist": self.path,
-            "domain": self.domain,
+            "domains": [self.domain],
             "state": state,
             "launchctl": self.launchctl,
             "settle": 0.1,
@@ -80,7 +81,7 @@ def test_failures_are_told_in_words(host):
     host.write_launcher('echo "error: cannot load model"; exit 1')
     for options, word in (
         ({}, "cannot load model"),
-        ({"domain": "login/5"}, "login/5"),
+        ({"domains": ["login/5"]}, "login/5"),
         ({"launchctl": "/no/such/launchctl"}, "/no/such/launchctl"),
         ({"content": "no plist"}, "property list"),
         ({"label": "com.other"}, "com.other"),
@@ -117,3 +118,86 @@ def test_a_plist_without_the_mark_is_stopped_and_left(host):
     result = run_module("uninstall", {"manifest": manifest})
     assert host.path in result["left"] and os.path.exists(host.path)
     assert host.servers() == []
+
+
+# -- the domain ------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_goes_where_a_login_allows_it_and_stays_there(host):
+    """With the session of its domain in the plist; what is one text for all of them is no reason for a restart."""
+    user, gui = "user/%d" % os.getuid(), host.domain
+    host.logout(os.getuid())
+    told = []
+    plan = host.plan["service"]["placeholders"]
+    plan["session"] = "@SESSION@"
+    for check in (True, False, True, False):
+        result = host.run_module(check=check, options={"domains": [gui, user]})
+        told.append((result["changed"], result["domain"]))
+    assert told == [(True, user), (True, user), (False, user), (False, user)]
+    with open(host.path, encoding="utf-8") as stream:
+        assert "<string>Background</string>" in stream.read()
+    host.login(os.getuid())
+    assert host.run_module(options={"domains": [gui, user]})["changed"] is False
+    host.run_module("stopped", options={"domains": [gui, user]})
+    assert host.run_module(options={"domains": [gui, user]})["domain"] == gui
+    with open(host.path, encoding="utf-8") as stream:
+        assert "<string>Aqua</string>" in stream.read()
+
+
+def test_a_single_domain_is_meant_as_it_is(host):
+    host.logout(os.getuid())
+    result = host.run_module()
+    assert result["failed"] and host.domain in result["msg"]
+
+
+def test_the_fingerprint_is_made_on_the_host(host):
+    """Of what stands there: without one of the files that the server reads it is another."""
+    host.plan["service"]["placeholders"]["fingerprint"] = "@FINGERPRINT@"
+    model = os.path.join(host.root, "model.gguf")
+    engine = os.path.join(host.root, "engine")
+    settings = {"engine_dir": engine, "files": {}, "record": os.path.join(host.root, "record"), "keep_releases": 1}
+    options = {"fingerprint": {"values": {"a": 1}, "files": [model]}}
+    options["rollout"] = {**settings, "health": {"url": "http://127.0.0.1:9", "timeout": 1}}
+    with open(model, "w", encoding="utf-8") as stream:
+        stream.write("one")
+    plist = host.run_module(check=True, diff=True, options=options)["diff"][0]["after"]
+    assert "@" not in plist
+    os.replace(model, model + ".old")
+    assert host.run_module(check=True, diff=True, options=options)["diff"][0]["after"] != plist
+
+
+def test_a_fingerprint_needs_to_be_told_the_release(host):
+    result = host.run_module(options={"fingerprint": {"values": 1}})
+    assert result["failed"] and "rollout" in result["msg"]
+
+
+# -- what version 0.1.0 left -------------------------------------------------------------------------------------------
+
+
+def newsyslog(host, text):
+    path = os.path.join(host.root, "newsyslog.conf")
+    if text is not None:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    return path
+
+
+@pytest.mark.parametrize("state", ["started", "absent"])
+def test_newsyslog_is_told_nothing_any_more(host, state):
+    host.run_module()
+    path = newsyslog(host, f"# {MANAGED_BY}\n")
+    first = host.run_module(state, check=True, diff=True, options={"newsyslog": path})
+    assert first["changed"]
+    assert {"before_header": path, "before": f"# {MANAGED_BY}\n", "after": ""}.items() <= first["diff"][-1].items()
+    assert os.path.exists(path)
+    assert host.run_module(state, options={"newsyslog": path})["changed"]
+    assert not os.path.exists(path)
+    assert host.run_module(state, options={"newsyslog": path})["changed"] is False
+
+
+@pytest.mark.parametrize("text", ["# Mine\n", None])
+def test_what_somebody_else_tells_newsyslog_stays(host, text):
+    host.run_module()
+    path = newsyslog(host, text)
+    assert host.run_module(options={"newsyslog": path})["changed"] is False
+    assert os.path.exists(path) == (text is not None)

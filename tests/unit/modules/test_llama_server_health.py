@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The module ``llama_server_health``, run as Ansible runs it."""
 
+import json
+
 import pytest
 from support.fake_server_process import FAKE, fake_server
 from support.modules import run_module
@@ -45,8 +47,12 @@ def test_nothing_listens(tmp_path):
 
 @pytest.mark.parametrize("check", [False, True])
 def test_server_that_is_not_as_it_must_be(tmp_path, check):
+    engine_dir = tmp_path / "engine"
+    (engine_dir / "releases" / "new").mkdir(parents=True)
+    (engine_dir / "releases" / "new" / "stamp.json").write_text(json.dumps({"build_info": "b2-abcdef0"}))
+    (engine_dir / "current").symlink_to("releases/new")
     with fake_server(tmp_path, answers=HELLO) as url:
-        result = run_module(MODULE, {"url": url, "expected_build": "b2-abcdef0"}, check=check)
+        result = run_module(MODULE, {"url": url, "engine_dir": str(engine_dir)}, check=check)
     assert result["failed"]
     assert "b2-abcdef0" in result["msg"]
 

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.modules import run_module
-from support.service_plan import render, service_plan, write_launcher
+from support.service_plan import change, render, service_plan, write_launcher
 from support.supervised_server import SUPERVISORD
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(SUPERVISORD is None, reason="supervisor is not installed here")]
@@ -25,7 +25,7 @@ def host():
         config = os.path.join(root, "supervisord.conf")
 
         def run(state="started", check=False, diff=False, content=True, **service):
-            plan["service"].update(service)
+            change(plan, **service)
             arguments = {"name": "llama-server", "config": config, "supervisord": SUPERVISORD, "state": state}
             arguments["log_file"] = plan["server"]["log_file"]
             arguments.update({"settle": 0.2, "progress_file": os.path.join(root, "progress.json")})

@@ -7,7 +7,7 @@ import json
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import WebError
-from ansible_collections.macos_setup.llm.plugins.module_utils.net.retry import Patience
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.retry import Retry
 
 
 class Transient(WebError):
@@ -23,43 +23,43 @@ def slept():
     return []
 
 
-def waits(patience, slept, error):
+def waits(retry, slept, error):
     slept.clear()
-    patience.after(error)
+    retry.after(error)
     return sum(slept)
 
 
 def test_waits_grow_and_attempts_end(slept):
-    patience = Patience(4, sleep=slept.append)
-    assert [waits(patience, slept, Transient()) for _ in range(3)] == [1, 2, 4]
+    retry = Retry(4, sleep=slept.append)
+    assert [waits(retry, slept, Transient()) for _ in range(3)] == [1, 2, 4]
     with pytest.raises(Transient):
-        patience.after(Transient())
+        retry.after(Transient())
 
 
 def test_progress_gives_every_attempt_back(slept):
-    patience = Patience(3, sleep=slept.append)
-    assert [waits(patience, slept, Transient()) for _ in range(2)] == [1, 2]
-    patience.reset()
-    assert [waits(patience, slept, Transient()) for _ in range(2)] == [1, 2]
+    retry = Retry(3, sleep=slept.append)
+    assert [waits(retry, slept, Transient()) for _ in range(2)] == [1, 2]
+    retry.reset()
+    assert [waits(retry, slept, Transient()) for _ in range(2)] == [1, 2]
 
 
 def test_what_cannot_get_better_is_not_waited_for(slept):
     with pytest.raises(WebError):
-        Patience(sleep=slept.append).after(WebError("gone"))
+        Retry(sleep=slept.append).after(WebError("gone"))
     assert slept == []
 
 
 def test_the_server_may_ask_for_a_longer_wait_but_not_for_any(slept):
-    patience = Patience(5, sleep=slept.append)
-    assert waits(patience, slept, Transient(30)) == 30
-    assert waits(patience, slept, Transient(0)) == 2
+    retry = Retry(5, sleep=slept.append)
+    assert waits(retry, slept, Transient(30)) == 30
+    assert waits(retry, slept, Transient(0)) == 2
     with pytest.raises(Transient):
-        patience.after(Transient(86400))
+        retry.after(Transient(86400))
 
 
 def test_waiting_is_told(tmp_path, slept):
     path = tmp_path / "progress"
-    Patience(5, Progress(str(path), "tiny"), slept.append).after(Transient())
+    Retry(5, Progress(str(path), "tiny"), slept.append).after(Transient())
     state = json.loads(path.read_text())
     assert state["stage"] == "waiting"
     assert "attempt 2 of 5" in state["detail"]

@@ -10,12 +10,12 @@ import urllib.request
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import AddressRefused, Web
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.seed import Seed
 from support.fault_server import Fault, FaultServer
 from support.model_factory import model_bytes
+from support.models import install
 from support.modules import run_module
 
 pytestmark = pytest.mark.processes
@@ -34,7 +34,7 @@ def origin():
 
 def fetched(origin, path, seed=None, **demands):
     web = Web(timeout=5, neighbour=seed and seed.url)
-    return ModelFile("tiny", str(path), **demands).from_web(WebSource(origin.url("/m.gguf"), web, seed=seed))
+    return install(path, WebSource(origin.url("/m.gguf"), web, seed=seed), **demands)
 
 
 @pytest.fixture

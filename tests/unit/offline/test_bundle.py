@@ -12,11 +12,11 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import Release
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline import bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 from support.bundles import NAME, Source
 from support.model_factory import write_model
+from support.models import unpack
 from support.modules import run_module
 
 pytestmark = pytest.mark.processes
@@ -27,9 +27,15 @@ def source(tmp_path):
     return Source(tmp_path)
 
 
+def answer(path):
+    """What a host says that is to be installed from the bundle ``path``."""
+    engine = {"engine": {"source": "pypi", "version": "x", "keep_releases": 3}, "system": "Linux"}
+    wanted = {"bin_dir": "/nowhere", "manifest": "/nowhere/manifest.json", "bundle": str(path)}
+    return run_module("host_info", {**wanted, "engine": {**engine, "engine_dir": "/nowhere/engine"}})
+
+
 def release_of(source, directory):
-    engine = run_module("bundle", {"path": source.path, "state": "probed"})["engine"]
-    return Release(engine, str(directory), "Linux")
+    return Release(answer(source.path)["engine"], str(directory), "Linux")
 
 
 def test_a_bundle_check_real_check_real(source):
@@ -72,12 +78,12 @@ def test_a_model_is_taken_as_if_it_had_been_fetched(source, tmp_path):
     path = tmp_path / "other" / "tiny.gguf"
     path.parent.mkdir()
     sha256 = hashlib.sha256(source.model.read_bytes()).hexdigest()
-    assert ModelFile("tiny", str(path), check_only=True).from_bundle(Bundle(source.path))["changed"] is True
+    assert unpack(path, source.path, check_only=True)["changed"] is True
     assert not path.exists()
-    result = ModelFile("tiny", str(path), sha256=sha256).from_bundle(Bundle(source.path))
+    result = unpack(path, source.path, sha256=sha256)
     assert (result["changed"], result["sha256"], result["verified"]) == (True, sha256, True)
     assert path.read_bytes() == source.model.read_bytes()
-    assert ModelFile("tiny", str(path)).from_bundle(Bundle(source.path))["changed"] is False
+    assert unpack(path, source.path)["changed"] is False
 
 
 def test_a_model_is_not_written_through_a_link_that_somebody_put_there(source, tmp_path):
@@ -88,7 +94,7 @@ def test_a_model_is_not_written_through_a_link_that_somebody_put_there(source, t
     (models / "tiny.gguf.part").symlink_to(tmp_path / "victim")
     before = os.umask(0)
     try:
-        ModelFile("tiny", str(models / "tiny.gguf")).from_bundle(Bundle(source.path))
+        unpack(models / "tiny.gguf", source.path)
     finally:
         os.umask(before)
     assert os.stat(models / "tiny.gguf").st_mode & 0o777 == 0o644
@@ -99,7 +105,7 @@ def test_a_model_is_not_written_through_a_link_that_somebody_put_there(source, t
 def test_a_model_that_is_not_the_configured_one_is_refused(source, tmp_path):
     source.pack()
     with pytest.raises(LlamaCppError, match="is not the expected file"):
-        ModelFile("tiny", str(tmp_path / "tiny.gguf"), sha256="0" * 64).from_bundle(Bundle(source.path))
+        unpack(tmp_path / "tiny.gguf", source.path, sha256="0" * 64)
     assert not (tmp_path / "tiny.gguf").exists()
 
 
@@ -111,7 +117,7 @@ def test_damage_is_found(source, tmp_path, name):
     source.rewrite(name, content[:-1] + b"x", sums=False)
     with pytest.raises(LlamaCppError, match="is damaged: " + name):
         if name.startswith("models"):
-            ModelFile("tiny", str(tmp_path / "tiny.gguf")).from_bundle(Bundle(source.path))
+            unpack(tmp_path / "tiny.gguf", source.path)
         else:
             release_of(source, tmp_path / "other").unpack(Bundle(source.path))
     assert not (tmp_path / "tiny.gguf").exists()
@@ -134,7 +140,7 @@ def test_what_is_no_bundle_is_refused_with_a_remedy(source, tmp_path, what):
     if what == "another archive":
         with tarfile.open(path, "w") as archive:
             archive.add(source.model, "tiny.gguf")
-    result = run_module("bundle", {"path": str(path), "state": "probed"})
+    result = answer(path)
     assert result["failed"] and str(path) in result["msg"] and "playbooks/bundle.yml" in result["msg"]
 
 
@@ -144,7 +150,7 @@ def test_a_bundle_for_another_kind_of_host_is_refused(source):
         facts = json.load(archive.extractfile(bundle.FACTS))
     facts["platform"] = {"system": "Plan9", "machine": "mips"}
     source.rewrite(bundle.FACTS, json.dumps(facts).encode())
-    result = run_module("bundle", {"path": source.path, "state": "probed"})
+    result = answer(source.path)
     assert result["failed"] and "Plan9 on mips" in result["msg"]
 
 

@@ -13,12 +13,12 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import comman
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.release import Release
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import PythonEnvironment
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline import bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 from support.bundles import NAME, Source, a_bundle, special, tar
+from support.models import unpack
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_the_bytes_of_a_model_count_and_not_what_is_said_of_them(source, tmp_pat
     target = tmp_path / "other" / "tiny.gguf"
     target.parent.mkdir()
     with pytest.raises(LlamaCppError, match=r"speak of different files as models/tiny\.gguf"):
-        ModelFile("tiny", str(target), sha256=facts["sha256"]).from_bundle(Bundle(path))
+        unpack(target, path, sha256=facts["sha256"])
     assert not target.exists()
 
 
@@ -175,12 +175,12 @@ def test_a_link_in_the_place_of_the_part_file_is_not_followed(source, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "other" / "tiny.gguf.part").symlink_to(tmp_path / "precious")
-    ModelFile("tiny", str(tmp_path / "other" / "tiny.gguf")).from_bundle(Bundle(source.path))
+    unpack(tmp_path / "other" / "tiny.gguf", source.path)
     assert (tmp_path / "precious").read_text() == "precious"
 
 
 def rot(path):
-    """Change a byte, and nothing that a stamp looks at."""
+    """Change a byte, and nothing that a record holds."""
     status = os.stat(path)
     with open(path, "r+b") as stream:
         stream.seek(-3, os.SEEK_END)
@@ -193,9 +193,9 @@ def test_what_the_disk_has_lost_is_not_packed(source, what):
     path = source.model if what == "model" else source.release / "bin" / "llama-server"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if what == "model":
-        stamp = Stamp(str(path))
-        stamp.make_directory()
-        stamp.write(sha256=digest, origin="https://huggingface.co/x", placed=True, revision=None)
+        record = VerificationRecord(str(path))
+        record.make_directory()
+        record.write(sha256=digest, origin="https://huggingface.co/x", placed=True, revision=None)
     else:
         stamp = source.release / "stamp.json"
         stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "sha256": {"llama-server": digest}}))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.base import faults
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import errors
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner import main as server_runner
 from support.service_plan import render, service_plan
 
@@ -78,5 +78,5 @@ def test_an_unforeseen_failure_is_told_briefly(monkeypatch, capsys, tmp_path):
     except ValueError:
         sys.excepthook(*sys.exc_info())
     told = capsys.readouterr().err
-    assert len(told) <= faults.TOLD_CHARACTERS + 100
+    assert len(told) <= errors.TOLD_CHARACTERS + 100
     assert told.startswith("Traceback") and "read_config" in told and "left out" in told

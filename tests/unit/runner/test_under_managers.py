@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 from support.launchctl_simulator.control import Simulator
 from support.runner_host import PATIENCE, SERVER, RunnerHost
 from support.supervised_server import SUPERVISORD
@@ -73,7 +73,7 @@ def under_launchd(host):
     definition.write_bytes(plistlib.dumps(job))
     with Simulator(host.directory / "mac") as mac:
         mac.login(os.getuid())
-        description = {"manager": "launchd", "name": LABEL, "domain": domain, "launchctl": mac.launchctl}
+        description = {"manager": "launchd", "name": LABEL, "domains": [domain], "launchctl": mac.launchctl}
         yield {**description, "definition": str(definition), "log": str(host.log)}
 
 

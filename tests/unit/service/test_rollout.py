@@ -9,9 +9,11 @@ import tempfile
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollout
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import HealthGate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import Rollout
+from support.scripted_server import SILENCE, ScriptedServer
 from support.supervised_server import SUPERVISORD, SupervisedServer
 
 pytestmark = [
@@ -35,7 +37,7 @@ class Switching:
                 with open(path, "w", encoding="utf-8") as stream:
                     stream.write("{}")
 
-    def gate(self, release, mode):
+    def rollout(self, release, mode):
         before = self.text
         self.server.set_mode(mode)
         wanted = self.text
@@ -43,7 +45,7 @@ class Switching:
             with open(self.launcher, "w", encoding="utf-8") as stream:
                 stream.write(before)
         health = {"url": self.server.url, "api_key_file": str(self.server.key_file), "model": "tiny", "timeout": 30}
-        return HealthGate(
+        return Rollout(
             {
                 "engine_dir": self.engine_dir,
                 "release": release,
@@ -55,7 +57,7 @@ class Switching:
         )
 
     def change(self, release, mode="ready", **options):
-        return converge(self.server.service, "started", gate=self.gate(release, mode), **options)
+        return converge(self.server.service, "started", rollout=self.rollout(release, mode), **options)
 
     @property
     def text(self):
@@ -66,7 +68,7 @@ class Switching:
     def serving(self):
         return store.current_release(self.engine_dir)
 
-    def proven(self):
+    def confirmed(self):
         with open(self.record, encoding="utf-8") as stream:
             return json.load(stream)
 
@@ -91,7 +93,7 @@ def test_from_one_release_to_the_next(switching):
     second = switching.change("second")
     assert second["gap"]["seconds"] == pytest.approx(second["gap"]["ended"] - second["gap"]["began"], abs=0.01)
     assert second["pid"] != first["pid"]
-    assert (switching.serving, switching.proven()["previous"]) == ("second", "first")
+    assert (switching.serving, switching.confirmed()["previous"]) == ("second", "first")
 
 
 def test_a_check_tells_and_touches_nothing(switching):
@@ -107,10 +109,10 @@ def test_a_check_tells_and_touches_nothing(switching):
 @pytest.mark.parametrize("mode", ["dies", "dies-loading"])
 def test_what_does_not_serve_gives_way_to_what_did(switching, mode):
     switching.change("first")
-    proven, text = switching.proven(), switching.text
-    with pytest.raises(LlamaCppError, match=r"It answers, with the release first\. Nothing was served for"):
+    confirmed, text = switching.confirmed(), switching.text
+    with pytest.raises(LlamaCppError, match=r"It answers, with the release first\. Downtime: "):
         switching.change("second", mode=mode)
-    assert (switching.serving, switching.text, switching.proven()) == ("first", text, proven)
+    assert (switching.serving, switching.text, switching.confirmed()) == ("first", text, confirmed)
     assert switching.server.service.status()["running"]
 
 
@@ -120,30 +122,30 @@ def test_a_first_server_that_does_not_serve_says_why(switching):
     assert not os.path.exists(switching.record)
 
 
-def test_a_change_that_was_killed_before_its_proof_is_proven_by_the_next_run(switching):
+def test_a_change_that_was_killed_before_it_was_asked_is_confirmed_by_the_next_run(switching):
     switching.change("first")
-    gate = switching.gate("second", "dies-loading")
-    gate.commit()  # and here it was killed: the old server runs on
+    change = switching.rollout("second", "dies-loading")
+    change.apply()  # and here it was killed: the old server runs on
     assert switching.serving == "second"
     with pytest.raises(LlamaCppError, match="with the release first"):
-        converge(switching.server.service, "restarted", gate=gate)
+        converge(switching.server.service, "restarted", rollout=change)
     assert switching.serving == "first"
 
-    switching.gate("second", "ready").commit()
+    switching.rollout("second", "ready").apply()
     switching.server.service.restart()  # and here: the new one runs and nobody asked it
     told = switching.change("second", check=True)
     assert (told["changed"], told["verified"]) == (False, False)
     assert switching.change("second")["changed"] is False
-    assert switching.proven()["release"] == "second"
+    assert switching.confirmed()["release"] == "second"
 
 
 def test_a_stopped_service_is_switched_without_a_question(switching):
     switching.change("first")
     converge(switching.server.service, "stopped")
-    converge(switching.server.service, "stopped", gate=switching.gate("second", "ready"))
-    assert (switching.serving, switching.proven()["release"]) == ("second", "first")
+    converge(switching.server.service, "stopped", rollout=switching.rollout("second", "ready"))
+    assert (switching.serving, switching.confirmed()["release"]) == ("second", "first")
     assert switching.change("second")["changed"]
-    assert switching.proven() == {**switching.proven(), "release": "second", "previous": "first"}
+    assert switching.confirmed() == {**switching.confirmed(), "release": "second", "previous": "first"}
 
 
 DAMAGED = {
@@ -165,9 +167,9 @@ def test_a_damaged_record_tells_of_nothing_to_go_back_to(tmp_path, damage):
     program.parent.mkdir(parents=True)
     program.touch()
     settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
-    gate = HealthGate(settings)
-    assert gate.go_back() is False and gate.unproven()
-    gate.accept()
+    change = Rollout(settings)
+    assert change.undo() is False and change.unconfirmed()
+    change.confirm()
     assert json.loads(record.read_text())["files"] == {}
 
 
@@ -179,9 +181,24 @@ def test_what_another_version_was_asked_is_left_out_of_the_question(tmp_path, mo
     program.parent.mkdir(parents=True)
     program.touch()
     settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(record), "keep_releases": 1, "health": {}}
-    gate, asked = HealthGate(settings), []
-    assert gate.go_back()
+    change, asked = Rollout(settings), []
+    assert change.undo()
     monkeypatch.setattr(rollout, "check_server", lambda **question: asked.append(question))
-    gate.prove(None)
+    change.verify(None)
     question = {name: value for name, value in asked[0].items() if name != "on_look"}
     assert question == {"url": "http://127.0.0.1:1", "timeout": 3, "expected_build": None}
+
+
+class Ended:
+    """A service that has ended."""
+
+    @staticmethod
+    def status():
+        return {"running": False}
+
+
+def test_a_server_that_has_ended_is_not_waited_for_while_a_stranger_on_its_port_is_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.2)
+    settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(tmp_path / "proven.json"), "keep_releases": 1}
+    with ScriptedServer(SILENCE) as server, pytest.raises(LlamaCppError, match="ended before it was ready"):
+        Rollout({**settings, "health": {"url": server.url, "timeout": 5}}).verify(Ended)

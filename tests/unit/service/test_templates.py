@@ -80,7 +80,7 @@ def test_supervisor_reads_what_the_plan_says(plan, tmp_path):
     assert program.directory == plan["paths"]["install_dir"]
     assert program.stdout_logfile == plan["service"]["output_file"] and program.redirect_stderr
     assert program.stdout_logfile_maxbytes == 0
-    assert program.environment == {"LLAMA_CPP_SERVICE_FINGERPRINT": service["fingerprint"]}
+    assert program.environment == {"LLAMA_CPP_SERVICE_FINGERPRINT": service["placeholders"]["fingerprint"]}
     assert (program.stopwaitsecs, program.startsecs, program.umask) == (5, 1, 0o077)
     assert section.server_configs == [c for c in section.server_configs if c["section"] == "unix_http_server"]
 
@@ -103,11 +103,12 @@ def test_launchd_reads_what_the_plan_says(plan):
         "EnvironmentVariables": {
             "HOME": plan["host"]["home"],
             "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
-            "LLAMA_CPP_SERVICE_FINGERPRINT": plan["service"]["fingerprint"],
+            "LLAMA_CPP_SERVICE_FINGERPRINT": plan["service"]["placeholders"]["fingerprint"],
         },
         "WorkingDirectory": plan["paths"]["install_dir"],
         "StandardOutPath": log,
         "StandardErrorPath": log,
+        "LimitLoadToSessionType": "Aqua",
         "RunAtLoad": True,
         "KeepAlive": {"Crashed": True, "SuccessfulExit": False},
         "ThrottleInterval": 1,

@@ -16,13 +16,13 @@ def test_each_run_is_a_process_with_the_directory_and_environment_of_the_test(tm
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     arguments = {"bin_dir": "/bin", "manifest": str(tmp_path / "manifest.json"), "programs": ["a-program"]}
-    without = run_module("host_probe", arguments)
-    found = run_module("host_probe", arguments, environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    without = run_module("host_info", arguments)
+    found = run_module("host_info", arguments, environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert (without["programs"], found["programs"]) == ({"a-program": None}, {"a-program": str(program)})
 
 
 def test_a_refusal_is_a_result():
-    assert run_module("host_probe", {})["failed"]
+    assert run_module("host_info", {})["failed"]
 
 
 def test_a_crash_is_told_with_its_traceback():
@@ -34,6 +34,6 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path):
     sleeper = tmp_path / "launchctl"
     sleeper.write_text("#!/bin/sh\nexec sleep 5\n")
     sleeper.chmod(0o755)
-    job = {"label": "x", "plist": "/x/x.plist", "domain": "gui/1", "state": "absent", "launchctl": str(sleeper)}
+    job = {"label": "x", "plist": "/x/x.plist", "domains": ["gui/1"], "state": "absent", "launchctl": str(sleeper)}
     with pytest.raises(AssertionError, match="timeout"):
         run_module("launchd_service", job, timeout=0.5)

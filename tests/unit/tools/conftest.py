@@ -4,12 +4,16 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 
 import pytest
-from support.commands import Commands
+from support.commands import TOOLS, Commands
 from support.fake_server_process import fake_server
 from support.supervised_server import SUPERVISORD, SupervisedServer
+
+# For the tests that import the commands' own modules.
+sys.path.append(str(TOOLS))
 
 ANSWERS = {
     "What is the capital of France?": "The capital of France is Paris.",

@@ -219,7 +219,6 @@ def test_copied_tree_runs_by_itself(commands, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_told_without_a_traceback(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(TOOLS))
     cli = importlib.import_module("llm_tools.cli")
 
     def full(*_):

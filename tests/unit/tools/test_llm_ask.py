@@ -158,7 +158,7 @@ def test_a_model_for_something_else_is_not_asked(commands, served):
         assert (done.returncode, done.stdout) == (2, "")
         assert '"tiny" is configured for rerank' in done.stderr
     commands.config["models"] += [{"name": "vectors", "purpose": "embedding"}, {"name": "big", "purpose": "chat"}]
-    assert "these do: big." in commands.run("llm", FRANCE).stderr
+    assert "chat models: big." in commands.run("llm", FRANCE).stderr
     commands.config["server"]["url"] = "http://127.0.0.1:1"  # what is said of this one says nothing of another
     done = commands.run("llm", FRANCE, environ={"LLM_BASE_URL": served, "LLM_API_KEY": "s3cret"})
     assert (done.returncode, done.stdout) == (0, PARIS + "\n")

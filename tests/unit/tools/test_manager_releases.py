@@ -22,7 +22,7 @@ def engine(commands, tmp_path):
     record = tmp_path / "proven.json"
     record.write_text(json.dumps({"release": "b2-bbbb", "previous": "b1-aaaa"}))
     commands.config["rollback"] = {
-        "gate": {"engine_dir": str(tmp_path / "engine"), "record": str(record), "files": []},
+        "rollout": {"engine_dir": str(tmp_path / "engine"), "record": str(record), "files": []},
         "selftest": {"model": "none.gguf", "answers": "none.json", "device": None},
         "arguments": [],
     }

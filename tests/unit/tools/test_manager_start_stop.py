@@ -5,11 +5,13 @@
 import json
 import shlex
 import sys
+import types
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner.crash_loop import why_held
 from support.runner_host import RUNNER
+from support.scripted_server import SILENCE, ScriptedServer
 
 pytestmark = pytest.mark.processes
 
@@ -109,6 +111,22 @@ def test_service_that_ends_while_it_loads_is_not_waited_for(commands, supervised
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, b"")
     assert str(supervised.log) in err.decode()
+
+
+def test_service_that_has_ended_is_not_waited_for_while_a_stranger_on_its_port_is_silent():
+    from llm_tools.core.base.errors import LlamaCppError
+    from llm_tools.core.llama.client import LlamaServer
+    from llm_tools.manager.readiness import follow_until_ready
+
+    with ScriptedServer(SILENCE) as stranger:
+        environment = types.SimpleNamespace(
+            server=lambda timeout: LlamaServer(stranger.url, timeout=0.2),
+            section=lambda name: {"log": "/nowhere/server.log"},
+            status=lambda line: None,
+        )
+        ended = types.SimpleNamespace(status=lambda: {"running": False, "last_exit": 1})
+        with pytest.raises(LlamaCppError, match="exit status 1"):
+            follow_until_ready(environment, ended, timeout=5)
 
 
 def test_model_that_takes_too_long(commands, supervised):

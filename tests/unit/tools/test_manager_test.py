@@ -16,7 +16,7 @@ def selftest(commands, tmp_path):
     (tmp_path / "selftest.gguf").write_bytes(b"GGUF")
     (tmp_path / "known.json").write_text(json.dumps({"system": None, "answers": pairs, "max_tokens": 64}))
     commands.config["selftest"] = {"model": str(tmp_path / "selftest.gguf"), "answers": str(tmp_path / "known.json")}
-    commands.config["models"] = [{"name": "tiny", "path": str(tmp_path / "model.gguf")}]
+    commands.config["models"] = [{"name": "tiny", "dest": str(tmp_path / "model.gguf")}]
     return tmp_path
 
 

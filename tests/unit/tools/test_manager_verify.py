@@ -7,11 +7,12 @@ import json
 import os
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import ModelFile
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shards_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import FaultServer
 from support.model_factory import adapter_bytes, model_bytes, projector_bytes, split_model
+from support.models import install
 
 pytestmark = pytest.mark.processes
 
@@ -26,29 +27,29 @@ CONTENTS = {
 SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
 CALLED = {
     "tiny.gguf": "tiny",
-    "big-00001-of-00002.gguf": "big, part 1 of 2",
-    "big-00002-of-00002.gguf": "big, part 2 of 2",
+    "big-00001-of-00002.gguf": "big, shard 1 of 2",
+    "big-00002-of-00002.gguf": "big, shard 2 of 2",
     "eye.gguf": "tiny (mmproj)",
     "draft.gguf": "tiny (draft_model), big (draft_model)",
     "polite.gguf": "tiny (lora)",
 }
 
-#: As client.json has them: name -> whose it is, its part, its kind.
+#: As client.json has them: name of the file -> whose it is, its kind.
 FILES = {
-    "tiny.gguf": (["tiny"], [0, 1], "model"),
-    "eye.gguf": (["tiny (mmproj)"], [0, 1], "mmproj"),
-    "draft.gguf": (["tiny (draft_model)", "big (draft_model)"], [0, 1], "model"),
-    "polite.gguf": (["tiny (lora)"], [0, 1], "adapter"),
-    "big-00001-of-00002.gguf": (["big"], [0, 2], "model"),
-    "big-00002-of-00002.gguf": (["big"], [1, 2], "model"),
+    "tiny.gguf": ("tiny", "model"),
+    "eye.gguf": ("tiny (mmproj)", "mmproj"),
+    "draft.gguf": ("tiny (draft_model), big (draft_model)", "model"),
+    "polite.gguf": ("tiny (lora)", "adapter"),
+    "big-00001-of-00002.gguf": ("big", "model"),
 }
 
 
 def configured(directory):
     """The files of two models, all that is beside them included."""
+    unknown = {"bytes": None, "sha256": None, "shards": None}
     return [
-        {"names": names, "path": str(directory / name), "part": part, "kind": kind, "bytes": None, "sha256": None}
-        for name, (names, part, kind) in FILES.items()
+        {"name": name, "dest": str(directory / filename), "kind": kind, **unknown}
+        for filename, (name, kind) in FILES.items()
     ]
 
 
@@ -59,10 +60,11 @@ def directory(commands, tmp_path):
     commands.config["files"] = configured(directory)
     with FaultServer() as server:
         for file in commands.config["files"]:
-            name = os.path.basename(file["path"])
-            server.serve("/" + name, CONTENTS[name])
-            model = ModelFile(name, file["path"], kind=file["kind"], part=tuple(file["part"]))
-            model.from_web(WebSource(server.url("/" + name), Web()))
+            for shard in shards_of(file):
+                name = os.path.basename(shard.path)
+                server.serve("/" + name, CONTENTS[name])
+                source, place = WebSource(server.url("/" + name), Web()), {"number": shard.number, "count": shard.count}
+                install(shard.path, source, kind=file["kind"], **place)
     return directory
 
 
@@ -109,7 +111,7 @@ def test_a_byte_that_changed_without_a_trace(commands, directory, name):
     assert found[name]["sha256"] != found[name]["expected"] == SUMS[name]
 
 
-@pytest.mark.parametrize("what", ["missing", "cut short", "another kind", "another part"])
+@pytest.mark.parametrize("what", ["missing", "cut short", "another kind", "another shard"])
 def test_a_file_that_is_not_what_it_should_be(commands, directory, what):
     name = {"another kind": "eye.gguf"}.get(what, "big-00002-of-00002.gguf")
     (directory / ".llama_cpp" / f"{name}.json").unlink()
@@ -118,7 +120,7 @@ def test_a_file_that_is_not_what_it_should_be(commands, directory, what):
     elif what == "cut short":
         os.truncate(directory / name, 30_000)
     else:
-        other = {"another kind": "draft.gguf", "another part": "big-00001-of-00002.gguf"}[what]
+        other = {"another kind": "draft.gguf", "another shard": "big-00001-of-00002.gguf"}[what]
         (directory / name).write_bytes(CONTENTS[other])
     done, found = verified(commands)
     assert done.returncode == 1
@@ -137,7 +139,7 @@ def test_what_nothing_is_known_of_is_unknown_and_no_failure(commands, directory)
 
 def test_without_a_stamp_the_configuration_tells(commands, directory):
     (directory / ".llama_cpp" / "eye.gguf.json").unlink()
-    (eye,) = (file for file in commands.config["files"] if file["path"].endswith("/eye.gguf"))
+    (eye,) = (file for file in commands.config["files"] if file["dest"].endswith("/eye.gguf"))
     eye["sha256"] = SUMS["eye.gguf"]
     assert states(verified(commands)[1])["eye.gguf"] == "right"
     flip_a_byte(directory / "eye.gguf")

@@ -10,13 +10,7 @@ import re
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.daemon import settings_from
-from support.commands import TOOLS
 from support.paths import REPOSITORY
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
 
 
 @pytest.mark.parametrize(
@@ -34,8 +28,8 @@ def importable(monkeypatch):
         b'{"models": 5}',
         b'{"models": [null]}',
         b'{"models": [{"name": ["a"]}]}',
-        b'{"files": [{"names": [], "part": ["0", 1]}]}',
-        b'{"rollback": {"gate": {"engine_dir": 5}}}',
+        b'{"files": [{"name": "a", "shards": [{"bytes": "0"}]}]}',
+        b'{"rollback": {"rollout": {"engine_dir": 5}}}',
         b"\xff",
     ],
     ids=lambda content: ascii(content)[:30],

@@ -43,7 +43,7 @@ def dog(root, service, url, settings=SETTINGS, key=None, **further):
         return LlamaServer(url, key, settings.answer_seconds)
 
     files = os.path.join(root, "watchdog.json"), os.path.join(root, "watchdog.log")
-    return Watchdog(connect, service, settings, *files, **further)
+    return Watchdog(connect, lambda: service, settings, *files, **further)
 
 
 def lines(root):
@@ -80,9 +80,8 @@ def supervised():
 # Under a service manager
 
 
-def check_that_silence_is_healed(watchdog, root):
+def check_that_silence_is_healed(watchdog, service, root):
     """The server is stopped, ended, started anew by its manager, and left alone from then on."""
-    service = watchdog._service
     look_until(watchdog, "answering")
     first = service.status()["pid"]
     stop(first)
@@ -97,7 +96,7 @@ def check_that_silence_is_healed(watchdog, root):
 def test_silence_is_healed_under_supervisor(supervised):
     settings = SETTINGS._replace(answer_seconds=1)
     watchdog = dog(supervised.root, supervised.service, supervised.url, settings, key="s3cret")
-    check_that_silence_is_healed(watchdog, supervised.root)
+    check_that_silence_is_healed(watchdog, supervised.service, supervised.root)
 
 
 def test_silence_is_healed_under_launchd(tmp_path):
@@ -109,7 +108,8 @@ def test_silence_is_healed_under_launchd(tmp_path):
         host.write_launcher(f"exec {' '.join(shlex.quote(str(word)) for word in words)}")
         host.ensure(content=host.content())
         settings = SETTINGS._replace(answer_seconds=1)
-        check_that_silence_is_healed(dog(tmp_path, host.service(), f"http://127.0.0.1:{port}", settings), tmp_path)
+        watchdog = dog(tmp_path, host.service(), f"http://127.0.0.1:{port}", settings)
+        check_that_silence_is_healed(watchdog, host.service(), tmp_path)
         assert len(host.servers()) <= 1
 
 
@@ -128,7 +128,7 @@ def test_the_job_beside_the_server_heals_it(tmp_path):
         (tools / "lib").symlink_to(TOOLS)
         launcher.write_text(render("llama-watchdog.sh.j2", host.plan))
         launcher.chmod(0o755)
-        service = {"manager": "launchd", "name": host.label, "definition": host.path, "domain": host.domain}
+        service = {"manager": "launchd", "name": host.label, "definition": host.path, "domains": [host.domain]}
         settings = {"interval": 0.05, "answer_seconds": 1, "looks": 2}
         files = {"log": str(tmp_path / "watchdog.log"), "state_file": str(tmp_path / "watchdog.json")}
         config = {
@@ -246,7 +246,8 @@ def test_what_cannot_be_asked_is_told(tmp_path):
     def connect():
         raise LlamaCppError("The API key file /k cannot be read:\nPermission denied.")
 
-    watchdog = Watchdog(connect, running(None), SETTINGS, str(tmp_path / "state"), str(tmp_path / "watchdog.log"))
+    files = str(tmp_path / "state"), str(tmp_path / "watchdog.log")
+    watchdog = Watchdog(connect, lambda: running(None), SETTINGS, *files)
     assert watchdog.look().state == "unclear"
     assert "The API key file /k cannot be read: Permission denied" in (tmp_path / "watchdog.log").read_text()
 
@@ -299,7 +300,7 @@ def test_a_state_that_cannot_be_written_is_no_hindrance(tmp_path, sleeper):
     with fake_server(tmp_path, "wedged") as url:
         watchdog = Watchdog(
             lambda: LlamaServer(url, timeout=SETTINGS.answer_seconds),
-            running(child.pid),
+            lambda: running(child.pid),
             SETTINGS,
             str(tmp_path / "missing" / "state.json"),
             str(tmp_path / "missing" / "watchdog.log"),

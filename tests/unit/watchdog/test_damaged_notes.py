@@ -8,12 +8,12 @@ import os
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import Stamp
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.download import Download, DownloadFailed
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner import crash_loop
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollback
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import HealthGate
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import Rollout
 
 DAMAGED = [
     [],
@@ -46,11 +46,11 @@ def test_the_stamp_of_a_release(damaged, tmp_path):
     assert store.stamp_of(str(tmp_path), "b1-abc") == {}
 
 
-def test_the_stamp_of_a_model(damaged, tmp_path):
+def test_the_record_of_a_model(damaged, tmp_path):
     damaged(".llama_cpp", "m.gguf.json")
     (tmp_path / "m.gguf").write_text("x")
-    stamp = Stamp(str(tmp_path / "m.gguf"))
-    assert stamp["sha256"] is None and not stamp.holds() and not stamp.is_ours()
+    record = VerificationRecord(str(tmp_path / "m.gguf"))
+    assert record["sha256"] is None and not record.holds() and not record.is_ours()
 
 
 def test_the_note_of_a_download(damaged, tmp_path):
@@ -64,11 +64,11 @@ def test_the_note_of_a_download(damaged, tmp_path):
 
 def test_the_record_of_what_served(damaged, tmp_path):
     settings = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "release": None, "files": {}}
-    gate = HealthGate({**settings, "keep_releases": 3, "health": {"url": "http://127.0.0.1:1"}}, print)
-    assert gate.unproven() and gate.go_back() is False
+    change = Rollout({**settings, "keep_releases": 3, "health": {"url": "http://127.0.0.1:1"}}, print)
+    assert change.unconfirmed() and change.undo() is False
 
 
 def test_the_release_to_go_back_to(damaged, tmp_path):
-    gate = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "files": []}
+    settings = {"engine_dir": str(tmp_path), "record": damaged("proven.json"), "files": []}
     with pytest.raises(LlamaCppError, match="release"):
-        rollback._tested({"gate": gate, "arguments": [], "selftest": {}}, None, check=True)
+        rollback._tested({"rollout": settings, "arguments": [], "selftest": {}}, None, check=True)

@@ -48,6 +48,7 @@ def test_launchd_reads_what_the_plan_says(plan):
         "EnvironmentVariables": {"HOME": plan["host"]["home"], "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         "StandardOutPath": output,
         "StandardErrorPath": output,
+        "LimitLoadToSessionType": "Aqua",
         "RunAtLoad": True,
         "KeepAlive": True,
         "ThrottleInterval": 1,
@@ -58,7 +59,7 @@ def test_launchd_reads_what_the_plan_says(plan):
 @pytest.mark.parametrize(
     ("domain", "scope", "more"),
     [
-        ("gui/501", "user", {}),
+        ("gui/501", "user", {"LimitLoadToSessionType": "Aqua"}),
         ("user/501", "user", {"LimitLoadToSessionType": "Background"}),
         ("system", "system", {"UserName": "llama"}),
     ],

@@ -9,14 +9,19 @@ import os
 from ...base.definition import Definition
 from ...base.errors import LlamaCppError
 from ...macos import plist
-from .launchctl import LaunchctlMissing
+from .launchctl import LaunchctlMissing, check_domain
 
 
 def domain_of(launchctl, labels, domains):
     """The one of ``domains`` in which one of the jobs is loaded, else the first that exists; the last one always does.
 
-    A job that runs is left where it is: a login at the screen or a logout is no reason to restart it.
+    A job that runs is left where it is: a login at the screen or a logout is no reason to restart it. A single one of
+    ``domains`` is meant as it is.
     """
+    for domain in domains:
+        check_domain(domain)
+    if len(domains) == 1:
+        return domains[0]
     try:
         for label in labels:
             for domain in domains:

@@ -18,6 +18,7 @@ from ...base.errors import LlamaCppError
 from ...base.privileges import as_user
 from ...base.wait import stays, wait_until
 from ...macos import plist
+from ..manager import ServiceManager
 from . import diagnosis
 from .exit_codes import ALREADY, IN_PROGRESS, IO_ERROR, NO_DOMAIN, NO_SERVICE, NO_SUCH_PROCESS
 from .launchctl import Launchctl, LaunchctlMissing, check_domain
@@ -30,7 +31,7 @@ ENDLESS = 600  # what ExitTimeOut 0, never kill, is taken for
 RETRY_SECONDS = 0.5
 
 
-class Launchd:
+class Launchd(ServiceManager):
     """The job ``label``, told of by the plist ``definition``, in ``domain`` (system, gui/<uid> or user/<uid>).
 
     :param launchctl: path of launchctl.
@@ -94,7 +95,6 @@ class Launchd:
         return list(dict.fromkeys([self.domain, *others, "system"]))
 
     def check_definition(self, content):
-        """Raises LlamaCppError with everything that is wrong with ``content``; nothing has been touched then."""
         wrong = plist.problems(content, self.definition.path, self.domain)
         if wrong:
             raise LlamaCppError(
@@ -103,10 +103,7 @@ class Launchd:
             )
 
     def status(self):
-        """{"installed", "running", "pid", "state", "last_exit"}: see service/manager.py.
-
-        Where there is no launchctl there are no jobs either, so that check mode works on any host.
-        """
+        """Where there is no launchctl there are no jobs either, so that check mode works on any host."""
         try:
             job = self.launchctl.job(self.target)
         except LaunchctlMissing:
@@ -144,7 +141,7 @@ class Launchd:
         return any(_differ(*pair) for pair in pairs)
 
     def deviations(self):
-        """What is wrong beside the plist and the process: [(what, before, after)], ready for a diff."""
+        """At most one: whether launchd may load the job by itself."""
         if self._enabled is None:
             return []
         try:

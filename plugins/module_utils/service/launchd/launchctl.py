@@ -38,7 +38,7 @@ class Answer(namedtuple("Answer", "code output errors")):
 def check_domain(domain):
     """Raises LlamaCppError unless ``domain`` is system, gui/<uid> or user/<uid>."""
     if not re.fullmatch(r"system|(gui|user)/\d+", domain):
-        raise LlamaCppError('The launchd domain "%s" is unknown; wanted: system, gui/<uid> or user/<uid>.' % domain)
+        raise LlamaCppError('The launchd domain "%s" is unknown; expected: system, gui/<uid> or user/<uid>.' % domain)
 
 
 class Launchctl:

@@ -21,6 +21,7 @@ from ...base.definition import Definition
 from ...base.errors import LlamaCppError
 from ...base.files import make_directories, require_private
 from ...base.wait import stays, wait_until
+from ..manager import ServiceManager
 from . import rpc
 from .config import SupervisorConfig
 
@@ -31,7 +32,7 @@ DOWN = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 _EXIT = r"(?:exited|stopped): %s \((?:exit status (\d+)|terminated by SIG(\w+))"
 
 
-class Supervisor:
+class Supervisor(ServiceManager):
     """The service ``program`` as told by the supervisord.conf ``definition``.
 
     :param supervisord: path of the supervisord program; needed to start, not to look.
@@ -39,9 +40,6 @@ class Supervisor:
         ``startsecs`` says.
     :param report: called with a few words at each stage of a change.
     """
-
-    #: It belongs to the one who works with it: root does nothing for another user here (see Launchd).
-    user = None
 
     def __init__(self, program, definition, supervisord=None, settle=None, report=lambda stage: None):
         self.name = program
@@ -51,11 +49,9 @@ class Supervisor:
         self._report = report
 
     def check_definition(self, content):
-        """Raises LlamaCppError when ``content`` cannot be the definition; nothing has been touched then."""
         SupervisorConfig(content, self.definition.path, self.name)
 
     def status(self):
-        """{"installed", "running", "pid", "state", "last_exit"}: see service/manager.py."""
         config = self._config(required=False)
         info = self._info(config) if config else None
         state = info["statename"] if info else ("no supervisord" if config else "absent")
@@ -91,8 +87,11 @@ class Supervisor:
         return any(changes) or bool(self._strays(config, self._info(config)))
 
     def deviations(self):
-        """Nothing beside the file and the program: see Launchd.deviations."""
+        """There are none: supervisord has no memory beside its file and its programs."""
         return []
+
+    def correct(self):
+        """There is nothing to be put right."""
 
     def start(self):
         """Start what is not running, supervisord included, and prove that it stays; a running program is left alone."""

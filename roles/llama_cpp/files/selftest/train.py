@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """Trains the self-test model and writes ``selftest.gguf`` and ``answers.json`` beside this file.

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.domains import domain_of, jobs_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Launchctl
 from support.launchd_host import UID, LaunchdHost
@@ -60,6 +61,12 @@ def test_a_job_of_the_screen_is_looked_for_there_even_when_another_label_runs(ho
     assert domain(host) == USER
 
 
+def test_a_single_domain_is_meant_as_it_is_without_a_look(host):
+    assert domain_of(Launchctl("/no/such/launchctl"), LABELS, [USER]) == USER
+    with pytest.raises(LlamaCppError, match="login/5"):
+        domain_of(Launchctl(host.launchctl), LABELS, ["login/5"])
+
+
 def test_where_there_is_no_launchctl_the_first_wish_holds_and_nothing_is_found(tmp_path):
     launchctl = Launchctl(str(tmp_path / "launchctl"))
     assert domain_of(launchctl, LABELS, [GUI, USER]) == GUI
@@ -91,25 +98,22 @@ def test_a_plist_that_nobody_can_read_is_nobodys(host):
     assert found(host) == []
 
 
-def test_the_module_tells_both(host):
+def test_the_module_tells_which_jobs_are_where_they_are_not_to_be(host):
     host.ensure(content=host.content())
     launchd = {
         "launchctl": host.launchctl,
         "labels": LABELS,
         "home": host.root,
-        "domains": ["system"],
         "elsewhere": {"domains": [GUI, USER], "directory": host.folder},
     }
     for check in (False, True):
         result = run_module(
-            "host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
+            "host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
         )
-        assert not result["changed"] and result["domain"] == "system"
+        assert not result["changed"]
         assert result["elsewhere"] == [{"label": host.label, "plist": host.path, "domain": USER}]
     assert host.verbs() == ["enable", "bootstrap"], "only looked at"
 
 
 def test_without_launchd_nothing_is_told_of_it():
-    assert not {"domain", "elsewhere"} & set(
-        run_module("host_probe", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})
-    )
+    assert "elsewhere" not in run_module("host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})

@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import job as launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
 from support.launchd_host import UID, LaunchdHost
 
 pytestmark = pytest.mark.processes
@@ -319,7 +319,7 @@ def test_the_commands_see_the_same_service(host):
             "manager": "launchd",
             "name": host.label,
             "definition": host.path,
-            "domain": host.domain,
+            "domains": [host.domain],
             "launchctl": host.launchctl,
             "auto_start": True,
             "log": host.log,

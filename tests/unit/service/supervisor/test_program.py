@@ -16,10 +16,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import proces
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.manager import open_service
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.description import open_service
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor import program, rpc
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.program import Supervisor
-from support.service_plan import render, service_plan, write_launcher
+from support.service_plan import change, render, service_plan, write_launcher
 from support.supervised_server import SUPERVISORD
 
 FOREVER = 'echo "started as $$"; exec sleep 600'
@@ -40,7 +40,7 @@ class Host:
         write_launcher(self.plan, script)
 
     def content(self, **service):
-        self.plan["service"].update(service)
+        change(self.plan, **service)
         return render("supervisord.conf.j2", self.plan)
 
     def service(self, settle=0.3):

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Arguments that several subcommands have."""
+"""Arguments that several subcommands share."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ def add_json(parser, what):
 
 
 def add_timeout(parser, default, meaning):
-    """``--timeout SECONDS``; ``meaning`` says in the help what is given up then."""
+    """``--timeout SECONDS``; ``meaning`` is its help text."""
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, default=default, help=f"{meaning} (default: {default:g})"
     )
 
 
 def seconds(text):
-    """A length of time, more than nothing, and no longer than can be waited for."""
+    """A timeout: more than 0 and at most LONGEST_SECONDS."""
     value = float(text)
     if not 0 < value <= LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0, or is more than {LONGEST_SECONDS}")
+        raise argparse.ArgumentTypeError(f"{text} is out of range; expected: more than 0, at most {LONGEST_SECONDS}")
     return value
 
 
 def number(text):
-    """A number that can be computed with: ``float`` also reads nan and inf."""
+    """A finite number: ``float`` also reads nan and inf."""
     value = float(text)
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
     return value

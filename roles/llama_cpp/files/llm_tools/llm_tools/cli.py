@@ -10,20 +10,20 @@ line), ``EXAMPLES`` (command lines, with ``%(prog)s`` for the program's name), `
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import sys
 
 from . import __version__, llm, manager
 from .core.base.errors import LlamaCppError, in_words
+from .core.base.text import nearest
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
 from .exit_codes import ExitCode
 from .failures import advice, exit_code
 
 
 def main(name, argv):
-    """Run the command that its user calls ``name`` with the arguments ``argv``; returns the exit status."""
+    """Run the command that was called as ``name`` with the arguments ``argv``; returns the exit status."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")
@@ -37,7 +37,7 @@ def main(name, argv):
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the answer has enough of it. Python closes stdout at its end and must not complain again.
+        # The reader has closed the pipe. Python flushes stdout at exit and must not fail a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILURE
     except OSError as error:
@@ -46,7 +46,7 @@ def main(name, argv):
 
 
 def local_environ():
-    """The environment without what leads to another server: the manager looks after the one of this machine."""
+    """The environment without variables that name another server: the manager only manages the local one."""
     return {name: value for name, value in os.environ.items() if name not in (URL_VARIABLE, KEY_VARIABLE)}
 
 
@@ -67,8 +67,8 @@ def run(environment, program, argv):
 def choose(environment, program, argv):
     """The subcommand that ``argv`` means and the arguments that are left for it.
 
-    Where there is a default subcommand, any words may be a question; a single word that is, or nearly is, a command
-    is taken for a slip. Raises UsageError, with the command that was probably meant.
+    With a default subcommand, any words may be a prompt; a single word that equals or resembles a command is treated
+    as a typo. Raises UsageError with the command that was probably meant.
     """
     name = environment.program
     if program.DEFAULT:
@@ -79,12 +79,12 @@ def choose(environment, program, argv):
     meant = nearest_command(environment, program, words[0]) if words else None
     if program.DEFAULT is None:
         if argv[0].startswith("-"):
-            raise UsageError(f"the command comes before its options.\nLearn more: {name} --help")
-        remedy = f"Did you mean: {meant}" if meant else f'To ask the model: {environment.client} "{argv[0]}"'
-        raise UsageError(f'there is no command "{argv[0]}". {remedy}\nLearn more: {name} --help')
+            raise UsageError(f"options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help")
+        remedy = f"Did you mean: {meant}" if meant else f'To send a prompt: {environment.client} "{argv[0]}"'
+        raise UsageError(f'unknown command "{argv[0]}". {remedy}\nFor help: {name} --help')
     if meant and len(words) == 1 and "--" not in argv:
-        remedy = f"Did you mean: {meant}\nTo ask it nevertheless: {name} {program.DEFAULT} {words[0]}"
-        raise UsageError(f'"{words[0]}" alone is no question. {remedy}')
+        remedy = f"Did you mean: {meant}\nTo send it as a prompt: {name} {program.DEFAULT} {words[0]}"
+        raise UsageError(f'"{words[0]}" looks like a command. {remedy}')
     return program.DEFAULT, argv
 
 
@@ -92,8 +92,7 @@ def nearest_command(environment, program, word):
     """The command line of either program whose subcommand is, or nearly is, ``word``; None when there is none."""
     names = {llm: environment.client, manager: MANAGER, program: environment.program}
     lines = {command: f"{name} {command}" for owner, name in names.items() for command in owner.COMMANDS}
-    near = difflib.get_close_matches(word, lines, n=1, cutoff=0.75)
-    return lines[near[0]] if near else None
+    return lines.get(nearest(word, lines, cutoff=0.75))
 
 
 def mode_first(program, argv):
@@ -105,12 +104,12 @@ def mode_first(program, argv):
     if not mode and rest:
         mode, *rest = rest
     if mode not in program.COMMANDS:
-        raise UsageError(f'--mode is "{mode}"; known are {", ".join(program.COMMANDS)}.')
+        raise UsageError(f'unknown --mode "{mode}"; allowed: {", ".join(program.COMMANDS)}.')
     return [mode, *rest]
 
 
 class Parser(argparse.ArgumentParser):
-    """Options are never guessed from their beginnings; an error tells where to learn more."""
+    """Does not accept abbreviated options; errors name the help."""
 
     def __init__(self, program, command, module):
         examples = "\n".join("  " + example for example in module.EXAMPLES) % {"prog": program}
@@ -123,7 +122,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse(self, argv):
-        """The arguments in ``argv``: options may stand between words; behind ``--`` there are only words."""
+        """Parse ``argv``: options may stand between words; everything after ``--`` is a word."""
         end = argv.index("--") if "--" in argv else len(argv)
         arguments, behind = self.parse_intermixed_args(argv[:end]), argv[end + 1 :]
         if behind:
@@ -134,7 +133,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nLearn more: {self.prog} --help\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nFor help: {self.prog} --help\n")
 
 
 def module_of(program, command):
@@ -159,5 +158,5 @@ def overview(name, program):
     lines += ["  " + example % {"prog": name} for module in modules.values() for example in module.EXAMPLES[:2]]
     lines += ["", "environment:", *(f"  {variable:<23} {meaning}" for variable, meaning in VARIABLES.items())]
     lines += ["", "exit status:", *(f"  {code.value:<3} {code.meaning}" for code in ExitCode)]
-    lines += ["", f"The options of a command: {name} COMMAND --help"]
+    lines += ["", f"For the options of a command: {name} COMMAND --help"]
     return "\n".join(lines) + "\n"

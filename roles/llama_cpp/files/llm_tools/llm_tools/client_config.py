@@ -21,24 +21,25 @@ FORM = {
         **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"), NUMBER),
     },
     "service": {
-        **_texts("manager name definition log state_file domain launchctl user program supervisord"),
+        **_texts("manager name definition log state_file launchctl user program supervisord"),
+        "domains": [str],
         "auto_start": bool,
     },
     "rollback": {
-        "gate": {**_texts("engine_dir record release"), "keep_releases": int, "files": [str], "health": {}},
+        "rollout": {**_texts("engine_dir record release"), "keep_releases": int, "files": [str], "health": {}},
         "arguments": [str],
         "selftest": _texts("model answers device"),
     },
     "watchdog": _texts("log state_file"),
-    "paths": _texts("install_dir models_dir logs_dir engine"),
-    "models": [{**_texts("name path description purpose"), "context_size": int}],
-    "files": [{**_texts("path kind sha256"), "names": [str], "part": [int], "bytes": int}],
-    "selftest": _texts("model answers"),
+    "paths": _texts("install_dir"),
+    "models": [{**_texts("name dest description purpose"), "context_size": int}],
+    "files": [{**_texts("name kind dest sha256"), "bytes": int, "shards": [{"sha256": str, "bytes": int}]}],
+    "selftest": _texts("model answers device"),
 }
 
 
 class UsageError(LlamaCppError):
-    """The command was called, or is configured, in a way that cannot work."""
+    """Wrong usage or configuration of the command."""
 
 
 class Damaged(UsageError):
@@ -70,7 +71,7 @@ def read(path):
     wrong = misfit(found, FORM)
     if wrong:
         place, wanted = wrong
-        raise Damaged(path, f"{dotted(place) or 'the document'}: {wanted} is wanted")
+        raise Damaged(path, f"{dotted(place) or 'the document'}: expected: {wanted}")
     return _in_parts(found, path, ())
 
 

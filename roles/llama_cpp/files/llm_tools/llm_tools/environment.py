@@ -24,11 +24,11 @@ KEY_VARIABLE = "LLM_API_KEY"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: What is read from the environment, for the help and the documentation.
 VARIABLES = {
-    URL_VARIABLE: "address of another server to ask; the configured key and model are not sent there",
-    KEY_VARIABLE: "API key of the server, instead of the configured key file",
-    CONFIG_VARIABLE: "configuration of the commands; their launchers set it",
-    "NO_COLOR": "if not empty: no colours",
-    "CLICOLOR_FORCE": "if neither empty nor 0: colours even where there is no terminal",
+    URL_VARIABLE: "address of another server, without /v1; the configured API key and model are not sent to it",
+    KEY_VARIABLE: "API key of the server; overrides the configured key file",
+    CONFIG_VARIABLE: "configuration file of the commands; set by their launchers",
+    "NO_COLOR": "disable colours if not empty",
+    "CLICOLOR_FORCE": "force colours without a terminal, unless empty or 0",
 }
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}

@@ -18,8 +18,8 @@ class ExitCode(enum.IntEnum):
 
     SUCCESS = 0, "success"
     FAILURE = 1, "failure"
-    USAGE = 2, "wrong usage or configuration"
-    NOT_RUNNING = 3, "the server is not running"
-    STILL_LOADING = 4, "the server still loads its model"
-    NOT_AUTHORISED = 5, "the server refuses the API key"
-    INTERRUPTED = 130, "interrupted with Ctrl-C"
+    USAGE = 2, "usage or configuration error"
+    NOT_RUNNING = 3, "server not running"
+    STILL_LOADING = 4, "server still loading its model"
+    NOT_AUTHORISED = 5, "API key refused by the server"
+    INTERRUPTED = 130, "interrupted (Ctrl-C)"

@@ -33,10 +33,10 @@ def advice(environment, error):
     if isinstance(error, NotRunning) and environment.elsewhere:
         return [f"The address comes from {URL_VARIABLE}."]
     if isinstance(error, NotRunning) and environment.section("service").get("manager"):
-        return [f"Start it: {MANAGER} start", f"See why it is down: {MANAGER} logs"]
+        return [f"Start the server: {MANAGER} start", f"Find the cause: {MANAGER} logs"]
     if isinstance(error, StillLoading):
-        return [f"Wait for it: {environment.client} health --wait 300"]
+        return [f"Wait until it is ready: {environment.client} health --wait 300"]
     if isinstance(error, NotAuthorised):
         source = environment.key_source
-        return [f"The key comes from {source}." if source else f"Set {KEY_VARIABLE} to the server's key."]
+        return [f"The API key comes from {source}." if source else f"Set {KEY_VARIABLE} to the server's API key."]
     return []

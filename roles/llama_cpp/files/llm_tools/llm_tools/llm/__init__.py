@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: MIT
 """``llm``: one file per subcommand."""
 
-SUMMARY = "Ask the language model of this machine. A command line that names no command is a question."
+SUMMARY = "Send prompts to the language model of this machine. Without a command, the arguments are the prompt."
 COMMANDS = ("ask", "health", "models")
 DEFAULT = "ask"

@@ -1,22 +1,22 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm ask``: a question to the model; the answer goes to stdout, all else to stderr."""
+"""``llm ask``: sends a prompt to the model; the answer goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
-import difflib
 import select
 
 from ..arguments import add_json, add_timeout, number
 from ..core.base.errors import LlamaCppError
 from ..core.base.strict_json import parse
+from ..core.base.text import did_you_mean
 from ..core.llama.health import offered_models
 from ..environment import UsageError
 from ..exit_codes import ExitCode
 from ..markdown import first_code_block
 from ..writers import open_writer
 
-SUMMARY = "Ask the model a question (the command that is meant when none is named)."
+SUMMARY = "Send a prompt to the model and print the answer. This is the default command."
 EXAMPLES = (
     '%(prog)s "What is the capital of France?"',
     '%(prog)s "What does this program do?" < program.py',
@@ -31,38 +31,36 @@ NOT_SAMPLING = ("command", "default_model", "system_prompt")
 
 
 def add_arguments(parser):
-    parser.add_argument("words", metavar="WORD", nargs="*", help="the question; text on stdin is put before it")
-    parser.add_argument("-m", "--model", metavar="NAME", help="the model to ask (see: llm models)")
-    parser.add_argument("-s", "--system", metavar="TEXT", help="the system prompt: how the model shall behave")
+    parser.add_argument("words", metavar="WORD", nargs="*", help="the prompt; text on stdin is put before it")
+    parser.add_argument("-m", "--model", metavar="NAME", help="model to use (see: llm models)")
+    parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
     parser.add_argument(
         "-t",
         "--temperature",
         metavar="NUMBER",
         type=number,
-        help="0 for the most likely answer, higher for more varied ones",
+        help="sampling temperature: 0 for the most likely answer, higher for more variety",
     )
-    parser.add_argument("-n", "--max-tokens", metavar="NUMBER", type=int, help="end the answer after so many tokens")
+    parser.add_argument("-n", "--max-tokens", metavar="NUMBER", type=int, help="maximum length of the answer in tokens")
     parser.add_argument(
         "--top-p",
         metavar="NUMBER",
         type=number,
-        help="choose among the tokens that make up this share of the probability",
+        help="nucleus sampling: sample only from the most likely tokens with this total probability",
     )
-    parser.add_argument(
-        "--seed", metavar="NUMBER", type=int, help="seed of the random choices: the same seed, the same answer"
-    )
-    parser.add_argument("--schema", metavar="FILE|JSON", help="JSON Schema that the answer must follow")
+    parser.add_argument("--seed", metavar="NUMBER", type=int, help="sampling seed; the same seed gives the same answer")
+    parser.add_argument("--schema", metavar="FILE|JSON", help="JSON Schema that the answer must match")
     parser.add_argument(
         "-x", "--extract", action="store_true", help="print only the first fenced code block of the answer"
     )
-    parser.add_argument("--raw", action="store_true", help="never render Markdown (it is rendered on terminals only)")
+    parser.add_argument("--raw", action="store_true", help="do not render Markdown (only terminals render it)")
     parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
-    add_json(parser, "the server's whole reply")
-    parser.add_argument("--stats", action="store_true", help="tell the speed on stderr")
+    add_json(parser, "the server's complete response")
+    parser.add_argument("--stats", action="store_true", help="print token counts and speed to stderr")
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the request instead of sending it; the API key is left out"
+        "--dry-run", action="store_true", help="print the request without sending it; the API key is omitted"
     )
-    add_timeout(parser, 600, "give up when the server is silent for so many seconds")
+    add_timeout(parser, 600, "time out after this many seconds without data from the server")
 
 
 def run(environment, arguments):
@@ -83,12 +81,12 @@ def run(environment, arguments):
     if arguments.stats:
         environment.say(speed(reply.get("timings")))
     if reply["choices"][0].get("finish_reason") == "length":
-        environment.say("The answer was cut off: it reached --max-tokens, or the model's context is full.")
+        environment.say("The answer was cut off: it reached --max-tokens or filled the model's context.")
     return ExitCode.SUCCESS
 
 
 def request_body(environment, arguments):
-    """The body of the request, from the options, then the configuration; what neither says is left to the server."""
+    """The request body, from the options, then the configuration; the server's defaults apply to the rest."""
     client = environment.section("client")
     body = {key: value for key, value in client.items() if key not in NOT_SAMPLING and value is not None}
     for name in ("temperature", "max_tokens", "top_p", "seed"):
@@ -109,16 +107,16 @@ def request_body(environment, arguments):
 
 
 def question(environment, words):
-    """What to ask: the text on stdin, if any, then the words of the command line."""
+    """The prompt: the text on stdin, if any, then the words of the command line."""
     asked = " ".join(words)
     given = ""
     if environment.stdin is not None and not environment.is_terminal(environment.stdin):
         if not select.select([environment.stdin], [], [], WAITING_NOTICE_SECONDS)[0]:
-            environment.say(f"{environment.program}: waiting for the text on stdin (< /dev/null if there is none)")
+            environment.say(f"{environment.program}: waiting for text on stdin (use < /dev/null for none)")
         given = environment.stdin.read().rstrip("\n")
     text = "\n\n".join(part for part in (given, asked) if part.strip())
     if not text:
-        raise UsageError(f'there is no question. Try: {environment.program} "What is the capital of France?"')
+        raise UsageError(f'no prompt given. Try: {environment.program} "What is the capital of France?"')
     return text.encode("utf-8", "replace").decode("utf-8")  # a word that was not UTF-8 holds surrogates
 
 
@@ -147,30 +145,29 @@ def show_request(environment, server, body):
 def check_name(server, wanted):
     """The name of the model that has the name or alias ``wanted``.
 
-    Raises UsageError when the server has none, which alone would answer under any name.
+    Raises UsageError if there is none; llama-server with one model would answer under any name.
     """
     offered = offered_models(server)
     names = sorted(offered)
     if wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"on offer: {', '.join(names)}."
-        raise UsageError(f'there is no model "{wanted}"; {hint}')
+        hint = did_you_mean(wanted, names) or f"; available models: {', '.join(names)}."
+        raise UsageError(f'unknown model "{wanted}"{hint}')
     return offered[wanted]["id"]
 
 
 def check_purpose(environment, model):
-    """Raise UsageError when ``model`` is configured for something else: llama-server fails then, or makes things up."""
+    """Raise UsageError if ``model`` is not configured for chat: llama-server would fail or return nonsense."""
     purpose = environment.purpose_of(model)
     if purpose != "chat":
         others = [
             entry["name"] for entry in environment.config["models"] if environment.purpose_of(entry["name"]) == "chat"
         ]
-        hint = f"these do: {', '.join(others)}." if others else "no model of this host does."
-        raise UsageError(f'the model "{model}" is configured for {purpose} and answers no questions; {hint}')
+        hint = f"chat models: {', '.join(others)}." if others else "this host has no chat model."
+        raise UsageError(f'the model "{model}" is configured for {purpose}, not for chat; {hint}')
 
 
 def stream(environment, server, body, raw):
-    """Show the answer while it comes; returns how it ended, in the form of a reply."""
+    """Print the answer as it arrives; returns its end in the form of a complete reply."""
     if environment.is_terminal(environment.stderr):
         body = {**body, "return_progress": True}
     finish_reason = timings = None
@@ -194,15 +191,15 @@ def stream(environment, server, body, raw):
 
 
 def show_progress(environment, progress):
-    """How much of the question the server has read, while it still reads."""
+    """How much of the prompt the server has processed so far."""
     if progress and progress["processed"] < progress["total"]:
-        environment.status(f"reading the question: {100 * progress['processed'] // progress['total']} %")
+        environment.status(f"processing the prompt: {100 * progress['processed'] // progress['total']} %")
     else:
         environment.status("")
 
 
 def deliver(environment, reply, arguments):
-    """Print a whole reply in the form that was asked for."""
+    """Print a complete reply in the requested form."""
     message = reply["choices"][0].get("message") or {}
     answer = message.get("content") or ""
     if arguments.json:
@@ -213,17 +210,19 @@ def deliver(environment, reply, arguments):
     if arguments.extract:
         code = first_code_block(answer)
         if code is None:
-            raise LlamaCppError(f"the answer holds no complete code block, so nothing was printed. It was:\n{answer}")
+            raise LlamaCppError(
+                f"the answer contains no complete code block; nothing was printed. The answer:\n{answer}"
+            )
         answer = code
     with open_writer(environment, arguments.raw or arguments.schema or arguments.extract) as writer:
         writer.write(answer)
 
 
 def speed(timings):
-    """How fast a reply came, in a line."""
+    """Token counts and speed of a reply, in one line."""
     if not timings:
-        return "The server told no figures."
-    return "; ".join([pace("answer", "predicted", timings), pace("question", "prompt", timings)])
+        return "The server reported no statistics."
+    return "; ".join([pace("answer", "predicted", timings), pace("prompt", "prompt", timings)])
 
 
 def pace(what, prefix, timings):

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm health``: whether the server answers, and whether it answers to our key."""
+"""``llm health``: whether the server answers and accepts the API key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from ..core.llama.health import identify, wait_until_ready
 from ..exit_codes import ExitCode
 from ..failures import state_word
 
-SUMMARY = "Tell whether the server is ready, by the exit status too."
+SUMMARY = "Show whether the server is ready; the exit status reports it, too."
 EXAMPLES = ("%(prog)s health", '%(prog)s health --wait 60 && %(prog)s "Are you there?"', "%(prog)s health --json")
 
 
 def add_arguments(parser):
-    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait so long until it is ready")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=seconds, default=0, help="wait up to this long until it is ready"
+    )
     add_json(parser, "the result")
 
 
@@ -40,5 +42,5 @@ def run(environment, arguments):
 
 
 def waiting_line(environment):
-    """Shows on the terminal what is waited for."""
+    """Shows the state of the server on the terminal while waiting."""
     return lambda state, seconds: environment.status(f"{state}, {seconds:.0f} s")

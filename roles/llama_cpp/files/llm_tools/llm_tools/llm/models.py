@@ -1,13 +1,13 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm models``: what can be asked."""
+"""``llm models``: the available models."""
 
 from __future__ import annotations
 
 from ..arguments import add_json
 from ..exit_codes import ExitCode
 
-SUMMARY = "List the models on offer."
+SUMMARY = "List the available models."
 EXAMPLES = ("%(prog)s models", "%(prog)s models --json")
 
 
@@ -28,7 +28,7 @@ def run(environment, arguments):
 
 
 def row(model, descriptions):
-    """What is worth knowing about a model; what nobody told is None."""
+    """The properties of a model; None where the server reports nothing."""
     meta = model.get("meta") or {}
     names = (model["id"], *(model.get("aliases") or ()))
     name = next((name for name in names if name in descriptions), model["id"])

@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: MIT
 """``llm-manager``: one file per subcommand."""
 
-SUMMARY = "Look after the llama-server of this machine."
+SUMMARY = "Manage the llama-server of this machine."
 COMMANDS = ("status", "start", "stop", "restart", "logs", "test", "verify", "releases", "rollback", "watchdog")
 DEFAULT = None

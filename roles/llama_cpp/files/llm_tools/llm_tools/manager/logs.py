@@ -14,7 +14,7 @@ from ..core.base.rotating_log import numbered, rotated_numbers
 from ..environment import UsageError
 from ..exit_codes import ExitCode
 
-SUMMARY = "Show the end of the server's log."
+SUMMARY = "Show the last lines of the server's log."
 EXAMPLES = ("%(prog)s logs", "%(prog)s logs -n 500 | grep ' E '", "%(prog)s logs --follow")
 
 BLOCK_BYTES = 64 * 1024
@@ -23,9 +23,9 @@ POLL_SECONDS = 0.2
 
 def add_arguments(parser):
     parser.add_argument(
-        "-n", "--lines", metavar="NUMBER", type=int, default=50, help="show so many lines (default: 50)"
+        "-n", "--lines", metavar="NUMBER", type=int, default=50, help="number of lines to show (default: 50)"
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
 
 
 def run(environment, arguments):

@@ -12,7 +12,7 @@ from ..core.llama.log_causes import explain
 
 
 def add_patience(parser):
-    add_timeout(parser, 300, "wait so many seconds until the model is loaded")
+    add_timeout(parser, 300, "wait up to this many seconds for the model to load")
 
 
 def follow_until_ready(environment, service, timeout):
@@ -25,10 +25,10 @@ def follow_until_ready(environment, service, timeout):
 
     def look(state, seconds):
         environment.status(f"{state}, {seconds:.0f} s")
-        if state == "not running":
+        if state in ("not running", "not answering"):
             ended = service.status()
             if not ended["running"]:
-                raise LlamaCppError(f"llama-server ended again ({exit_words(ended['last_exit'])}).\n{explain(log)}")
+                raise LlamaCppError(f"llama-server exited ({exit_words(ended['last_exit'])}).\n{explain(log)}")
 
     model = environment.section("server").get("model")
     try:
@@ -46,5 +46,5 @@ def follow_until_ready(environment, service, timeout):
 def exit_words(last_exit):
     """How a process ended, from its exit status (a signal's number is negative)."""
     if last_exit is None:
-        return "exit status not known"
+        return "unknown exit status"
     return f"signal {-last_exit}" if last_exit < 0 else f"exit status {last_exit}"

@@ -10,7 +10,7 @@ from ..core.service.rollout import record_in
 from ..environment import UsageError
 from ..exit_codes import ExitCode
 
-SUMMARY = "List the releases of llama.cpp that are installed, for a rollback."
+SUMMARY = "List the installed releases of llama.cpp."
 EXAMPLES = ("%(prog)s releases", "%(prog)s releases --json")
 
 
@@ -19,7 +19,7 @@ def add_arguments(parser):
 
 
 def run(environment, arguments):
-    found = list(described(rollback_settings(environment)["gate"]))
+    found = list(described(rollback_settings(environment)["rollout"]))
     if arguments.json:
         environment.write_json(found)
     else:
@@ -37,10 +37,10 @@ def rollback_settings(environment):
     return settings
 
 
-def described(gate):
+def described(rollout):
     """The releases, newest first, as dicts of what the command tells about each."""
-    engine_dir = gate["engine_dir"]
-    current, record = store.current_release(engine_dir), record_in(gate["record"])
+    engine_dir = rollout["engine_dir"]
+    current, record = store.current_release(engine_dir), record_in(rollout["record"])
     for name in store.installed(engine_dir):
         stamp = store.stamp_of(engine_dir, name)
         yield {

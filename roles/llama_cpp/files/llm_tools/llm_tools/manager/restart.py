@@ -9,7 +9,7 @@ from ..exit_codes import ExitCode
 from .readiness import add_patience, follow_until_ready
 from .service import configured_service
 
-SUMMARY = "Stop the service, start it again, and wait until its server is ready."
+SUMMARY = "Restart the service and wait until the server is ready."
 EXAMPLES = ("%(prog)s restart",)
 
 

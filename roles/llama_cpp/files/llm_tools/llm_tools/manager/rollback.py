@@ -10,7 +10,7 @@ from ..exit_codes import ExitCode
 from .releases import rollback_settings
 from .service import configured_service
 
-SUMMARY = "Put the release that served before, or a named one, back in service, if it serves."
+SUMMARY = "Return to the previous or the given release if it passes all checks."
 EXAMPLES = ("%(prog)s rollback", "%(prog)s rollback b10488")
 
 
@@ -19,9 +19,9 @@ def add_arguments(parser):
         "release",
         nargs="?",
         metavar="RELEASE",
-        help="name of the release, or its beginning; see: llm-manager releases (default: the one before)",
+        help="name of the release or a unique prefix; see: llm-manager releases (default: the previous one)",
     )
-    add_json(parser, "what was done")
+    add_json(parser, "the result")
 
 
 def run(environment, arguments):
@@ -31,9 +31,9 @@ def run(environment, arguments):
     if arguments.json:
         environment.write_json(done)
         return ExitCode.SUCCESS
-    gap = " Nothing was served for {:.1f} s.".format(done["gap"]["seconds"]) if done["gap"] else ""
-    words = "is in service again" if done["changed"] else "is in service already"
+    gap = " Downtime: {:.1f} s.".format(done["gap"]["seconds"]) if done["gap"] else ""
+    words = "is in service again" if done["changed"] else "is already in service"
     environment.write(f"{done['release']} {words}.{gap}\n")
     if done["changed"]:
-        environment.say("The next play goes to the configured version again: change engine.version to stay here.")
+        environment.say("The next play returns to the configured version. To stay here, set engine.version.")
     return ExitCode.SUCCESS

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The service that ``llm-manager`` looks after."""
+"""The service that ``llm-manager`` manages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 
 from ..core.base.privileges import is_root
 from ..core.runner.crash_loop import why_held, why_not_started
-from ..core.service.manager import open_service
+from ..core.service.description import open_service
 from ..environment import UsageError
 
 #: Through which launchctl changes the domain system; only its looks are for everybody.
@@ -19,18 +19,18 @@ def configured_service(environment):
     """The service that the play set up. Raises UsageError when it set up none."""
     description = environment.section("service")
     if not description.get("manager"):
-        raise UsageError("No service is configured: the play ran with feature_flags.setup_service switched off.")
+        raise UsageError("No service is configured: the play ran with feature_flags.setup_service disabled.")
     _refuse_root(environment)
     return open_service(description, sudo=SUDO)
 
 
 def _refuse_root(environment):
-    """As root, what is the user's would be run as root."""
+    """Run as root, it would run the user's files as root."""
     directory = environment.section("paths").get("install_dir") or "/"
     if is_root() and os.path.exists(directory) and os.stat(directory).st_uid != 0:
         raise UsageError(
-            f"run {environment.program} as the user of the service, without sudo: it asks for a password itself where "
-            "launchd wants root."
+            f"run {environment.program} as the user of the service, without sudo; it asks for a password when launchd "
+            "requires root."
         )
 
 

@@ -9,7 +9,7 @@ from ..exit_codes import ExitCode
 from .readiness import add_patience, follow_until_ready
 from .service import configured_service, why_service_is_held
 
-SUMMARY = "Start the service and wait until its server is ready."
+SUMMARY = "Start the service and wait until the server is ready."
 EXAMPLES = ("%(prog)s start", "%(prog)s start --timeout 900")
 
 
@@ -22,7 +22,7 @@ def run(environment, arguments):
     held = why_service_is_held(environment)
     running = service.status()["running"]
     if running and not held:
-        environment.say("The service is running already.")
+        environment.say("The service is already running.")
     else:
         with explaining(environment.section("service").get("log")):
             if running:  # the runner that gave up on its server stays for a moment longer

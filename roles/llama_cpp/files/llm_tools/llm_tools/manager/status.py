@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager status``: the service as its manager sees it, and the server as its users see it."""
+"""``llm-manager status``: the state of the service manager's job, and of the server as clients see it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 
 from ..arguments import add_json
 from ..core.base.errors import LlamaCppError
-from ..core.base.log_tail import last_lines
+from ..core.base.log_tail import tail
+from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
 from ..core.llama.health import identify, wait_until_ready
 from ..core.watchdog.daemon import remembered, settings_from
@@ -19,12 +20,12 @@ from ..failures import advice, exit_code, state_word
 from .readiness import exit_words
 from .service import configured_service, why_service_did_not_start, why_service_is_held
 
-SUMMARY = "Show the state of the service and of its server."
+SUMMARY = "Show the state of the service and the server."
 EXAMPLES = ("%(prog)s status", "%(prog)s status --json")
 
 COLOURS = {"ready": "green", "loading": "yellow"}
 
-#: Looks that may be missing before the watchdog counts as one that does not look any more: each has three questions.
+#: Missed checks after which the watchdog counts as inactive; each check sends up to three requests.
 MISSED_LOOKS = 3
 
 
@@ -44,7 +45,7 @@ def run(environment, arguments):
     except LlamaCppError as error:
         failure = error
     if not service["running"] and not isinstance(failure, (NotRunning, UsageError)):
-        failure = LlamaCppError(f"The service does not run, yet another program answers at {url}.")
+        failure = LlamaCppError(f"The service is not running, but another program answers at {url}.")
     held = why_service_is_held(environment) if failure else None
     why = held or (why_service_did_not_start(environment) if failure else None)
     service.update(held=held is not None, why=why)
@@ -60,7 +61,7 @@ def run(environment, arguments):
 
 
 def watchdog_of(environment):
-    """What the watchdog last found, and whether it still looks; None when none is configured."""
+    """What the watchdog last found, and whether it is still active; None if it is disabled."""
     section = environment.section("watchdog")
     if not section:
         return None
@@ -70,7 +71,7 @@ def watchdog_of(environment):
         "state": memory.state or None,
         "looks": time.time() - memory.looked <= patience,
         "last_look": clock(memory.looked) if memory.looked else None,
-        "last_event": next(iter(last_lines(section["log"], 1)), None),
+        "last_event": next(iter(last_lines(tail(section["log"]), 1)), None),
     }
 
 
@@ -81,7 +82,7 @@ def rows(environment, service, server, watchdog):
     if service["pid"]:
         details.insert(0, f"pid {service['pid']}")
     if service["last_exit"] is not None:
-        details.append(f"last ended with {exit_words(service['last_exit'])}")
+        details.append(f"last exit: {exit_words(service['last_exit'])}")
     return [
         ("service", f"{running} ({', '.join(details)})" if details else running, None),
         *why_rows(service),
@@ -95,19 +96,19 @@ def rows(environment, service, server, watchdog):
 
 
 def why_rows(service):
-    """The part of :func:`rows` that tells why no server runs."""
+    """The rows that explain why no server is running."""
     if service["held"]:
-        return [("held", f"holds still: {service['why']}", "red")]
+        return [("crash loop", f"no more restarts: {service['why']}", "red")]
     return [("why", f"not started: {service['why']}", "red")] if service["why"] else []
 
 
 def watchdog_rows(watchdog):
-    """The part of :func:`rows` that tells of the watchdog."""
+    """The rows about the watchdog."""
     if watchdog is None:
-        return [("watchdog", "none", None)]
-    found = f"{watchdog['state']} (looked at {watchdog['last_look']})" if watchdog["state"] else "has not looked yet"
+        return [("watchdog", "disabled", None)]
+    found = f"{watchdog['state']} (last check: {watchdog['last_look']})" if watchdog["state"] else "no check yet"
     if watchdog["state"] and not watchdog["looks"]:
-        found += ", and has not looked since"
+        found += ", no check since"
     event = watchdog["last_event"]
     return [
         ("watchdog", found, None if watchdog["looks"] else "yellow"),

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager test``: whether the service computes, not merely whether it answers."""
+"""``llm-manager test``: whether the server computes correctly, not only whether it answers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from ..core.llama.health import identify, sample_answer, wait_until_ready
 from ..environment import MANAGER
 from ..exit_codes import ExitCode
 
-SUMMARY = "Ask the service a real question; the self-test model is asked for all its known answers."
+SUMMARY = "Send a test prompt to the server; the self-test model must give all known answers."
 EXAMPLES = ("%(prog)s test", "%(prog)s test --json")
 
-CONSEQUENCE = (
-    f"Nothing was changed. See what the server says: {MANAGER} logs, then try another start: {MANAGER} restart"
-)
+CONSEQUENCE = f"Nothing was changed. Read the server's log: {MANAGER} logs. Then restart the server: {MANAGER} restart"
 
 
 def add_arguments(parser):
     add_json(parser, "the result")
-    add_timeout(parser, 300, "give up when the server is silent for so many seconds")
+    add_timeout(parser, 300, "time out after this many seconds without data from the server")
 
 
 def run(environment, arguments):
@@ -36,7 +34,7 @@ def run(environment, arguments):
         known = known_answers(environment.section("selftest")["answers"])
         result = ask_all(server, known, show_progress(environment, known), model=found["model"])
         environment.status("")
-        outcome = f"{result['correct']} of {result['asked']} known answers are right"
+        outcome = f"{result['correct']} of {result['asked']} known answers are correct"
     else:
         result = sample_answer(server, found["model"], purpose)
         outcome = f"answered: {' '.join(result['answer'].split())}"
@@ -53,7 +51,7 @@ def run(environment, arguments):
 def serves_selftest_model(environment, model):
     """Whether ``model`` is, byte for byte, the model that the known answers belong to."""
     own = environment.section("selftest").get("model")
-    paths = {entry["name"]: entry.get("path") for entry in environment.config.get("models") or ()}
+    paths = {entry["name"]: entry.get("dest") for entry in environment.config.get("models") or ()}
     served = paths.get(model)
     if not own or not served or not os.path.exists(own) or not os.path.exists(served):
         return False
@@ -61,5 +59,5 @@ def serves_selftest_model(environment, model):
 
 
 def show_progress(environment, known):
-    """Shows on the terminal how many questions are answered."""
+    """Shows on the terminal how many prompts are answered."""
     return lambda done: environment.status(f"{done} of {len(known['answers'])} known answers")

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager verify``: whether the models are still, byte for byte, what they were when they were put in place."""
+"""``llm-manager verify``: whether the model files are still those that were installed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from ..core.base.errors import LlamaCppError
 from ..core.base.files import sha256_of
 from ..core.base.progress import byte_counter, describe
 from ..core.models.gguf import GgufError, check, require
-from ..core.models.verification import Stamp
+from ..core.models.shards import shards_of
+from ..core.models.verification import VerificationRecord
 from ..exit_codes import ExitCode
 
-SUMMARY = (
-    "Read every file of every model again, its parts and what is loaded beside it too, and compare it with what was "
-    "verified when it was put in place."
-)
+SUMMARY = "Compare all model files, including shards, projectors and adapters, with their recorded SHA-256."
 EXAMPLES = ("%(prog)s verify", "%(prog)s verify --json")
 
-REPAIR = "Nothing was changed. To have what the play put there fetched anew: -e llama_cpp_deep_verify=true"
-NOT_COMPARED = "it is whole by its header, but no SHA-256 is known to compare it with"
-NOTE = "To have the SHA-256 of what is unknown noted from now on, run the play with: -e llama_cpp_deep_verify=true"
+REPAIR = "Nothing was changed. To download damaged files again, run the play with: -e llama_cpp_deep_verify=true"
+NOT_COMPARED = "its header is valid, but there is no recorded SHA-256"
+NOTE = "To record the SHA-256 of the unknown files, run the play with: -e llama_cpp_deep_verify=true"
 
 
 def add_arguments(parser):
@@ -30,11 +28,11 @@ def add_arguments(parser):
 
 
 def run(environment, arguments):
-    files = environment.config.get("files") or ()
+    shards = [(file, shard) for file in environment.config.get("files") or () for shard in shards_of(file)]
     results = []
-    for number, file in enumerate(files):
-        progress = Shown(environment, f"{name_of(file)} (file {number + 1} of {len(files)})")
-        results.append(examine(file, progress))
+    for number, (file, shard) in enumerate(shards):
+        progress = Shown(environment, f"{name_of(file, shard)} (file {number + 1} of {len(shards)})")
+        results.append(examine(file, shard, progress))
         if not arguments.json:
             environment.write(told(results[-1]))
     environment.status("")
@@ -44,14 +42,13 @@ def run(environment, arguments):
         environment.say(NOTE)
     wrong = [result["name"] for result in results if result["state"] == "wrong"]
     if wrong:
-        raise LlamaCppError(f"{', '.join(wrong)}: not what was installed. {REPAIR}")
+        raise LlamaCppError(f"{', '.join(wrong)}: not the installed file. {REPAIR}")
     return ExitCode.SUCCESS
 
 
-def name_of(file):
-    """What a file is called: whose it is, and which of several."""
-    number, count = file["part"]
-    return ", ".join(file["names"]) + (f", part {number + 1} of {count}" if count > 1 else "")
+def name_of(file, shard):
+    """The name of a file: its models, and the number of the shard."""
+    return file["name"] + (f", shard {shard.number + 1} of {shard.count}" if shard.count > 1 else "")
 
 
 def told(result):
@@ -59,16 +56,16 @@ def told(result):
     return f"{result['name']}: {result['state']}{reason} ({result['path']})\n"
 
 
-def examine(file, progress):
-    """What one file is: its ``state`` is right, wrong, or unknown, for that ``reason``."""
-    path = file["path"]
-    result = {"name": name_of(file), "path": path, "sha256": None}
-    result["expected"] = Stamp(path)["sha256"] or file["sha256"]
+def examine(file, shard, progress):
+    """The ``state`` of one file (right, wrong or unknown) and the ``reason``."""
+    path = shard.path
+    result = {"name": name_of(file, shard), "path": path, "sha256": None}
+    result["expected"] = VerificationRecord(path)["sha256"] or shard.sha256
     try:
-        require(path, check(path), file["kind"], *file["part"])
+        require(path, check(path), file["kind"], shard.number, shard.count)
         size = os.path.getsize(path)
-        if file["bytes"] not in (None, size):
-            return {**result, "state": "wrong", "reason": f"it has {size} bytes, expected {file['bytes']}"}
+        if shard.bytes not in (None, size):
+            return {**result, "state": "wrong", "reason": f"it has {size} bytes, expected {shard.bytes}"}
         result["sha256"] = sha256_of(path, byte_counter(progress, "reading", size))
     except GgufError as error:
         return {**result, "state": "wrong", "reason": error.reason}

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""``llm-manager watchdog``: what the service manager runs beside the server, or anybody for a single look."""
+"""``llm-manager watchdog``: run by the service manager next to the server, or by hand with ``--once``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import os
 import time
 
 from ..arguments import add_json
-from ..core.base.errors import LlamaCppError
-from ..core.base.faults import tell_briefly
+from ..core.base.errors import LlamaCppError, tell_briefly
 from ..core.watchdog.daemon import Watchdog, event, settings_from
 from ..environment import CONFIG_VARIABLE, UsageError
 from ..exit_codes import ExitCode
 from .service import configured_service, why_service_is_held
 
-SUMMARY = "Ask the server for a token at intervals, and restart it when it is up but silent."
+SUMMARY = "Check the server at intervals and restart it if it is up but does not answer."
 EXAMPLES = ("%(prog)s watchdog --once", "%(prog)s watchdog --once --json")
 
 CODES = {
@@ -29,22 +28,23 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def add_arguments(parser):
-    parser.add_argument("--once", action="store_true", help="look once, do what follows, tell it, and end")
-    add_json(parser, "what --once remembers")
+    parser.add_argument("--once", action="store_true", help="check once, act on the result, print it and exit")
+    add_json(parser, "the result of --once")
 
 
 def run(environment, arguments):
     begun_with = edition(environment)
     section = environment.section("watchdog")
     if not section:
-        raise UsageError("No watchdog is configured: service.watchdog is switched off in the configuration.")
+        raise UsageError("No watchdog is configured: service.watchdog is disabled in the configuration.")
     try:
         settings = settings_from(section)
     except LlamaCppError as error:
         raise UsageError(str(error)) from error
+    configured_service(environment)  # what is wrong with the configuration ends this now
     watchdog = Watchdog(
         lambda: environment.server(settings.answer_seconds),
-        configured_service(environment),
+        lambda: configured_service(environment),
         settings,
         section["state_file"],
         section["log"],
@@ -60,12 +60,12 @@ def run(environment, arguments):
     while edition(environment) == begun_with and os.getppid() == parent:
         watchdog.look()
         time.sleep(settings.interval)
-    environment.say("The configuration, the commands or the service manager changed: this watchdog ends.")
+    environment.say("The configuration, the commands or the service manager changed; this watchdog exits.")
     return ExitCode.SUCCESS
 
 
 def tell(environment, memory, settings, as_json):
-    """Write what a look found; returns the exit status that says it too."""
+    """Print the result of a check; returns the matching exit status."""
     if as_json:
         environment.write_json(memory._asdict())
     else:
@@ -74,10 +74,10 @@ def tell(environment, memory, settings, as_json):
 
 
 def edition(environment):
-    """What the watchdog runs with: when its configuration and its program were written.
+    """The modification times of the watchdog's configuration and program.
 
-    Should that change, the loop ends, and the service manager starts the new one. So nobody has to restart the
-    watchdog, least of all together with the server.
+    When one changes, the loop ends and the service manager starts the new version, so the watchdog never has to be
+    restarted together with the server.
     """
     paths = [environment.environ.get(CONFIG_VARIABLE, "")]
     for directory, _directories, names in os.walk(PACKAGE, followlinks=True):

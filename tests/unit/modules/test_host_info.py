@@ -24,7 +24,7 @@ def foreign(tmp_path, path=()):
     searched = os.pathsep.join([*map(str, path), os.environ["PATH"]])
     arguments = {"commands": ["llm"], "bin_dir": str(tmp_path / "bin"), "programs": ["sh", "no-such-program"]}
     arguments["manifest"] = str(tmp_path / "install" / "manifest.json")
-    result = run_module("host_probe", arguments, environment={"PATH": searched})
+    result = run_module("host_info", arguments, environment={"PATH": searched})
     assert os.path.isabs(result["programs"]["sh"])
     assert result["programs"]["no-such-program"] is None
     return result["foreign"]["llm"]
@@ -33,7 +33,7 @@ def foreign(tmp_path, path=()):
 @pytest.mark.skipif(os.geteuid() != 0, reason="root is refused")
 def test_root_is_refused_in_a_directory_of_somebody_else(tmp_path):
     os.chown(tmp_path, 65534, 65534)
-    answer = run_module("host_probe", {"bin_dir": "/bin", "manifest": str(tmp_path / "manifest.json")})
+    answer = run_module("host_info", {"bin_dir": "/bin", "manifest": str(tmp_path / "manifest.json")})
     assert answer["failed"] and str(tmp_path) in answer["msg"] and "without become" in answer["msg"]
 
 
@@ -57,7 +57,7 @@ def test_all_places_that_are_taken_are_refused_in_check_mode_too(tmp_path):
     claims = {str(tmp_path / name): "tree" for name in ("engine/src", "tools/lib", "tools/venv")}
     arguments = {"bin_dir": str(tmp_path / "bin"), "claims": claims, "manifest": str(tmp_path / "manifest.json")}
     for check in (True, False):
-        refused = run_module("host_probe", arguments, check=check)
+        refused = run_module("host_info", arguments, check=check)
         assert refused["failed"] and "in 2 of its places" in refused["msg"]
         assert all(str(tmp_path / name) in refused["msg"] for name in ("engine/src", "tools/lib"))
     assert sorted(os.listdir(tmp_path)) == ["engine", "tools"]
@@ -87,5 +87,5 @@ def test_a_key_that_is_open_to_others_is_refused(tmp_path):
         "manifest": str(tmp_path / "manifest.json"),
         "private_files": {"server.api_key": str(tmp_path / "key")},
     }
-    result = run_module("host_probe", wanted)
+    result = run_module("host_info", wanted)
     assert result["failed"] and result["msg"].startswith("server.api_key: %s is open" % (tmp_path / "key"))

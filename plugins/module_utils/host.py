@@ -1,0 +1,187 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""One look at a host before anything is changed: what it has, what is refused, and which stages have something to do.
+
+The stages are asked by the same code that does their work, in check mode.
+"""
+
+from __future__ import annotations
+
+from .base import commands
+from .base.errors import LlamaCppError
+from .capacity import report
+from .engine import commit as engine_commit
+from .engine import request as engine_request
+from .engine.release import BUNDLE, Release
+from .macos import toolchain
+from .macos.hardware import read_hardware
+from .macos.settings import converge as converge_settings
+from .models import request as model_request
+from .net.python_environment import PythonEnvironment
+from .offline.bundle import Bundle
+from .ownership.file_set import is_in_place
+from .ownership.manifest import Manifest
+from .ownership.marker import foreign_command
+from .ownership.private_files import refuse_all_exposed
+from .service import request as service_request
+from .service.launchd.domains import jobs_of
+from .service.launchd.launchctl import Launchctl
+
+#: How often a repository is asked which commit a tag is.
+ATTEMPTS = 3
+
+
+class Host:
+    """The look that the options ``given`` of the module host_info ask for.
+
+    :param check_only: nothing will be changed in this run, so what cannot be had yet is a warning, not a refusal.
+    :param warn: takes a sentence for people.
+    """
+
+    def __init__(self, given, check_only, warn):
+        self._given, self._check_only, self._warn = given, check_only, warn
+        self._manifest = Manifest(given["manifest"])
+        self._bundle = Bundle(given["bundle"]) if given["bundle"] else None
+
+    def look(self):
+        """What the module returns. Raises LlamaCppError for what makes the play impossible."""
+        given = self._given
+        refuse_all_exposed(given["private_files"])
+        self._manifest.refuse_taken(given["claims"])
+        found = {
+            "programs": {name: commands.find(name) for name in given["programs"]},
+            "foreign": {name: foreign_command(name, given["bin_dir"]) for name in given["commands"]},
+        }
+        if given["launchd"]:
+            found["elsewhere"] = _jobs(given["launchd"])
+        if given["engine"]:
+            found.update(self._engine(given["engine"], found["programs"].get("cmake")))
+        if given["fit"]:
+            found["fit"] = self._fit(dict(given["fit"]))
+        found["due"] = [name for name, parts in given["stages"].items() if self._is_due(parts, found)]
+        return found
+
+    # -- the engine ---------------------------------------------------------------------------------------------
+
+    def _engine(self, wanted, cmake):
+        engine, system = self._final(wanted), wanted["system"]
+        release = Release(engine, wanted["engine_dir"], system)
+        found = engine_request.look(release)
+        engine_request.require_options(release, found, wanted["arguments"])
+        told = {"engine": engine, "release": engine_request.told(release, found), "command_line_tools": True}
+        if system == "Darwin" and engine["targets"] and not found["usable"]:
+            told["command_line_tools"] = self._toolchain(wanted, cmake)
+        return told
+
+    def _final(self, wanted):
+        """The engine with what only the host can tell: the release that the bundle has, or the commit that a tag is."""
+        engine = wanted["engine"]
+        if self._bundle:
+            facts = {"source": BUNDLE, "version": self._bundle.facts["release"], "targets": [], "options": {}}
+            return {**facts, "keep_releases": engine["keep_releases"]}
+        if engine["source"] == "git" and engine["commit"] is None:
+            return {**engine, "commit": self._commit(wanted, engine)}
+        return engine
+
+    def _commit(self, wanted, engine):
+        """The commit of the tag; None where it cannot be asked and that is no failure."""
+        try:
+            return engine_commit.ask(engine["url"], engine["version"], wanted["system"], ATTEMPTS)
+        except LlamaCppError as error:
+            if isinstance(error, engine_commit.NoGit) and wanted["install_tools"]:
+                return None  # comes with the tools
+            if not self._check_only:
+                raise
+            self._warn(str(error))
+            return None
+
+    def _toolchain(self, wanted, cmake):
+        """Whether this Mac has Apple's tools. Raises LlamaCppError when it cannot build the engine."""
+        problems = toolchain.problems(read_hardware(), wanted["engine_dir"], cmake, tools=not wanted["install_tools"])
+        if problems and not self._check_only:
+            raise LlamaCppError("llama.cpp cannot be built here; nothing was changed.\n  " + "\n  ".join(problems))
+        for problem in problems:
+            self._warn(problem)
+        return toolchain.developer_directory() is not None
+
+    # -- the models ---------------------------------------------------------------------------------------------
+
+    def _fit(self, wanted):
+        refuse = wanted.pop("misfit") == "fail"
+        found = report.look(**wanted)
+        if found["problem"] and refuse:
+            raise LlamaCppError(found["problem"])
+        if found["problem"]:
+            self._warn(found["problem"])
+        compared = [*found["models"], *filter(None, [found["together"]])]
+        open_ones = [] if self._check_only else [fit for fit in compared if fit["fits"] is None]
+        # The engine tells what Metal allows, and a model that is there tells what it needs.
+        return {
+            **found,
+            "words": [fit["words"] for fit in compared] + found["advice"],
+            "undecided": bool(open_ones),
+            "undecided_absent": not all(fit["there"] for fit in open_ones),
+        }
+
+    # -- the stages ---------------------------------------------------------------------------------------------
+
+    def _is_due(self, parts, found):
+        try:
+            return any(PARTS[kind](self, dict(wanted), found) for kind, wanted in parts)
+        except (LlamaCppError, OSError):
+            return True  # the stage itself says what is wrong
+
+    def release_is_due(self, wanted, found):
+        return wanted["lock"] or engine_request.is_due(found["release"], wanted["served"])
+
+    def file_set_is_due(self, wanted, found):
+        taken = {f"{self._given['bin_dir']}/{name}" for name, path in found["foreign"].items() if path}
+        files = {path: file for path, file in wanted["files"].items() if path not in taken}
+        return not is_in_place({**wanted, "files": files}, self._manifest)
+
+    def environment_is_due(self, wanted, _found):
+        environment = PythonEnvironment(wanted["path"], wanted["requirements"])
+        return not environment.is_ready() or self._manifest.lacks({environment.path: "tree"})
+
+    def models_are_due(self, wanted, _found):
+        unnoted = wanted["state"] == "present" and self._manifest.lacks(model_request.claims(wanted))
+        return unnoted or _changes(model_request.fulfil(wanted, True, self._bundle))
+
+    def settings_are_due(self, wanted, _found):
+        return converge_settings(path=wanted.pop("plist"), **wanted, check=True)["changed"]
+
+    def job_is_due(self, wanted, found):
+        return _changes(service_request.launchd(_with_release(wanted, found), True))
+
+    def program_is_due(self, wanted, found):
+        return _changes(service_request.supervisor(_with_release(wanted, found), True))
+
+
+def _with_release(job, found):
+    """A job with the release that is wanted, where it has a rollout."""
+    release = found.get("release")
+    rollout = job["rollout"] and {**job["rollout"], "release": release and release["name"]}
+    return {**job, "rollout": rollout}
+
+
+def _changes(result):
+    return result["changed"] or result.get("verified") is False
+
+
+def _jobs(given):
+    """The jobs that are where they are not wanted any more, in the opposite order of their labels."""
+    launchctl, elsewhere = Launchctl(given["launchctl"]), given["elsewhere"]
+    labels = given["labels"][::-1]
+    return jobs_of(launchctl, labels, elsewhere["domains"], elsewhere["directory"], given["home"])
+
+
+#: Kind of a part of a stage -> what tells whether it has something to do.
+PARTS = {
+    "release": Host.release_is_due,
+    "file_set": Host.file_set_is_due,
+    "environment": Host.environment_is_due,
+    "models": Host.models_are_due,
+    "mac_settings": Host.settings_are_due,
+    "launchd": Host.job_is_due,
+    "supervisor": Host.program_is_due,
+}

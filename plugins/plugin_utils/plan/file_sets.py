@@ -1,0 +1,99 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The plan's files: what each stage writes onto the host, complete with its text.
+
+A file has its text (``content``) or the name of a file of the role (``src``); a tree is a directory of the role. The
+module file_set puts them in place, and host_info compares them with the host by their digests.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
+
+PROGRAM = {"mode": "0755", "validate": ["/bin/sh", "-n"]}
+
+#: The command that is the client under a name that never clashes, and the one that is not the client.
+CLIENT, MANAGER = "llm-client", "llm-manager"
+
+
+def file_sets(plan):
+    """The file sets of a plan by stage: ``foundation``, ``service`` and ``tools``, as options of file_set.
+
+    :param plan: the plan, complete but for its ``file_sets``.
+    """
+    return {
+        "foundation": _foundation(plan),
+        "service": _service(plan),
+        "tools": _tools(plan),
+    }
+
+
+def _foundation(plan):
+    """What the engine and the models share, and the self-test, whose model can be served too."""
+    directory = plan["paths"]["selftest_dir"]
+    notices = {
+        "dest": posixpath.join(plan["paths"]["install_dir"], "THIRD_PARTY_NOTICES"),
+        "content": render("THIRD_PARTY_NOTICES.j2", plan=plan, licence=read("licenses/llama.cpp.txt")),
+    }
+    names = ("selftest.gguf", "answers.json")
+    return {
+        "directories": [{"path": plan["paths"]["install_dir"]}, {"path": directory}],
+        "files": [*({"dest": posixpath.join(directory, name), "src": f"selftest/{name}"} for name in names), notices],
+        "trees": [],
+        "keys": [],
+        "claims": plan["claims"],
+    }
+
+
+def _service(plan):
+    """What stands between the service manager and the server. Without the server's command line: see the rollout."""
+    launchers = [(plan["service"]["launcher"], "llama-server.sh.j2")]
+    if plan["watchdog"]["enabled"]:
+        launchers.append((plan["watchdog"]["launcher"], "llama-watchdog.sh.j2"))
+    server = plan["server"]
+    return {
+        "directories": plan["service"]["directories"],
+        "files": [{"dest": dest, "content": render(template, plan=plan), **PROGRAM} for dest, template in launchers],
+        "trees": [{"src": "service_runner", "dest": plan["service"]["runner"]["directory"]}],
+        "keys": [server["key_file"]] if server["generate_key"] else [],
+        "claims": plan["claims"],
+    }
+
+
+def _tools(plan):
+    paths = plan["paths"]
+    return {
+        "directories": [{"path": paths["tools_dir"]}, {"path": paths["bin_dir"]}],
+        "files": [
+            {"dest": paths["client_config"], "content": render("client.json.j2", plan=plan)},
+            *(
+                {
+                    "dest": posixpath.join(paths["bin_dir"], name),
+                    "content": render("launcher.sh.j2", plan=plan, program=MANAGER if name == MANAGER else "llm"),
+                    **PROGRAM,
+                }
+                for name in plan["commands"]
+            ),
+        ],
+        "trees": [{"src": "llm_tools", "dest": posixpath.join(paths["tools_dir"], "lib")}],
+        "keys": [],
+        "claims": {},
+    }
+
+
+def environments(plan):
+    """The Python environments of a plan by stage, as options of python_environment."""
+    supervisor = plan["service"]["manager"] == "supervisor"
+    return {
+        "service": {
+            "path": plan["service"]["environment_dir"],
+            "requirements": read("requirements/supervisor.txt") if supervisor else "",
+        },
+        "tools": {
+            "path": posixpath.join(plan["paths"]["tools_dir"], "venv"),
+            "requirements": read("llm_tools/requirements.txt"),
+        },
+    }
