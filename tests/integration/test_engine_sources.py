@@ -1,6 +1,8 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Engines from every kind of source: made, verified by the self-test, and current. (In service: test_upgrade.py.)"""
+"""Engines that are built or downloaded: made, verified by the self-test, and current. (In service: test_upgrade.py. In
+most other files an engine that exists is adopted; Homebrew's is one at another path: unit/engine/test_release.py.)
+"""
 
 import json
 from pathlib import Path
@@ -101,16 +103,3 @@ def test_a_release_of_programs_from_the_web_and_no_output_shows_what_signs_an_ad
     assert installed.release().startswith("b10775-")
     assert stamp(installed)["selftest"]
     assert not (installed.install / "engine" / "src").exists()
-
-
-def test_homebrew(installed, engine):
-    prefix = installed.directory / "brew"
-    cellar = prefix / "Cellar" / "llama.cpp" / "1"
-    cellar.mkdir(parents=True)
-    (cellar / "bin").symlink_to(engine)
-    (prefix / "opt").mkdir()
-    (prefix / "opt" / "llama.cpp").symlink_to(cellar)
-    installed.config["engine"] = {"source": "homebrew", "path": str(prefix)}
-    installed.play()
-    assert installed.release().startswith("homebrew-")
-    assert stamp(installed)["selftest"]

@@ -1,9 +1,8 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Parts of the whole: flags leave out exactly theirs, and tags mean all of it."""
+"""Parts of the whole: flags leave out exactly theirs. (Tags: test_changes.py, unit/controller/test_role.py.)"""
 
-from support.paths import REPOSITORY
-from support.plays import BIN, Play, processes_below, recap
+from support.plays import processes_below, recap
 
 ALL_OFF = dict.fromkeys(("install_llama_cpp", "download_models", "setup_service", "install_client_tools"), False)
 
@@ -36,14 +35,3 @@ def test_disabled_by_a_variable_that_is_text_nothing_is_touched(host):
     assert recap(output)["failed"] == 0
     assert parts(host) == set()
     assert not host.install.exists()
-
-
-def test_each_tag_of_the_whole_means_all_of_it():
-    """(That included tasks have the tags of what includes them: unit/controller/test_role.py.)"""
-    tasks = []
-    for arguments in ([], *(["--tags", tag] for tag in ("llm", "llama-cpp", "ai"))):
-        command = [BIN / "ansible-playbook", REPOSITORY / "playbooks" / "macos_setup.yml", "--list-tasks", *arguments]
-        play = Play(command, REPOSITORY)
-        assert play.wait() == 0, play.output
-        tasks.append([line.partition("TAGS:")[0] for line in play.lines if " : " in line])
-    assert len(tasks[0]) > 15 and tasks[1:] == tasks[:1] * 3

@@ -47,6 +47,12 @@ def _with_tags(file, task, inherited, outer):
             yield from tasks_with_tags(inner, include["apply"]["tags"] if include else tags, outer)
 
 
+def test_each_tag_of_the_whole_means_all_of_it():
+    """Also where the role is used without the tags that the playbook gives it."""
+    for file, task, tags in tasks_with_tags(ROLE / "tasks" / "main.yml"):
+        assert {"llm", "llama-cpp", "ai"} <= set(tags), (file.name, task["name"])
+
+
 def test_included_tasks_have_the_tags_of_what_includes_them():
     """An import hands its tags down, an include does not: a part that is asked for by its tag would come to nothing."""
     found = 0
