@@ -7,7 +7,7 @@ import os
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.job import Launchd
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import Answer
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.launchctl import LOOKS, Answer
 
 from support.launchctl_simulator.control import Simulator
 from support.service_plan import change, render, service_plan, write_launcher
@@ -76,4 +76,4 @@ class LaunchdHost(Simulator):
 
     def verbs(self):
         """The verbs that reached launchctl, without the looks."""
-        return [call[0] for call in self.calls() if not call[0].startswith("print")]
+        return [call[0] for call in self.calls() if call[0] not in LOOKS]

@@ -32,8 +32,10 @@ MESSAGES = {
     109: "Invalid property list",
     110: "Invalid or missing service identifier",
     111: "Invalid or missing Program/ProgramArguments",
+    113: "Could not find specified service",
     125: "Domain does not support specified action",
     134: "Service cannot load in requested session",
+    150: "Operation not permitted while System Integrity Protection is engaged",
 }
 PREFIX = {"bootstrap": "Bootstrap failed: %d: %s\n", "bootout": "Boot-out failed: %d: %s\n"}
 ROOT_HINT = "Try re-running the command as root for richer errors.\n"
@@ -175,6 +177,11 @@ class Launchd:
         domains = ["system"] if uid == 0 else ["gui/%d" % uid, "user/%d" % uid]
         return output.print_list([job for domain in domains for job in self._jobs_of(domain)])
 
+    def _verb_error(self, rest, _uid):
+        if len(rest) != 1 or not rest[0].isdigit():
+            raise Refused(64, "Usage: launchctl error [posix|mach|bootstrap] <code>\n")
+        return "%s: %s\n" % (rest[0], _message(int(rest[0])))
+
     def _verb_version(self, _rest, _uid):
         return "Darwin Bootstrapper Version 7.0.0 (simulated)\n"
 
@@ -280,7 +287,7 @@ class Launchd:
         return 0 if uid == 0 or domain.endswith("/%d" % uid) else 5
 
     def _words(self, verb, code):
-        words = PREFIX.get(verb, "Could not %s service: %%d: %%s\n" % verb) % (code, MESSAGES.get(code, "Failure"))
+        words = PREFIX.get(verb, "Could not %s service: %%d: %%s\n" % verb) % (code, _message(code))
         return words + (ROOT_HINT if verb == "bootstrap" and code == 5 else "")
 
     def _stored(self, name, default):
@@ -288,6 +295,10 @@ class Launchd:
             return json.loads((self.directory / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return default
+
+
+def _message(code):
+    return MESSAGES.get(code, "Unknown error: %d" % code)
 
 
 def _owner(domain):

@@ -79,7 +79,8 @@ def test_absent_things_are_told_with_the_documented_codes(mac):
     assert code == 112 and "Could not find domain for" in errors
     assert mac.run("bootout", TARGET) == (3, "", "Boot-out failed: 3: No such process\n")
     assert mac.run("bootstrap", "gui/4711", mac.plist())[0] == 125
-    for wrong in (["frobnicate"], ["bootstrap"], ["print", "nonsense"], []):
+    assert mac.run("error", "113") == (0, "113: Could not find specified service\n", "")
+    for wrong in (["frobnicate"], ["bootstrap"], ["print", "nonsense"], ["error"], []):
         assert mac.run(*wrong)[0] == 64
 
 

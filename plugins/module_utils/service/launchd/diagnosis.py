@@ -18,7 +18,7 @@ from collections import namedtuple
 from ...base import log_tail
 from ...base.privileges import as_user
 from ...macos import plist
-from .exit_codes import describe_code, remedy_for
+from .exit_codes import remedy_for
 
 XATTR = "/usr/bin/xattr"
 QUARANTINE = "com.apple.quarantine"
@@ -40,7 +40,7 @@ def refusal(job, verb, answer):
     return "launchd refused %s (%s: error %s). Checked:\n  %s\n%s%s" % (
         job.target,
         verb,
-        describe_code(answer.code),
+        job.launchctl.describe(answer.code),
         " | ".join(finding.words + (" <- cause" if finding.cause else "") for finding in findings),
         "launchctl said: %s\n" % answer.words if answer.words else "",
         "\n".join(dict.fromkeys(remedies)),

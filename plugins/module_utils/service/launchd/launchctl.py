@@ -14,10 +14,10 @@ from collections import namedtuple
 
 from ...base.errors import LlamaCppError
 from ...base.privileges import is_root, require_root_owned
-from .exit_codes import NO_DOMAIN, NO_DOMAIN_ACTION, NO_SERVICE, describe_code
+from .exit_codes import NO_DOMAIN, NO_DOMAIN_ACTION, NO_SERVICE, USAGE
 
 #: The verbs that everybody may use.
-LOOKS = ("print", "print-disabled")
+LOOKS = ("print", "print-disabled", "error")
 
 SUDO_SECONDS = 300.0  # a person types a password meanwhile
 
@@ -93,8 +93,19 @@ class Launchctl:
         if answer.code in (NO_SERVICE, NO_DOMAIN, NO_DOMAIN_ACTION):
             return None
         raise LlamaCppError(
-            "launchctl print %s failed with %s: %s" % (target, describe_code(answer.code), answer.words)
+            "launchctl print %s failed with %s: %s" % (target, self.describe(answer.code), answer.words)
         )
+
+    def describe(self, code):
+        """An exit code with launchd's text for it: "5, Input/output error"; the number alone when that fails too."""
+        if code == USAGE:
+            return "%d, wrong usage" % code
+        try:
+            answer = self.run("error", str(code))
+        except LlamaCppError:
+            return str(code)
+        text = answer.output.partition(": ")[2].strip() if answer.code == 0 else ""
+        return "%d, %s" % (code, text) if text else str(code)
 
     def has_domain(self, domain):
         """Whether the domain exists: gui/<uid> does only while that user is logged in at the screen."""

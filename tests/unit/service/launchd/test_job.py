@@ -75,7 +75,7 @@ def test_a_label_that_is_never_free_is_given_up_with_its_code(host, monkeypatch)
     monkeypatch.setattr(launchd, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(launchd, "DRAIN_SECONDS", 0.3)
     host.fail("bootstrap", *[37] * 50)
-    with pytest.raises(LlamaCppError, match="EALREADY"):
+    with pytest.raises(LlamaCppError, match="error 37, Operation already"):
         host.ensure(content=host.content())
 
 
