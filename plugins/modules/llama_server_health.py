@@ -72,7 +72,7 @@ attributes:
     description:
       - The running server is checked. If nothing listens at O(url), the module succeeds with RV(ready=false), since
         check mode does not start a server.
-      - O(expected_build) is compared with the running server. Omit it if the play would replace the server.
+      - The release in O(engine_dir) is compared with the running server. Omit it if the play would replace the server.
     support: full
   diff_mode:
     description: The module changes nothing.
@@ -91,7 +91,7 @@ EXAMPLES = r"""
     api_key_file: ~/llm-workspace/api-key
     require_key: true
     model: tinyllama
-    expected_build: b1-0c1e570
+    engine_dir: ~/llm-workspace/engine
     log_file: ~/llm-workspace/logs/llama-server.log
 
 - name: It computes on the GPU
