@@ -50,7 +50,7 @@ def _measured(host, scratch):
         return json.loads(report.read_text())["cpu"], done.stdout
 
     def play():
-        """CPU-seconds, module runs and changes of a play. It gathers its facts, as the plays of owners do."""
+        """CPU-seconds, module runs and changes of a play."""
         starts.write_text("")
         seconds, output = cost(*host.command("-e", f"ansible_python_interpreter={python}"))
         return seconds, len(starts.read_text().split()), recap(output)["changed"]

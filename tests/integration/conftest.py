@@ -39,12 +39,6 @@ def clone(tmp_path_factory):
     subprocess.run(["make", "demo-clean"], cwd=target, check=False)
 
 
-@pytest.fixture(scope="session")
-def facts(tmp_path_factory):
-    """Where what is known of this machine is kept for all hosts, which are directories of it."""
-    return tmp_path_factory.getbasetemp() / "facts"
-
-
 @contextlib.contextmanager
 def lent(host):
     """``host`` in its own new directory; its processes end with the block."""
@@ -55,9 +49,9 @@ def lent(host):
 
 
 @pytest.fixture
-def host(tmp_path, engine, facts):
+def host(tmp_path, engine):
     """A directory that stands for a host, with the compiled engine to adopt."""
-    with lent(Host(tmp_path / "host", engine, facts)) as host:
+    with lent(Host(tmp_path / "host", engine)) as host:
         yield host
 
 
@@ -76,7 +70,7 @@ def prepare():
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory, engine, facts, prepare):
+def shared(tmp_path_factory, engine, prepare):
     """``shared.renew()`` makes ``shared.host`` a new one, installed as the file wants it; the one before has ended."""
     with contextlib.ExitStack() as opened:
 
@@ -85,7 +79,7 @@ def shared(tmp_path_factory, engine, facts, prepare):
 
             def renew(self):
                 opened.close()
-                self.host = opened.enter_context(lent(Host(tmp_path_factory.mktemp("shared") / "host", engine, facts)))
+                self.host = opened.enter_context(lent(Host(tmp_path_factory.mktemp("shared") / "host", engine)))
                 prepare(self.host)
                 self.host.play()
 

@@ -24,9 +24,9 @@ SOURCES = {"service/runner": "service_runner", "tools/lib": "llm_tools"}
 
 
 @pytest.fixture(scope="module")
-def landed(engine, facts):
+def landed(engine):
     with tempfile.TemporaryDirectory(prefix="landed-", dir="/tmp") as directory:
-        host, environment = restore(Path(directory), engine, facts)
+        host, environment = restore(Path(directory), engine)
         host.play_on = lambda *arguments: host.play(*arguments, environment=environment)
         yield host
         processes.end(processes_below(host.directory), patience=20)

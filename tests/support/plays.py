@@ -116,13 +116,11 @@ class Host:
     """Runs the playbook against one directory and looks at what it left there.
 
     :param engine: the directory of the compiled programs, which it adopts.
-    :param facts: a directory for the facts of this machine, which only the first play gathers; hosts may share it.
     :param workspace: the name of the installation's directory. Every path must survive this one.
     """
 
-    def __init__(self, directory, engine, facts=None, workspace="llm & co's $(exit 1) workspace"):
+    def __init__(self, directory, engine, workspace="llm & co's $(exit 1) workspace"):
         self.directory = directory
-        self.facts = facts or f"{directory}.facts"
         self.install = directory / workspace
         self.bin = directory / "bin"
         self.port = free_port()
@@ -159,8 +157,7 @@ class Host:
 
     def begin(self, *arguments, playbook=None, directory=REPOSITORY, environment=None):
         """Start the playbook; returns the :class:`Play`."""
-        caching = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.facts)}
-        return Play(self.command(*arguments, playbook=playbook), directory, {**caching, **(environment or {})})
+        return Play(self.command(*arguments, playbook=playbook), directory, environment)
 
     def run(self, command, *arguments, timeout=60):
         return subprocess.run(

@@ -129,7 +129,7 @@ def main(checkout):
         # A short path, since that of supervisord's socket may not be long.
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="landed-", dir="/tmp")))
         scratch = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        host = Host(directory, "/nowhere", scratch / "facts")
+        host = Host(directory, "/nowhere")
         opened.callback(lambda: processes.end(processes_below(directory), patience=20))
         origin = opened.enter_context(served(SELFTEST.parent))
         install(host, checkout, scratch, origin)

@@ -142,13 +142,13 @@ def _note_anew(directory):
         stamp.write_text(json.dumps(facts, indent=2))
 
 
-def restore(directory, engine, facts=None):
+def restore(directory, engine):
     """The :class:`Host` in the empty ``directory`` as the landed version left it, stopped, with the programs of
     ``engine``; and the environment that plays of it are to be run in.
     """
     found = values(directory, build_info=build_info_of(str(engine / "llama-server")))
     write(directory, found, engine)
-    host = Host(Path(directory), engine, facts)
+    host = Host(Path(directory), engine)
     host.port = int(found.port)
     host.config = json.loads((Path(directory) / "llm_config.json").read_text())
     assert os.path.isdir(host.install)
