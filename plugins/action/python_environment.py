@@ -8,4 +8,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import L
 
 
 class ActionModule(LongTaskAction):
-    """See :class:`LongTaskAction`."""
+    """See :class:`LongTaskAction`. With uv an installation takes about a second, and there is nothing to watch."""
+
+    def _look(self, task_vars):
+        return self._execute_module(task_vars=task_vars) if self._task.args.get("uv") else None

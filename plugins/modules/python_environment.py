@@ -29,6 +29,11 @@ options:
   bundle:
     description: Bundle to install the packages from instead of the package index. See M(macos_setup.llm.bundle).
     type: path
+  uv:
+    description:
+      - Path of uv, which takes about a second, so that the action plugin shows no progress then. If omitted, the module
+        looks for it.
+    type: path
   progress_file:
     description: File to write the progress to. Set by the action plugin.
     type: path
@@ -76,21 +81,21 @@ def main():
             "requirements": {"type": "str", "required": True},
             "manifest": {"type": "path"},
             "bundle": {"type": "path"},
+            "uv": {"type": "path"},
             "progress_file": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    bundle = module.params["bundle"]
+    given = module.params
     try:
-        environment = PythonEnvironment(
-            module.params["path"], module.params["requirements"], Bundle(bundle) if bundle else None
-        )
+        bundle = Bundle(given["bundle"]) if given["bundle"] else None
+        environment = PythonEnvironment(given["path"], given["requirements"], bundle, given["uv"])
         ready = environment.is_ready()
         if not ready:
             environment.require_ours()
         if not ready and not module.check_mode:
-            Manifest(module.params["manifest"]).note({environment.path: "tree"})
-            environment.install(Progress(module.params["progress_file"], subject=environment.path))
+            Manifest(given["manifest"]).note({environment.path: "tree"})
+            environment.install(Progress(given["progress_file"], subject=environment.path))
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
     module.exit_json(

@@ -21,13 +21,15 @@ class PythonEnvironment:
     """A virtual environment at ``path`` for the text ``requirements`` (pip's format, hashes included).
 
     :param bundle: the Bundle that has the packages, or None for the package index.
+    :param uv: path of uv, when it was found already.
     """
 
-    def __init__(self, path, requirements, bundle=None):
+    def __init__(self, path, requirements, bundle=None, uv=None):
         self.path = path
         self.python = os.path.join(path, "bin", "python")
         self._requirements = requirements
         self._bundle = bundle
+        self._uv = uv
         self._digest = hashlib.sha256(requirements.encode()).hexdigest()
         self._stamp = os.path.join(path, trees.COMPLETE)
 
@@ -63,7 +65,7 @@ class PythonEnvironment:
                     f"The packages in {self._bundle.path} are for Python {self._bundle.facts['python']} and this is "
                     f"{sys.executable}; make a bundle with a Python like this one, then run the play again."
                 )
-            for command in self._commands(commands.find("uv"), requirements_file, wheels):
+            for command in self._commands(self._uv or commands.find("uv"), requirements_file, wheels):
                 progress.update("installing Python packages")
                 commands.check(
                     command,
