@@ -12,11 +12,11 @@ options:
     type: dict
     suboptions:
       url:
-        description: Base address; a file lies there under its SHA-256.
+        description: Base URL. Each file is served under its SHA-256.
         type: str
         required: true
       token:
-        description: What has to be shown there.
+        description: Token that the server requires.
         type: str
         required: true
       files:

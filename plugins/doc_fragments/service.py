@@ -14,16 +14,16 @@ attributes:
 options:
   rollout:
     description:
-      - What goes with a change of the service. It stays only if its server gives a real answer; otherwise what was
-        confirmed before is put back, and the task fails.
+      - Files and a release that change together with the service. The change stays only if the server answers a real
+        question; otherwise the last confirmed state is restored, and the task fails.
       - C(engine_dir), C(release) (made the current one, unless null), C(files) (texts by path), C(record) (path of what
         was confirmed last), C(keep_releases), and C(health), options of M(macos_setup.llm.llama_server_health).
-      - If omitted, a service that keeps running is good enough.
+      - If omitted, the service only has to keep running.
     type: dict
   fingerprint:
     description:
-      - What a running server depends on besides its release. A SHA-256 over both takes its place in O(content), so that
-        a change of any of it is a change of the service. Needs O(rollout), which tells the release.
+      - Everything that a running server depends on besides its release. A SHA-256 over both replaces a placeholder in
+        O(content), so that any change of it changes the service. Requires O(rollout), which names the release.
     type: dict
     suboptions:
       values:
@@ -36,9 +36,9 @@ options:
         elements: path
         default: []
   manifest:
-    description: Manifest of the installation, in which the service is noted before it is made.
+    description: Manifest of the installation. The service is recorded in it before it is created.
     type: path
   progress_file:
-    description: Where to write the stage that the task is in, for whoever shows progress.
+    description: File to write the progress to. Set by the action plugin.
     type: path
 """

@@ -34,7 +34,7 @@ class Uninstall:
 
     ``services``  those that are to be taken out, as service/manager.py opens them
     ``daemons``   plists of the domain system, which only root takes out, and not by what a user's manifest says: before
-    ``doomed``    the paths that are to be removed, in this order
+    ``to_remove`` the paths that are to be removed, in this order
     ``kept``      models that stay because they may be used by whatever comes next
     ``left``      path -> why it is not removed although it is named in, or lies below, what the collection made
 
@@ -47,32 +47,32 @@ class Uninstall:
         self._purge_models = purge_models
         self._made = manifest.entries()
         self._protected = set()
-        self.services, self.daemons, self.doomed, self.kept, self.left = [], [], [], [], {}
+        self.services, self.daemons, self.to_remove, self.kept, self.left = [], [], [], [], {}
         # The watchdog before the server that it watches; the models before the directory of their records.
         paths = [*sorted(self._of_kind("service"), reverse=True), *self._of_kind("model"), *sorted(self._made)]
         for path in dict.fromkeys(paths):
             entry = self._made[path]
-            getattr(self, "_look_at_" + entry["kind"])(path, entry)
+            PLANS[entry["kind"]](self, path, entry)
         self._staying = {*self.kept, *(path for path in self._of_kind("tree") if path in self._protected)}
         if not self._staying:
-            self._doom(manifest.path, manifest.lock)
-            self._doom_files(*_temporaries(manifest.path))
+            self._add(manifest.path, manifest.lock)
+            self._remove_files(*_temporaries(manifest.path))
         for path in sorted(self._of_kind("directory"), key=_depth, reverse=True):
-            self._look_at_contents(path)
+            self._plan_directory(path)
         # A play that was killed while it made or removed the very first directory.
         above = parents_of(manifest.path)
         staged = filter(os.path.lexists, map(staging_of, above))
         self._staged = [path for path in staged if why_not_own(path) is None]
-        self.doomed += self._staged
+        self.to_remove += self._staged
 
     def is_needed(self):
-        return bool(self.services or self.doomed)
+        return bool(self.services or self.to_remove)
 
     def run(self):
         """Take the services out, then remove everything. Raises LlamaCppError; the next run goes on from there."""
         try:
             if not os.path.lexists(self._manifest.path):
-                self._remove(self.doomed)
+                self._remove(self.to_remove)
                 return
             with exclusive(self._manifest.lock):
                 for service in self.services:
@@ -84,11 +84,11 @@ class Uninstall:
             ) from error
 
     def _remove_all(self):
-        home = [path for path in self.doomed if path in parents_of(self._manifest.path) and path not in self._staged]
+        home = [path for path in self.to_remove if path in parents_of(self._manifest.path) and path not in self._staged]
         last = {self._manifest.path, self._manifest.lock, *home}
-        self._remove(path for path in self.doomed if path not in last)
+        self._remove(path for path in self.to_remove if path not in last)
         if self._staying:
-            self._manifest.write(self._noted_still())
+            self._manifest.write(self._remaining_entries())
             return
         if home:  # in one step, or there would be a moment with a directory that nobody knows of
             top = min(home, key=_depth)
@@ -108,9 +108,9 @@ class Uninstall:
             else:
                 shutil.rmtree(path)
 
-    # -- looking --------------------------------------------------------------------------------------------------
+    # -- planning --------------------------------------------------------------------------------------------------
 
-    def _look_at_service(self, path, entry):
+    def plan_service(self, path, entry):
         if entry.get("domain") == "system":
             if is_ours(path):
                 self.daemons.append(path)
@@ -120,36 +120,36 @@ class Uninstall:
         service = open_service({**entry, "definition": path})
         if service.status()["installed"] or service.active():
             self.services.append(service)
-        self._look_at_marked(path, entry)
-        self._doom(*service.definition.beside())
+        self.plan_marked(path, entry)
+        self._add(*service.definition.beside())
 
-    def _look_at_marked(self, path, _entry):
+    def plan_marked(self, path, _entry):
         self._judge(path, not os.path.islink(path) and is_ours(path), UNMARKED)
 
-    def _look_at_file(self, path, _entry):
+    def plan_file(self, path, _entry):
         self._judge(path, not os.path.islink(path) and os.path.isfile(path), "is no file any more")
 
-    def _look_at_link(self, path, _entry):
+    def plan_link(self, path, _entry):
         self._judge(path, os.path.islink(path), "is no link any more")
 
-    def _look_at_tree(self, path, _entry):
+    def plan_tree(self, path, _entry):
         """It goes as a whole, or without what somebody else put into it."""
         if path in self._protected:
             return
         there = not os.path.islink(path) and os.path.isdir(path)
         foreign = trees.foreign(path) if there else []
         if foreign:
-            self._doom(*trees.doomed(path, foreign))
+            self._add(*trees.removable(path, foreign))
             self.left.update(dict.fromkeys(foreign, FOREIGN))
         else:
             self._judge(path, there, "is no directory any more")
 
-    def _look_at_log(self, path, entry):
-        self._look_at_file(path, entry)
+    def plan_log(self, path, entry):
+        self.plan_file(path, entry)
         if os.path.isdir(os.path.dirname(path)):
-            self._doom_files(*(numbered(path, number) for number in rotated_numbers(path)))
+            self._remove_files(*(numbered(path, number) for number in rotated_numbers(path)))
 
-    def _look_at_model(self, path, _entry):
+    def plan_model(self, path, _entry):
         """A model stays with its record unless it is to go; what is not ours stays without one."""
         record = VerificationRecord(path)
         if record.is_ours() and not self._purge_models:
@@ -158,48 +158,49 @@ class Uninstall:
             return
         if os.path.lexists(path):
             self._judge(path, record.is_ours(), "was not put there by this collection, or was changed since")
-        self._doom_files(path + ".part", path + ".part.json", *record.files)
+        self._remove_files(path + ".part", path + ".part.json", *record.files)
 
-    def _look_at_directory(self, path, _entry):
-        """Decided at the end, when it is known what goes."""
+    def plan_later(self, path, _entry):
+        """Directories are planned last, when it is known what goes."""
 
     def _judge(self, path, goes, why_not):
         if goes:
-            self._doom(path)
+            self._add(path)
         elif os.path.lexists(path):
             self.left[path] = why_not
-        self._doom_files(*_temporaries(path))
+        self._remove_files(*_temporaries(path))
 
-    def _doom_files(self, *paths):
+    def _remove_files(self, *paths):
         """What is known by its name alone: no directory of that name, and no file of somebody else."""
         for path in filter(os.path.lexists, paths):
             why = "is a directory" if os.path.isdir(path) else why_not_own(path)
             if why:
                 self.left[path] = why
             else:
-                self._doom(path)
+                self._add(path)
 
-    def _doom(self, *paths):
-        self.doomed += [path for path in paths if os.path.lexists(path) and path not in self.doomed]
+    def _add(self, *paths):
+        self.to_remove += [path for path in paths if os.path.lexists(path) and path not in self.to_remove]
 
-    def _look_at_contents(self, path):
+    def _plan_directory(self, path):
         """A directory goes when all that is in it goes."""
         if os.path.islink(path) or not os.path.isdir(path):
             return
-        doomed = set(self.doomed)
-        staying = [entry for entry in map(path.__add__, map(os.sep.__add__, os.listdir(path))) if entry not in doomed]
+        going = set(self.to_remove)
+        entries = (os.path.join(path, name) for name in os.listdir(path))
+        staying = [entry for entry in entries if entry not in going]
         if not staying:
-            self._doom(path)
+            self._add(path)
         for entry in staying:
-            if not any(known == entry or known.startswith(entry + os.sep) for known in self._accounted()):
+            if not any(known == entry or known.startswith(entry + os.sep) for known in self._known()):
                 self.left[entry] = FOREIGN
 
-    def _accounted(self):
+    def _known(self):
         return {*self.left, *self._staying, *((self._manifest.path, self._manifest.lock) if self._staying else ())}
 
-    def _noted_still(self):
+    def _remaining_entries(self):
         """The entries that outlive this with the models that stay: the directories that are still in use, too."""
-        still = {*self._staying, *self._of_kind("directory")} - set(self.doomed)
+        still = {*self._staying, *self._of_kind("directory")} - set(self.to_remove)
         return {path: self._made[path] for path in still if os.path.lexists(path)}
 
     def _of_kind(self, kind):
@@ -218,3 +219,16 @@ def _temporaries(path):
         return [os.path.join(directory, entry) for entry in os.listdir(directory) if pattern.fullmatch(entry)]
     except OSError:
         return []
+
+
+#: Kind of an entry -> what plans its removal.
+PLANS = {
+    "service": Uninstall.plan_service,
+    "marked": Uninstall.plan_marked,
+    "file": Uninstall.plan_file,
+    "link": Uninstall.plan_link,
+    "tree": Uninstall.plan_tree,
+    "log": Uninstall.plan_log,
+    "model": Uninstall.plan_model,
+    "directory": Uninstall.plan_later,
+}

@@ -8,43 +8,43 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: seed
-short_description: Let other hosts fetch models and a release of this one for a while
+short_description: Serve models and a release of llama.cpp to other hosts
 version_added: 0.1.0
 description:
-  - Starts a small HTTP server on this host that offers exactly the files that M(macos_setup.llm.gguf_model) verified,
-    and the programs of a release that M(macos_setup.llm.engine_release) made, each under its SHA-256, to whoever knows
-    a random token.
-  - A file is served only while it still is the one that was offered.
-  - The server ends when it is told to, or by itself when nobody fetches anything for a while.
+  - Starts a small HTTP server on this host. It serves the models that M(macos_setup.llm.gguf_model) verified and the
+    programs of a release that M(macos_setup.llm.engine_release) installed, each under its SHA-256, to clients with a
+    random token.
+  - A file that has changed since is not served.
+  - The server ends with O(state=stopped), or by itself after O(idle_seconds) without a request.
 options:
   state:
-    description: Whether the server shall run.
+    description: Whether the server runs.
     type: str
     choices: [started, stopped]
     required: true
   models:
-    description: The model files to offer; those that were not verified are left out. For O(state=started).
+    description: Paths of the models to serve. A model without a valid verification record is left out.
     type: list
     elements: path
     default: []
   engine_dir:
-    description: Directory that holds all releases. For O(state=started).
+    description: Directory that holds all releases.
     type: path
   release:
-    description: Name of the release to offer; without effect when it is not there.
+    description: Name of the release to serve. Ignored if it is not installed.
     type: str
   address:
     description:
-      - The address of this host that the other hosts reach, to listen on that one alone.
-      - Left empty, it is the one at which Ansible reaches the host over SSH, and loopback for other connections.
+      - Address of this host to listen on, which the other hosts must reach.
+      - If empty, the address of Ansible's SSH connection, or loopback for other connections.
     type: str
     default: ""
   idle_seconds:
-    description: The server ends by itself when nobody fetched anything for so long.
+    description: Seconds without a request after which the server ends by itself.
     type: int
     default: 300
   process:
-    description: What O(state=started) returned as RV(process); that server is stopped.
+    description: Server to stop, as O(state=started) returned it in RV(process).
     type: dict
 attributes:
   check_mode:
@@ -54,7 +54,7 @@ attributes:
     description: There is nothing to compare.
     support: none
   idempotent:
-    description: A server that lives within a play is no change of the host, so it is not reported as one.
+    description: The server is a part of the play, not of the host, so it is not reported as a change.
     support: full
 author:
   - contributors to macos_setup.llm (@macos-setup)

@@ -109,7 +109,7 @@ def main():
     services = [f"service {service.name}" for service in uninstall.services]
     module.exit_json(
         changed=needed,
-        removed=uninstall.doomed,
+        removed=uninstall.to_remove,
         kept=uninstall.kept,
         left=uninstall.left,
         daemons=uninstall.daemons,
@@ -117,7 +117,7 @@ def main():
         msg=summary(uninstall, module),
         diff=difference(
             "made by macos_setup.llm",
-            "".join(line + "\n" for line in services + sorted(uninstall.doomed) + uninstall.kept),
+            "".join(line + "\n" for line in services + sorted(uninstall.to_remove) + uninstall.kept),
             "".join(line + "\n" for line in uninstall.kept),
         ),
     )
@@ -128,7 +128,7 @@ def summary(uninstall, module):
     if not (uninstall.is_needed() or uninstall.kept):
         return f"Nothing to remove: no manifest of an installation at {manifest}."
     verb = "Would remove" if module.check_mode else "Removed"
-    lines = [f"{verb} {len(uninstall.doomed)} paths."] if uninstall.is_needed() else []
+    lines = [f"{verb} {len(uninstall.to_remove)} paths."] if uninstall.is_needed() else []
     if uninstall.kept:
         lines.append(
             "Models stay, and {} with them (remove them with llama_cpp_purge_models=true): {}".format(

@@ -77,14 +77,14 @@ def shown(paths, most=10):
 
 def remove(tree, staying=()):
     """Remove the directory ``tree`` with all that is in it but ``staying``, paths in it that :func:`foreign` told."""
-    for path in doomed(tree, staying):
+    for path in removable(tree, staying):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
 
 
-def doomed(tree, staying):
+def removable(tree, staying):
     """What is to be removed of ``tree`` so that ``staying`` stays: ``[tree]`` where that is nothing.
 
     What the tree is judged by comes last, so that an interruption leaves nothing that is ours to everybody's eyes.
@@ -95,7 +95,7 @@ def doomed(tree, staying):
         return []
     found = []
     for name in sorted(os.listdir(tree), key=lambda name: (name in (FILES, COMPLETE, STAMP), name)):
-        found += doomed(os.path.join(tree, name), staying)
+        found += removable(os.path.join(tree, name), staying)
     return found
 
 
@@ -135,11 +135,6 @@ def is_source(path):
 
 
 # -- what each tree says, as a function of a path relative to it ------------------------------------------------------
-
-
-def is_known(tree):
-    """Whether it is known how to tell what is ours in a directory of this name. Elsewhere, all is."""
-    return _name_of(tree) in JUDGES
 
 
 def _name_of(tree):

@@ -93,7 +93,7 @@ def test_what_is_wholly_foreign_is_named_by_its_top(tmp_path):
 def test_what_tells_whose_the_rest_is_goes_last(tmp_path):
     """Killed in between, the next one still knows what the owner's is."""
     tree, _theirs = grown(tmp_path, "venv")
-    names = [os.path.basename(path) for path in trees.doomed(str(tree), trees.foreign(str(tree)))]
+    names = [os.path.basename(path) for path in trees.removable(str(tree), trees.foreign(str(tree)))]
     assert names[-2:] == [trees.FILES, trees.COMPLETE]
 
 
