@@ -57,7 +57,7 @@ class Host:
         if given["engine"]:
             found.update(self._engine(given["engine"], found["programs"].get("cmake")))
         if given["fit"]:
-            found["fit"] = self._fit(dict(given["fit"]))
+            found["fit"] = self._fit(given["fit"])
         due = {stage: self._due_parts(parts, found) for stage, parts in given["stages"].items()}
         found["due"] = {stage: kinds for stage, kinds in due.items() if kinds}
         return found
@@ -108,17 +108,10 @@ class Host:
     # -- the models ---------------------------------------------------------------------------------------------
 
     def _fit(self, wanted):
-        refuse = wanted.pop("misfit") == "fail"
-        found = report.look(**wanted)
-        if found["problem"] and refuse:
-            raise LlamaCppError(found["problem"])
-        if found["problem"]:
-            self._warn(found["problem"])
-        compared = [*found["models"], *filter(None, [found["together"]])]
-        open_ones = [] if self._check_only else [fit for fit in compared if fit["fits"] is None]
+        found = report.require_fit(wanted, self._warn)
+        open_ones = [] if self._check_only else [fit for fit in report.compared(found) if fit["fits"] is None]
         return {
             **found,
-            "words": [fit["words"] for fit in compared] + found["advice"],
             # The engine tells what Metal allows, and more of a model that is there, which tells the most itself.
             "undecided": any(wanted["device"] or fit["there"] for fit in open_ones),
             "undecided_absent": not all(fit["there"] for fit in open_ones),

@@ -52,6 +52,23 @@ options:
     type: list
     elements: str
     default: []
+  selftest:
+    description:
+      - Test that a release has to pass after O(state=present) or O(state=fetched) has installed it, as
+        M(macos_setup.llm.engine_selftest) makes it. It is noted in the release; no other release is put in service.
+    type: dict
+    suboptions:
+      model:
+        description: Path of the self-test model.
+        type: path
+        required: true
+      answers:
+        description: Path of the known answers of the model.
+        type: path
+        required: true
+      device:
+        description: Device to compute on, such as V(MTL0) for Metal.
+        type: str
   manifest:
     description: Manifest of the installation, in which a release is noted before it is made.
     type: path
@@ -122,6 +139,12 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.engine.request imp
 from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 
+SELFTEST = {
+    "model": {"type": "path", "required": True},
+    "answers": {"type": "path", "required": True},
+    "device": {"type": "str"},
+}
+
 
 def main():
     module = AnsibleModule(
@@ -133,6 +156,7 @@ def main():
             "source_dir": {"type": "path"},
             "tool_dirs": {"type": "list", "elements": "path", "default": []},
             "arguments": {"type": "list", "elements": "str", "default": []},
+            "selftest": {"type": "dict", "options": SELFTEST},
             "manifest": {"type": "path"},
             "bundle": {"type": "path"},
             "seed": seed.OPTION,

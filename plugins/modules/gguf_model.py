@@ -124,6 +124,12 @@ options:
     type: list
     elements: path
     default: []
+  fit:
+    description:
+      - What is compared with the memory of the host once the files are in place, the option of the same name of
+        M(macos_setup.llm.host_info). The module fails if a model does not fit; its files stay.
+      - Has no effect in check mode.
+    type: dict
   queries:
     description:
       - The queries of the addresses in O(files), each with its C(?), by the address without it.
@@ -289,6 +295,10 @@ files:
       description: As given.
       type: dict
       returned: always
+fit:
+  description: What fits, as M(macos_setup.llm.host_info) returns it.
+  returned: when O(fit) is given, unless in check mode
+  type: dict
 removed:
   description: Paths of the models that O(prune) removed, or in check mode would remove.
   returned: success
@@ -307,16 +317,22 @@ msg:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
+from ansible_collections.macos_setup.llm.plugins.module_utils.capacity import report
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.request import OPTIONS, fulfil
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 
 
 def main():
-    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**OPTIONS, "fit": {"type": "dict"}}, supports_check_mode=True)
+    fit = module.params.pop("fit")
     try:
         bundle = Bundle(module.params["bundle"]) if module.params["bundle"] else None
         result = fulfil(module.params, module.check_mode, bundle)
+        if fit and not module.check_mode:
+            given = ArgumentSpecValidator(report.OPTIONS).validate(fit).validated_parameters
+            result["fit"] = report.require_fit(given, module.warn)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
     for warning in result.pop("warnings"):

@@ -43,7 +43,7 @@ def test_a_context_that_cannot_fit_is_found_as_soon_as_the_header_can_be_read(ho
     host.config["models"]["selftest"]["context_size"] = (1 << 31) - 1
     output = host.play(expect=2)
     assert "models.selftest needs" in output and "It was not put into service." in output
-    assert not (host.install / "models").exists()
+    assert not (host.install / "service").exists()
     assert processes_below(host.directory) == []
 
 

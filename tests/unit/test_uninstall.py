@@ -92,7 +92,7 @@ def test_a_look_changes_nothing_and_names_what_goes(full):
     look = Uninstall(full.manifest, purge_models=True)
     assert full.everything() == before
     # The top of a tree stands for what is in it.
-    named = {os.path.relpath(path, full.directory) for path in look.doomed}
+    named = {os.path.relpath(path, full.directory) for path in look.to_remove}
     assert named >= {path for path in before if "tree/" not in path}
 
 
@@ -204,7 +204,7 @@ def test_directories_that_were_there_before_stay(installation):
 def test_without_a_manifest_there_is_nothing_to_do(installation):
     installation.write("precious")
     look = Uninstall(installation.manifest)
-    assert not look.is_needed() and look.doomed == []
+    assert not look.is_needed() and look.to_remove == []
 
 
 KILLED_AT = """

@@ -127,6 +127,27 @@ def look(
     }
 
 
+def require_fit(wanted, warn):
+    """:func:`look` with the options ``wanted`` (OPTIONS), and what of it is for people in ``words``.
+
+    :param warn: takes what does not fit where that is to be a warning.
+    :raises LlamaCppError: something does not fit.
+    """
+    wanted = dict(wanted)
+    refuse = wanted.pop("misfit") == "fail"
+    found = look(**wanted)
+    if found["problem"] and refuse:
+        raise LlamaCppError(found["problem"])
+    if found["problem"]:
+        warn(found["problem"])
+    return {**found, "words": [fit["words"] for fit in compared(found)] + found["advice"]}
+
+
+def compared(found):
+    """What :func:`look` compared with the host: the models, and the largest of them together."""
+    return [*found["models"], *filter(None, [found["together"]])]
+
+
 def _told(fit):
     return {"needed": fit.needed and fit.needed.total, "fits": fit.fits, "words": fit.words}
 

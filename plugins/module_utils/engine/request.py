@@ -14,6 +14,7 @@ from ..ownership import trees
 from ..ownership.manifest import Manifest
 from . import build, fetch, store
 from .release import ADOPTED, BUNDLE, existing_programs, label, prebuilt_programs
+from .selftest import check_engine
 
 #: What a release can be brought to.
 STATES = ("present", "fetched", "current")
@@ -82,6 +83,9 @@ def ensure(release, wanted, check_only, warn, bundle=None):
     if wanted["state"] == "present":
         trees.clear(os.path.dirname(release.source_path))
     require_options(release, look(release), wanted["arguments"])
+    if wanted["selftest"]:
+        summary = check_engine(release.program(), **wanted["selftest"], progress=progress)
+        store.admit(release.engine_dir, release.name, summary)
     return True
 
 
