@@ -17,7 +17,7 @@ class Offered(NamedTuple):
 
     sha256: str
     served: dict  # what seed_server wants to know of it
-    told: dict  # what Seed.files tells beside its sha256
+    told: dict  # what Seed.files tells besides its sha256
 
 
 def verified_models(paths):

@@ -33,7 +33,7 @@ EXAMPLE = {
 #:                   that option names is checked as well, and nothing is served without a usable key
 #: ``inputs``        the files without which the server cannot serve
 #: ``rotation``      size of a log file, and how many are kept beside the one that is written
-#: ``state_file``    see runner/crash_loop.py; ``<state_file>.lock`` lies beside it
+#: ``state_file``    see runner/crash_loop.py; ``<state_file>.lock`` is next to it
 #: ``stop_seconds``  from SIGTERM to the second one
 #: ``fast_exit``     after ``limit`` exits in a row, each within ``seconds`` of the start, the runner holds still. It
 #:                   ends ``settle_seconds`` after its start at the earliest: supervisord starts again whatever ended

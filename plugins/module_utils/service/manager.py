@@ -22,7 +22,7 @@ class ServiceManager(abc.ABC):
     name: str
     #: The file that tells the manager what to run.
     definition: Definition
-    #: As whom root looks at what the service works with (see privileges.as_user); None: as whoever asks.
+    #: As whom root looks at what the service works with (see privileges.as_user); None: as the current user.
     user: str | None = None
 
     # -- what is ------------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ class ServiceManager(abc.ABC):
 
     @abc.abstractmethod
     def deviations(self):
-        """What is wrong beside the definition and the process: [(what, before, after)], ready for a diff."""
+        """What is wrong besides the definition and the process: [(what, before, after)], ready for a diff."""
 
     # -- what is done -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 """The rollout of a change of the service: the change stays when the server gives a real answer. Otherwise what was
 confirmed before comes back.
 
-Beside the service's definition (base/definition.py) a change may have a release of the engine and files, such as
+Besides the service's definition (base/definition.py) a change may have a release of the engine and files, such as
 the server's command line. They are put in place between stop and start, so that a server that crashes meanwhile comes
 back as it was. The record tells what was last confirmed:
 

@@ -25,7 +25,7 @@ REMEDIES = {
     2: "See that the plist and the program in it exist.",
     NO_SUCH_PROCESS: _START,
     IO_ERROR: "The code covers several faults; the causes checked above tell which.",
-    13: "See that the plist can be read by whoever loads it.",
+    13: "Make the plist readable for the user who loads it.",
     17: _UNLOAD,
     22: "The target or the plist is malformed. " + _PLIST,
     IN_PROGRESS: _BUSY,

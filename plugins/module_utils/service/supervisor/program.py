@@ -87,7 +87,7 @@ class Supervisor(ServiceManager):
         return any(changes) or bool(self._strays(config, self._info(config)))
 
     def deviations(self):
-        """There are none: supervisord has no memory beside its file and its programs."""
+        """There are none: supervisord has no memory besides its file and its programs."""
         return []
 
     def correct(self):
