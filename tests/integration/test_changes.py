@@ -73,7 +73,7 @@ def test_what_is_killed_between_a_change_and_its_restart_is_completed(installed)
     before, starts = installed.servers(), installed.starts()
     installed.config["server"]["parallel"] = 3
     play = installed.begin()
-    assert play.until(lambda line: "Service | Install its Python environment" in line), play.output
+    assert play.until(lambda line: "Service | Run it under its manager" in line), play.output
     play.kill()
     assert wait_until(lambda: installed.servers() == before, 60), "only what served goes on"
     installed.play("--tags", "llm_service")
