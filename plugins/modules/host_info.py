@@ -124,7 +124,7 @@ options:
             type: int
           companions:
             description:
-              - What is loaded beside it, a projector, a draft model, adapters. Counts with its size.
+              - Files that are loaded with it, such as a projector, a draft model or adapters. Their sizes count.
               - A draft model's context, of as many tokens, counts too, as far as its header can be read.
             type: list
             elements: dict
@@ -347,7 +347,7 @@ fit:
           description: Whether all its files are there.
           type: bool
         needed:
-          description: Bytes that it needs, with what is beside it; null when that is not known.
+          description: Bytes that it needs, with its companions; null if unknown.
           type: int
         fits:
           description: Whether it fits; null when that is not known.

@@ -273,7 +273,7 @@ class LlamaServer:
             what = "sent nothing for %g s"
             if isinstance(error, TooSlow):
                 what = f"gave no whole answer within {WHOLE} times %g s"
-            return NotAnswering(f"{self.base_url} {what % self._timeout}, so it was given up.")
+            return NotAnswering(f"{self.base_url} {what % self._timeout}, so the request was canceled.")
         if isinstance(error, (ConnectionError, ssl.SSLError)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "

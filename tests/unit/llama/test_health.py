@@ -169,7 +169,8 @@ def test_a_stranger_who_never_answers_does_not_hold_up_the_looks(monkeypatch):
     with ScriptedServer(SILENCE) as server:
         assert "the service has ended" in refused(LlamaCppError, server.url, timeout=5, on_look=look)
         assert states == ["not answering"] * 2
-        assert "0.2 s, so it was given up. Timed out after 0.3 s" in refused(NotAnswering, server.url, timeout=0.3)
+        told = refused(NotAnswering, server.url, timeout=0.3)
+        assert "0.2 s, so the request was canceled. Timed out after 0.3 s" in told
 
 
 def test_the_wait_can_be_followed(tmp_path):

@@ -15,6 +15,7 @@ import time
 
 import pytest
 from support.fault_server import Fault, FaultServer, self_signed
+from support.fit import llama_8b
 from support.model_factory import model_bytes
 from support.models import gguf_model, request
 from support.modules import COLLECTIONS, RUNNER, run_module
@@ -63,6 +64,17 @@ def test_from_a_url(server, dest):
     assert results[2]["diff"] is results[3]["diff"] is None
     assert dest.read_bytes() == MODEL
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("memory_mb", "fits"), [(65536, True), (1024, False)])
+def test_what_is_installed_is_compared_with_the_memory_and_stays(dest, tmp_path, memory_mb, fits):
+    model = llama_8b(tmp_path)
+    wanted = {"name": model["name"], "dest": str(dest), "source": {"path": model["path"]}}
+    fit = {"system": "Linux", "memory_mb": memory_mb, "models": [{**model, "path": str(dest)}]}
+    result = run_module("gguf_model", {**request(wanted), "fit": fit})
+    assert result.get("failed", False) is not fits, result
+    assert "models.llama-8b needs" in (result["fit"]["words"][0] if fits else result["msg"])
+    assert os.readlink(dest) == model["path"]
 
 
 def test_from_a_path(dest, tmp_path):
