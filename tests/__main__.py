@@ -31,7 +31,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 SLOWEST = 20
 
 # Most unit tests take no time, and those that take long mostly wait.
-UNIT = ["--numprocesses", str(2 * CORES + 1), "--dist", "worksteal"]
+UNIT = ["--numprocesses", str(CORES + 1), "--dist", "worksteal"]
 # Plays compute, and are given out by files, whose tests may share a host; integration/conftest.py has the order.
 PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
 WITHOUT_CONTROLLER = "--ignore=tests/unit/controller"

@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.plays import recap
 
-#: All parts but the first; that one belongs to each of them.
-TAGS = ["llm_engine", "llm_models", "llm_service", "llm_tools", "llm_verify"]
+#: Of the parts, those that no other test here plays alone.
+TAGS = ["llm_models", "llm_tools", "llm_verify"]
 TRAP = "{{{{ lookup('ansible.builtin.pipe', 'touch {}') }}}}"
 
 

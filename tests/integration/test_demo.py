@@ -1,7 +1,10 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The newcomer's way: clone, make demo, ask, kill, repeat, clean. One cold compile serves all tests here."""
+"""The newcomer's way: clone, make demo, ask, kill, repeat, upgrade, clean. One cold compile serves all tests here; that
+of the upgrade takes what has not changed from the compiler cache.
+"""
 
+import json
 import os
 import re
 import shutil
@@ -14,11 +17,49 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import w
 from support import checkout
 from support.built_engine import RELEASES
 from support.known_answer import ANSWER, QUESTION
+from support.load import Load
 from support.paths import REPOSITORY
-from support.plays import BIN, Play, free_port, processes_below, recap
+from support.plays import BIN, Host, Play, announced_gap, free_port, processes_below, recap
 from support.suite_cost import MeteredCompile
 
 STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
+
+
+# An option that concerns few files.
+SECOND = {"engine": {"cmake_options": {"GGML_SCHED_MAX_COPIES": 2}}}
+
+
+class DemoHost(Host):
+    """The demo, for plays that make does not start."""
+
+    def __init__(self, clone, port):
+        self.clone, self.port = clone, port
+        self.directory = clone / ".demo"
+        self.install, self.bin = self.directory / "llm-workspace", self.directory / "bin"
+
+    def begin(self, playbook, **variables):
+        variables = json.dumps({"llama_cpp_server_port": self.port, **variables})
+        command = [BIN / "ansible-playbook", f"playbooks/{playbook}", "-e", "@playbooks/vars/demo.yml", "-e", variables]
+        return Play(command, self.clone, {"DEMO": str(self.directory)})
+
+    def play(self, playbook, **variables):
+        play = self.begin(playbook, **variables)
+        assert play.wait() == 0, play.output
+        return play.output
+
+    def releases(self):
+        """The release that is ``current`` and the one that was ``previous``, as ``llm-manager releases`` tells them."""
+        entries = json.loads(self.run("llm-manager", "releases", "--json").stdout)
+        return {mark: entry for entry in entries for mark in ("current", "previous") if entry[mark]}
+
+    def serving_build(self):
+        """Which build the running server says it is."""
+        return json.loads(self.run("llm-manager", "status", "--json").stdout)["server"]["build"]
+
+    def programs(self):
+        """All programs of all releases, each with what would change if it were made anew."""
+        found = (self.install / "engine" / "releases").glob("*/bin/*")
+        return {str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in found}
 
 
 def make_demo(clone, port, environment=None):
@@ -122,6 +163,33 @@ def test_health_is_not_green_while_the_server_is_gone(demo, clone):
     assert llm(clone, "health").returncode == 3
     subprocess.run([manager, "start"], check=True, timeout=60)
     assert llm(clone, "health").returncode == 0
+
+
+def test_another_build_is_compiled_while_the_first_serves_takes_its_place_and_gives_it_back(demo, clone, port):
+    host = DemoHost(clone, port)
+    first = host.releases()["current"]
+    assert host.serving_build() == first["build"]
+    with Load(host) as load:
+        output = host.play("macos_setup.yml", llama_cpp_overrides=SECOND)
+    assert load.answered
+    assert load.outage <= announced_gap(output)
+    second = host.releases()["current"]
+    assert host.releases()["previous"]["name"] == first["name"]
+    assert host.serving_build() == second["build"] != first["build"]
+    assert host.answers()
+    stamp = json.loads((host.install / "engine" / "current" / "stamp.json").read_text())
+    assert stamp["identity"]["options"]["GGML_SCHED_MAX_COPIES"] == "2"
+
+    programs = host.programs()
+    with Load(host) as load:
+        output = host.play("rollback.yml", llama_cpp_overrides=SECOND)
+    assert load.answered
+    assert load.outage <= announced_gap(output)
+    back = host.releases()
+    assert (back["current"]["name"], back["previous"]["name"]) == (first["name"], second["name"])
+    assert host.serving_build() == first["build"]
+    assert host.answers()
+    assert host.programs() == programs
 
 
 def test_nothing_outside_was_touched(demo, clone):

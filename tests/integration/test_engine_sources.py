@@ -42,23 +42,6 @@ def test_git_by_commit_and_then_by_tag(installed):
     assert json.loads((installed.directory / "llm_config.lock.json").read_text())["tags"] == tag
     assert recap(installed.play())["changed"] == 0
 
-    installed.source.commit("third", tag="b42", move=True)
-    installed.config["engine"]["cmake_options"] = {"ANOTHER": True}
-    output = installed.play(expect=2)
-    assert "was moved" in output and second in output
-
-
-def test_what_does_not_exist_or_compile_changes_nothing(installed):
-    before = installed.release()
-    installed.config["engine"] = installed.source.engine("0" * 40)
-    installed.play(expect=2)
-    assert installed.release() == before
-    broken = installed.source.commit("broken", cmake="this is no CMake\n")
-    installed.config["engine"] = installed.source.engine(broken)
-    output = installed.play(expect=2)
-    assert "Configuring llama.cpp" in output
-    assert installed.release() == before
-
 
 def test_an_archive_of_sources_without_any_network(installed):
     interface = Path(installed.source.url, "tools", "ui")

@@ -39,12 +39,10 @@ def test_a_model_that_cannot_fit_is_refused_before_anything_is_touched(host):
     assert not host.install.exists() and processes_below(host.directory) == []
 
 
-def test_a_context_that_cannot_fit_is_found_as_soon_as_the_header_can_be_read(host):
-    host.config["models"]["selftest"]["context_size"] = (1 << 31) - 1
-    output = host.play(expect=2)
-    assert "models.selftest needs" in output and "It was not put into service." in output
-    assert not (host.install / "service").exists()
-    assert processes_below(host.directory) == []
+def test_disabled_by_a_variable_that_is_text_nothing_is_touched(host):
+    output = host.play("-e", "llama_cpp_server_port=9001", "-e", "llama_cpp_enabled=no")
+    assert recap(output)["failed"] == 0
+    assert not host.install.exists() and not host.bin.exists()
 
 
 def test_check_mode_on_a_bare_host_touches_nothing(host):

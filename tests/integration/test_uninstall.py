@@ -8,7 +8,7 @@ import shutil
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.paths import REPOSITORY
-from support.plays import WITHOUT_TOOLS, listing, processes_below, recap
+from support.plays import listing, processes_below, recap
 
 UNINSTALL = REPOSITORY / "playbooks" / "uninstall.yml"
 PURGE = ("-e", '{"llama_cpp_purge_models": true}')
@@ -78,16 +78,3 @@ def test_all_goes_but_what_is_somebody_elses(lived_in):
     output = lived_in.play(*PURGE, playbook=UNINSTALL)
     assert recap(output)["changed"] == 1, output
     assert listing(lived_in.directory) == before
-    output = lived_in.play(*PURGE, playbook=UNINSTALL)
-    assert recap(output)["changed"] == 0, output
-
-
-def test_a_killed_installation_is_removed_too(host):
-    host.config["feature_flags"] = WITHOUT_TOOLS
-    play = host.begin()
-    before = listing(host.directory)
-    assert play.until(lambda line: "Service | Run the server" in line), play.output
-    play.kill()
-    host.play(*PURGE, playbook=UNINSTALL)
-    assert wait_until(lambda: not processes_below(host.directory), 10)
-    assert listing(host.directory) == before

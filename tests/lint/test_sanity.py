@@ -3,7 +3,7 @@
 """``ansible-test sanity`` finds nothing but what tests/sanity/ignore-*.txt lists, each with its reason.
 
 ansible-test installs the requirements of its tests into environments of its own below the home directory; here they are
-kept in .cache. It would bootstrap pip with a script from the web: one that asks ensurepip takes its place.
+kept in .cache. It would bootstrap pip with a script from the web: one that links the pip at hand takes its place.
 """
 
 import ast
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import ansible_test
+import pip
 import pytest
 import yaml
 from support import checkout
@@ -36,7 +37,7 @@ TESTS = [
     "yamllint",
 ]
 HOME = REPOSITORY / ".cache" / "ansible-test"
-BOOTSTRAP = "import ensurepip\n\nensurepip.bootstrap()\n"
+BOOTSTRAP = "import os, sysconfig\n\nos.symlink({!r}, os.path.join(sysconfig.get_path('purelib'), 'pip'))\n"
 
 
 @pytest.mark.processes  # and asks the package index, the first time
@@ -65,7 +66,7 @@ def write_bootstrap():
     version = re.search(r"pip='([0-9.]+)'", source)[1].replace(".", "_")
     path = HOME / ".ansible" / "test" / "cache" / f"get_pip_{version}.py"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(BOOTSTRAP)
+    path.write_text(BOOTSTRAP.format(pip.__path__[0]))
 
 
 def write_pip_configuration():

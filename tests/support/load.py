@@ -9,6 +9,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.api_keys import read_api_key
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
 
+from support.known_answer import MODEL
+
 
 class Load:
     """Context manager: asks the server of a :class:`support.plays.Host` all the time while the block runs."""
@@ -37,7 +39,8 @@ class Load:
     def _ask(self):
         while not self._end.is_set():
             try:
-                self._server.chat([{"role": "user", "content": "Say hello."}], max_tokens=2, temperature=0)
+                question = [{"role": "user", "content": "Say hello."}]
+                self._server.chat(question, model=MODEL, max_tokens=2, temperature=0)
                 self.answered += 1
             except LlamaCppError:
                 self.failed_at.append(time.time())

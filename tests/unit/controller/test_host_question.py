@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What a host is asked, and what its answer makes of the plan."""
 
+import pytest
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variables
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_question
 from support.planning import LINUX, MAC, resolve
@@ -19,13 +20,24 @@ def completed(config=None, host=LINUX, variables=None, **found):
     return host_question.complete(resolve(config, host), {**VARIABLES, **(variables or {})}, {**NOTHING_DUE, **found})
 
 
-def test_only_the_stages_that_the_configuration_wants_are_looked_at():
+def test_all_stages_are_looked_at():
     all_of_them = {"foundation", "engine", "models", "unwanted", "service", "tools"}
     assert set(asked()["stages"]) == all_of_them
     assert set(asked(host=MAC)["stages"]) == all_of_them | {"mac"}
-    flags = dict.fromkeys(("install_llama_cpp", "download_models", "setup_service", "install_client_tools"), False)
-    nothing = asked({"feature_flags": flags})
-    assert set(nothing["stages"]) == {"foundation"} and "engine" not in nothing
+
+
+FLAGS = {
+    "install_llama_cpp": {"engine"},
+    "download_models": {"models", "unwanted"},
+    "setup_service": {"service"},
+    "install_client_tools": {"tools"},
+}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_each_flag_adds_its_stage_and_nothing_else(flag):
+    question = asked({"feature_flags": {**dict.fromkeys(FLAGS, False), flag: True}})
+    assert set(question["stages"]) == {"foundation"} | FLAGS[flag]
 
 
 def test_under_launchd_it_is_asked_for_jobs_of_the_other_scope_and_for_the_watchdog():

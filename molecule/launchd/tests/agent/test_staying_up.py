@@ -52,13 +52,13 @@ def test_silent_it_is_healed_by_the_watchdog(serving):
 
 
 def test_a_long_generation_is_not_interrupted(serving):
-    """It takes the only slot for far more looks than a silent server has, and goes on delivering."""
+    """It takes the only slot for more looks than a silent server has, and goes on delivering."""
     pid = serving.pid()
     with serving.complete(n_predict=-1, ignore_eos=True, stream=True) as response:
         lines = (line for line in response.iter_lines() if line)
         first = json.loads(next(lines).removeprefix(b"data: "))
         with ThreadPoolExecutor() as pool:
-            looks = pool.submit(serving.watchdog_looks, "working", 12)
+            looks = pool.submit(serving.watchdog_looks, "working", 5)
             while not looks.done():
                 last = json.loads(next(lines).removeprefix(b"data: "))
         assert looks.result()
