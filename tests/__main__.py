@@ -30,10 +30,10 @@ OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SLOWEST = 20
 
-# Most unit tests take no time, and those that take long mostly wait.
-UNIT = ["--numprocesses", str(CORES + 1), "--dist", "worksteal"]
-# Plays compute, and are given out by files, whose tests may share a host; integration/conftest.py has the order.
-PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
+WORKERS = ["--numprocesses", str(CORES + 1)]  # each of them collects all tests, which costs more than it may wait
+UNIT = [*WORKERS, "--dist", "worksteal"]
+# Plays are given out by files, whose tests may share a host; integration/conftest.py has the order.
+PLAYS = [*WORKERS, "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
 WITHOUT_CONTROLLER = "--ignore=tests/unit/controller"
 
 

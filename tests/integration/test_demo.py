@@ -37,13 +37,10 @@ class DemoHost(Host):
         self.directory = clone / ".demo"
         self.install, self.bin = self.directory / "llm-workspace", self.directory / "bin"
 
-    def begin(self, playbook, **variables):
+    def play(self, playbook, *arguments, **variables):
         variables = json.dumps({"llama_cpp_server_port": self.port, **variables})
         command = [BIN / "ansible-playbook", f"playbooks/{playbook}", "-e", "@playbooks/vars/demo.yml", "-e", variables]
-        return Play(command, self.clone, {"DEMO": str(self.directory)})
-
-    def play(self, playbook, **variables):
-        play = self.begin(playbook, **variables)
+        play = Play([*command, *arguments], self.clone, {"DEMO": str(self.directory)})
         assert play.wait() == 0, play.output
         return play.output
 
@@ -180,9 +177,11 @@ def test_another_build_is_compiled_while_the_first_serves_takes_its_place_and_gi
     stamp = json.loads((host.install / "engine" / "current" / "stamp.json").read_text())
     assert stamp["identity"]["options"]["GGML_SCHED_MAX_COPIES"] == "2"
 
-    programs = host.programs()
+    programs, named = host.programs(), {"llama_cpp_release": first["name"][:-2], "llama_cpp_overrides": SECOND}
+    assert recap(host.play("rollback.yml", "--check", **named))["changed"] == 1
+    assert host.releases()["current"] == second
     with Load(host) as load:
-        output = host.play("rollback.yml", llama_cpp_overrides=SECOND)
+        output = host.play("rollback.yml", **named)
     assert load.answered
     assert load.outage <= announced_gap(output)
     back = host.releases()

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import forks
+
 TOOLS = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "files" / "llm_tools"
 FOREIGN = ("LLAMA_CPP_CLIENT_CONFIG", "LLM_BASE_URL", "LLM_API_KEY", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
 
@@ -32,16 +34,8 @@ class Commands:
     def run(self, program, *words, stdin="", environ=None):
         """The finished process: ``returncode``, ``stdout``, ``stderr``."""
         command, environment = self._prepared(program, words, environ)
-        return subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            env=environment,
-            timeout=60,
-            check=False,
-        )
+        done = forks.run(TOOLS, "llm_tools.cli", "main", program, words, stdin=stdin, environment=environment)
+        return subprocess.CompletedProcess(command, *done)
 
     def start(self, program, *words, environ=None, **options):
         """The running process (subprocess.Popen), with pipes for stdout and stderr."""

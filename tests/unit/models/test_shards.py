@@ -30,7 +30,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import We
 from support.fault_server import Fault, FaultServer
 from support.model_factory import adapter_bytes, model_bytes, projector_bytes, reranker_bytes, split_model
 from support.models import gguf_model, request
-from support.modules import RUNNER
+from support.modules import PROGRAM
 from support.paths import COLLECTIONS
 
 pytestmark = pytest.mark.processes
@@ -136,7 +136,7 @@ def test_a_killed_run_is_completed_by_the_next(server, directory):
     offer(server, PARTS, {1: Fault(stall_after=SIZE // 2), 2: Fault(stall_after=SIZE // 2)})
     arguments = {"ANSIBLE_MODULE_ARGS": request(wanted(server, directory, shards=sums(PARTS)))}
     run = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, "gguf_model"],
+        [sys.executable, PROGRAM, "gguf_model"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},

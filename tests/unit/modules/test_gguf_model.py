@@ -18,7 +18,7 @@ from support.fault_server import Fault, FaultServer, self_signed
 from support.fit import llama_8b
 from support.model_factory import model_bytes
 from support.models import gguf_model, request
-from support.modules import COLLECTIONS, RUNNER, run_module
+from support.modules import COLLECTIONS, PROGRAM, run_module
 
 pytestmark = pytest.mark.processes
 
@@ -190,7 +190,7 @@ def test_a_token_file_that_others_can_read_is_refused(server, dest, tmp_path):
 def running(wanted):
     """The module as a process of its own, killed at the end of the block if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, "gguf_model"],
+        [sys.executable, PROGRAM, "gguf_model"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,20 +1,21 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Runs modules on request, each in a process that is forked from this one: see modules.py.
+"""Runs a function of a Python module on request, each time in a process that is forked from this one: see forks.py.
 
-A request is a line of JSON on stdin, its answer one on stdout: exit status, or "timeout"; stdout; stderr.
+What has been imported for one run is there for the next, so that a run costs what it does and not what it imports. A
+request is a line of JSON on stdin, its answer one on stdout: exit status, or "timeout"; stdout; stderr.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import selectors
 import signal
 import sys
+import tempfile
 import time
 import traceback
-
-from ansible.module_utils import basic
 
 
 def main():
@@ -24,17 +25,23 @@ def main():
 
 def run(request):
     """[exit status, stdout, stderr] of a run, which ends when both streams are closed, as for Ansible."""
+    for name in request["preload"]:
+        with contextlib.suppress(BaseException):  # the forked process fails alike, and tells
+            importlib.import_module(name)
     pipes = [os.pipe(), os.pipe()]
-    pid = os.fork()
-    if pid == 0:
-        _live(request, [write for _read, write in pipes])
+    with tempfile.TemporaryFile() as given:
+        given.write(request["stdin"].encode("utf-8", "surrogateescape"))
+        given.seek(0)
+        pid = os.fork()
+        if pid == 0:
+            _live(request, [given.fileno(), *(write for _read, write in pipes)])
     for _read, write in pipes:
         os.close(write)
     texts, ended = _collected([read for read, _write in pipes], time.monotonic() + request["timeout"])
     if not ended:
         os.kill(pid, signal.SIGKILL)
-    status = os.waitpid(pid, 0)[1]
-    return ["timeout" if not ended else status, *(text.decode(errors="replace") for text in texts)]
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return [code if ended else "timeout", *(text.decode("utf-8", "surrogateescape") for text in texts)]
 
 
 def _collected(streams, deadline):
@@ -55,30 +62,29 @@ def _collected(streams, deadline):
 
 
 def _live(request, streams):
-    """All that the process of the module does."""
+    """All that the process of the run does."""
     status = 1
     try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, stream in enumerate([nothing, *streams]):
+        for number, stream in enumerate(streams):
             os.dup2(stream, number)
         os.closerange(3, 256)
-        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (it ends with the process)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["directory"])
         os.umask(request["umask"])
-        basic._ANSIBLE_ARGS = request["payload"].encode()
-        basic._ANSIBLE_PROFILE = "legacy"
-        sys.argv = [request["name"]]
-        importlib.import_module("ansible_collections.macos_setup.llm.plugins.modules." + request["name"]).main()
-        status = 0
+        function = getattr(importlib.import_module(request["module"]), request["function"])
+        sys.exit(function(*request["arguments"]))
     except SystemExit as end:
         status = end.code or 0
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
         os._exit(status if isinstance(status, int) else 1)
 
 
