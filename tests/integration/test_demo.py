@@ -25,8 +25,8 @@ from support.suite_cost import MeteredCompile
 STEP = re.compile(r"\[ *\d+ %\] (\d+)/(\d+) compiling")
 
 
-# An option that concerns few files.
-SECOND = {"engine": {"cmake_options": {"GGML_SCHED_MAX_COPIES": 2}}}
+# An option that concerns one file.
+SECOND = {"engine": {"cmake_options": {"LLAMA_BUILD_NUMBER": 2}}}
 
 
 class DemoHost(Host):
@@ -175,7 +175,7 @@ def test_another_build_is_compiled_while_the_first_serves_takes_its_place_and_gi
     assert host.serving_build() == second["build"] != first["build"]
     assert host.answers()
     stamp = json.loads((host.install / "engine" / "current" / "stamp.json").read_text())
-    assert stamp["identity"]["options"]["GGML_SCHED_MAX_COPIES"] == "2"
+    assert stamp["identity"]["options"]["LLAMA_BUILD_NUMBER"] == "2"
 
     programs, named = host.programs(), {"llama_cpp_release": first["name"][:-2], "llama_cpp_overrides": SECOND}
     assert recap(host.play("rollback.yml", "--check", **named))["changed"] == 1

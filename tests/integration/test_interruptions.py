@@ -47,21 +47,20 @@ def test_an_ended_play_ends_its_download_and_the_next_one_goes_on_with_it(tmp_pa
         assert wait_until(lambda: len(origin.requests) > known, 120), play.output
         return play
 
-    for _ in range(3):
-        play = play_into_the_download()
-        enough = origin.sent + 2 * SLICE
-        assert wait_until(lambda enough=enough: origin.sent > enough, 60)
-        play.interrupt()
-        assert not final.exists()
-        for lease in (tmp_path / "jobs").glob("*" + LEASE_SUFFIX):  # as if its time without a watcher were over
-            os.utime(lease, (0, 0))
+    play = play_into_the_download()
+    enough = origin.sent + 2 * SLICE
+    assert wait_until(lambda: origin.sent > enough, 60)
+    play.interrupt()
+    assert not final.exists()
+    for lease in (tmp_path / "jobs").glob("*" + LEASE_SUFFIX):  # as if its time without a watcher were over
+        os.utime(lease, (0, 0))
     # Killed, a play may leave a worker that sees the download through: the next one waits for it.
     play_into_the_download().kill()
     origin.pace = 0
     play = begin()
     assert play.wait() == 0, play.output
     begins = [int(request.headers.get("range", "bytes=0-")[len("bytes=") : -1]) for request in origin.requests]
-    assert len(begins) in (4, 5)
+    assert len(begins) in (2, 3)
     assert begins == sorted(begins), "no play begins before what an earlier one fetched"
     assert final.read_bytes() == content
     assert not list(final.parent.glob("*.part*"))

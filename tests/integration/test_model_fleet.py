@@ -68,22 +68,16 @@ def test_the_lock_file_gives_the_next_host_the_same_bytes(fleet, origin):
     assert fleet.have(OTHER) == fleet.names
 
 
-def test_models_go_only_when_asked_and_only_those_that_were_put_there(fleet, origin):
+def test_a_model_goes_only_when_asked_for_by_its_name(fleet, origin):
     fleet.names = ["mac-1"]
     for name in ("old", "older"):
         origin.serve(f"/{name}.gguf", OTHER)
         fleet.config["models"][name] = {"url": origin.url(f"/{name}.gguf")}
     fleet.config["llm_settings"] = {"default_model": "tiny"}
     fleet.play()
-    own = fleet.models("mac-1") / "own.gguf"
-    own.write_bytes(MODEL)
-
-    def there():
-        return sorted(path.name for path in fleet.models("mac-1").glob("*"))
-
+    (fleet.models("mac-1") / "own.gguf").write_bytes(MODEL)
     fleet.config["models"]["old"]["state"] = "absent"
     del fleet.config["models"]["older"]
     fleet.play()
-    assert there() == [".llama_cpp", "m.gguf", "older.gguf", "own.gguf"]
-    fleet.play({"llama_cpp_prune_models": True})
-    assert there() == [".llama_cpp", "m.gguf", "own.gguf"]
+    left = sorted(path.name for path in fleet.models("mac-1").glob("*"))
+    assert left == [".llama_cpp", "m.gguf", "older.gguf", "own.gguf"]

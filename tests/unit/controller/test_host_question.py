@@ -40,6 +40,12 @@ def test_each_flag_adds_its_stage_and_nothing_else(flag):
     assert set(question["stages"]) == {"foundation"} | FLAGS[flag]
 
 
+def test_models_are_removed_that_nothing_names_when_that_is_asked_for():
+    (_kind, kept), (_, pruned) = (asked(prune_models=prune)["stages"]["unwanted"][0] for prune in (False, True))
+    assert "prune" not in kept
+    assert (pruned["prune"], pruned["keep"]) == (resolve()["paths"]["models_dir"], resolve()["model_paths"])
+
+
 def test_under_launchd_it_is_asked_for_jobs_of_the_other_scope_and_for_the_watchdog():
     mac = asked(host=MAC)
     assert mac["launchd"]["elsewhere"]["scope"] == "system"
