@@ -103,7 +103,7 @@ attributes:
     description: Reports the changes without making them.
     support: full
   diff_mode:
-    description: Shows the difference of every text file. Keys are never shown.
+    description: Shows the difference of every text file. Of a tree it shows which files differ. Keys are never shown.
     support: full
   idempotent:
     description: A second run with the same options changes nothing.
@@ -136,6 +136,7 @@ paths:
 """
 
 import base64
+import hashlib
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -204,7 +205,7 @@ def place(module):
     return {
         "changed": bool(paths),
         "paths": paths,
-        "diff": [shown(change) for change in changes],
+        "diff": shown(changes, trees),
     }
 
 
@@ -246,8 +247,25 @@ def require_ours(path, kind):
         raise LlamaCppError(f"{path} {why}, and is to be a directory of ours. Have it removed, then run this again.")
 
 
-def shown(change):
-    """One difference in the form in which Ansible prints it."""
+def shown(changes, trees):
+    """The differences in the form in which Ansible prints them: of each text file, and of a tree the names."""
+    diffs = []
+    for dest in trees:
+        inside = [change for change in changes if change.path.startswith(dest + os.sep)]
+        changes = [change for change in changes if change not in inside]
+        if inside:
+            before = [listed(change, dest, change.before) for change in inside if change.before is not None]
+            after = [listed(change, dest, change.after.content) for change in inside if change.after]
+            diffs.append(difference(dest, "".join(before), "".join(after)))
+    return [*diffs, *map(shown_file, changes)]
+
+
+def listed(change, directory, content):
+    """The line of a file in the list of a tree; its digest differs when the content does."""
+    return f"{os.path.relpath(change.path, directory)} {hashlib.sha256(content).hexdigest()[:12]}\n"
+
+
+def shown_file(change):
     after = change.after.content if change.after else None
     if change.before == after:
         return difference(change.path, f"mode {change.mode_before:04o}\n", f"mode {change.after.mode:04o}\n")

@@ -10,9 +10,13 @@ import difflib
 def nearest(word, choices, cutoff=0.6):
     """The choice that is most like ``word``, as text, or None when none is like it.
 
+    A word of three letters or more that begins one of the choices, and only that one, means it.
+
     :param cutoff: how like it must be, from 0 (anything) to 1 (the same).
     """
-    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=cutoff)
+    word, choices = str(word), [str(choice) for choice in choices]
+    begun = [choice for choice in choices if choice.startswith(word)] if len(word) >= 3 else []
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=cutoff) if len(begun) != 1 else begun
     return close[0] if close else None
 
 

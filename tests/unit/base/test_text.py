@@ -19,6 +19,11 @@ def test_only_a_choice_that_is_like_the_word_is_suggested(word, expected):
     assert did_you_mean(word, ["health", "models", 70]) == expected
 
 
+@pytest.mark.parametrize("word, expected", [("stat", "status"), ("sta", "start"), ("re", None)])
+def test_what_begins_one_choice_only_means_it(word, expected):
+    assert nearest(word, ["status", "start", "restart"], cutoff=0.75) == expected
+
+
 def test_how_like_it_must_be_can_be_told():
     assert (nearest("hal", ["health"], cutoff=0.6), nearest("hal", ["health"], cutoff=0.75)) == ("health", None)
 

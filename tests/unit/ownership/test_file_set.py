@@ -69,11 +69,13 @@ def test_python_caches_are_nobodys_business(tmp_path):
     assert cache.exists()
 
 
-def test_the_diff_shows_both_sides(tmp_path):
+def test_the_diff_of_a_tree_is_the_list_of_files_that_differ(tmp_path):
     dest = tmp_path / "lib"
     run_tree(dest, TEXTS)
     (difference,) = run_tree(dest, {**TEXTS, "a.py": "A = 2\n"}, check=True)["diff"]
-    assert (difference["before"], difference["after"]) == (TEXTS["a.py"], "A = 2\n")
+    before, after = (difference[side].splitlines() for side in ("before", "after"))
+    assert [line.split()[0] for line in before] == [line.split()[0] for line in after] == ["a.py"]
+    assert difference["before_header"] == str(dest) and before != after
 
 
 def test_what_the_owner_put_into_a_tree_stays(tmp_path):

@@ -87,10 +87,10 @@ def test_nothing_typed_on_a_terminal_is_answered_with_help(commands):
     assert "llm models" in shown
 
 
-def test_help_of_a_command(commands):
-    done = commands.run("llm", "ask", "--help")
-    assert done.returncode == 0
-    assert "--temperature" in done.stdout
+@pytest.mark.parametrize(("program", "command"), [("llm", "ask"), ("llm-manager", "status")])
+def test_help_of_a_command_by_either_word(commands, program, command):
+    told = [commands.run(program, *words) for words in (("help", command), (command, "--help"))]
+    assert [(done.returncode, f"usage: {program} {command} " in done.stdout) for done in told] == [(0, True)] * 2
 
 
 def test_the_client_may_have_another_name(commands):

@@ -59,6 +59,8 @@ def run(environment, program, argv):
     if nothing_asked or argv in (["-h"], ["--help"], ["help"]):
         environment.write(overview(environment.program, program))
         return ExitCode.SUCCESS
+    if len(argv) == 2 and argv[0] == "help" and argv[1] in program.COMMANDS:
+        argv = [argv[1], "--help"]
     command, rest = choose(environment, program, argv)
     parser = build_parser(environment.program, program, command)
     return module_of(program, command).run(environment, parser.parse(rest))
