@@ -151,14 +151,14 @@ def test_the_watchdog_tells_its_state_and_its_last_event(commands, supervised, t
     assert (watchdog["state"], watchdog["looks"]) == ("answering", True)
     assert watchdog["last_event"] == "2 answering: the server answers"
     shown = commands.run("llm-manager", "status").stdout
-    assert "answering (last check: " in shown and "2 answering: the server answers" in shown
+    assert "active (last check " in shown and "2 answering: the server answers" in shown
     assert "not looked since" not in shown
 
 
 def test_a_watchdog_that_does_not_look_any_more_is_told(commands, supervised, tmp_path):
     watched(commands, tmp_path, state="answering", looked=time.time() - 3600)
     assert status_of(commands)[1]["watchdog"]["looks"] is False
-    assert "no check since" in commands.run("llm-manager", "status").stdout
+    assert "inactive (last check " in commands.run("llm-manager", "status").stdout
 
 
 def test_a_watchdog_that_has_not_begun_and_none_at_all(commands, supervised, tmp_path):

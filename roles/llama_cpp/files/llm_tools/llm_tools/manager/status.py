@@ -103,12 +103,13 @@ def why_rows(service):
 
 
 def watchdog_rows(watchdog):
-    """The rows about the watchdog."""
+    """The rows about the watchdog. What it found last may have changed since: ``server`` is asked at this moment."""
     if watchdog is None:
         return [("watchdog", "disabled", None)]
-    found = f"{watchdog['state']} (last check: {watchdog['last_look']})" if watchdog["state"] else "no check yet"
-    if watchdog["state"] and not watchdog["looks"]:
-        found += ", no check since"
+    found = "no check yet"
+    if watchdog["state"]:
+        activity = "active" if watchdog["looks"] else "inactive"
+        found = f"{activity} (last check {watchdog['last_look']}: {watchdog['state']})"
     event = watchdog["last_event"]
     return [
         ("watchdog", found, None if watchdog["looks"] else "yellow"),
