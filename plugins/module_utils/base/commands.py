@@ -29,6 +29,10 @@ UMASK = 0o022
 DIRECTORY = "/"
 
 
+class CommandFailed(LlamaCppError):
+    """A program could not be run, or failed."""
+
+
 def search_path(first=()):
     """The directories in which programs are looked for, as a PATH: ``first``, the environment's, then the usual."""
     further = [os.path.expanduser(directory) for directory in FURTHER_DIRECTORIES]
@@ -92,7 +96,7 @@ def quote_end(output, count=OUTPUT_LINES):
 def check(command, what, remedy, on_line=None, environment=None, inherit=()):
     """Run ``command`` to its end and return its output; ``on_line(line)`` sees every line as it comes.
 
-    Raises LlamaCppError ("<what> failed ... <remedy>") with the last lines of the output. When ``on_line``
+    Raises CommandFailed ("<what> failed ... <remedy>") with the last lines of the output. When ``on_line``
     raises, the command and everything it started are ended first. ``inherit`` lists file descriptors, such as
     that of a lock, that the command and its children keep open.
     """
@@ -109,7 +113,7 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
             umask=UMASK,
         )
     except OSError as error:
-        raise LlamaCppError(f"{what} could not start: {command[0]}: {error.strerror}. {remedy}") from None
+        raise CommandFailed(f"{what} could not start: {command[0]}: {error.strerror}. {remedy}") from None
     lines = []
     try:
         for line in process.stdout:
@@ -123,7 +127,7 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
         raise
     output = "\n".join(lines)
     if code != 0:
-        raise LlamaCppError("%s failed (exit status %d). %s\n%s" % (what, code, remedy, quote_end(output)))
+        raise CommandFailed("%s failed (exit status %d). %s\n%s" % (what, code, remedy, quote_end(output)))
     return output
 
 

@@ -13,19 +13,11 @@ from __future__ import annotations
 import glob
 import os
 import re
-import sys
 import tempfile
 
-try:
-    import ensurepip
-except ImportError:  # Debian has it in another package
-    ensurepip = None
-
-from ..base import commands
 from ..base.errors import LlamaCppError
 from ..base.files import sha256_of
-from ..net.python_environment import PythonEnvironment
-from . import archive
+from ..net.pip import REACH_AN_INDEX, Pip
 
 BACKEND_MODULE = "llama_cpp_no_backend"
 
@@ -57,12 +49,6 @@ for prefix in ("_PYPROJECT_HOOKS_", "PEP517_"):
 #: From this version on pip asks backends only, even for a package that has nothing but a setup.py.
 WITHOUT_SETUP_PY = (25, 3)
 
-#: What runs where a host's Python has no pip: this one, and not whichever is the newest on the index.
-PIP = "pip==25.3 --hash=sha256:9655943313a94722b7774661c21049070f6bbb0a1516bf02f7c8d5d9201514cd\n"
-
-#: "Progress 1234 of 5678", which pip prints from version 24.1 on with --progress-bar raw.
-RAW_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
-
 
 def fetch(package, version, sha256, directory, progress):
     """Download the source distribution into ``directory`` and return its path.
@@ -77,20 +63,16 @@ def fetch(package, version, sha256, directory, progress):
         with open(requirement, "w", encoding="utf-8") as stream:
             stream.write(f"{package}=={version} --hash=sha256:{sha256}\n")
         _write_backend(scratch, package, version)
-        own = pip(scratch, progress)
-        command = [*own, "download", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
-        command += ["--no-build-isolation", "--require-hashes", "-r", requirement, "-d", directory]
-        if _version_of(own) < WITHOUT_SETUP_PY:
-            command.append("--use-pep517")
-        if _version_of(own) >= (24, 1):
-            command += ["--progress-bar", "raw"]
-        commands.check(
-            command,
+        pip = Pip(scratch, progress)
+        pip.download(
+            [
+                *("--no-binary", ":all:", "--no-build-isolation", "--require-hashes", "-r", requirement),
+                *(["--use-pep517"] if pip.version < WITHOUT_SETUP_PY else []),
+            ],
+            directory,
             f"Downloading the source of {package} {version}",
-            "Nothing was changed. See that a package index is reachable with pip's own configuration "
-            "(python3 -m pip config list), then run the play again.",
-            on_line=lambda line: _show(line, progress),
-            environment=environment(PYTHONPATH=scratch),
+            f'Nothing was changed. {REACH_AN_INDEX}, or set engine.source to "git", then run the play again.',
+            PYTHONPATH=scratch,
         )
     path = downloaded(package, version, sha256, directory)
     if path is None:
@@ -108,54 +90,9 @@ def downloaded(package, version, sha256, directory):
     return next((path for path in found if os.path.isfile(path) and sha256_of(path) == sha256), None)
 
 
-def _show(line, progress):
-    step = RAW_PROGRESS.search(line)
-    if step:
-        progress.update("downloading", int(step.group(1)), int(step.group(2)), unit="bytes")
-    else:
-        progress.heartbeat()
-
-
 def _write_backend(directory, package, version):
     name = re.sub(r"[-_.]+", "_", package)
     texts = {"sitecustomize": SITE, BACKEND_MODULE: BACKEND.format(name=name, package=package, version=version)}
     for module, text in texts.items():
         with open(os.path.join(directory, module + ".py"), "w", encoding="utf-8") as stream:
             stream.write(text)
-
-
-def pip(scratch, progress):
-    """A command that runs pip: this Python's own, else a pinned one in a scratch environment that uv makes."""
-    own = [sys.executable, "-m", "pip"]
-    if commands.output_of([*own, "--version"]) is not None:
-        return own
-    for wheel in _carried_wheels():
-        unpacked = os.path.join(scratch, "pip")  # from the archive itself it would be compiled at every start
-        archive.unpack(wheel, unpacked)
-        return [sys.executable, os.path.join(unpacked, "pip")]
-    if commands.find("uv"):
-        made = PythonEnvironment(os.path.join(scratch, "environment"), PIP)
-        made.install(progress)
-        return [made.python, "-m", "pip"]
-    raise LlamaCppError(
-        f"{sys.executable} has no pip and there is no uv, so the source cannot be fetched from the package index. "
-        "Nothing was changed. Install either (Debian and Ubuntu: sudo apt-get install python3-pip), or set "
-        'engine.source to "git", then run the play again.'
-    )
-
-
-def environment(**variables):
-    """The environment for that command. A pip that may install into virtual environments only may still fetch a file;
-    a variable outweighs what pip's configuration says."""
-    return {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", **variables}
-
-
-def _carried_wheels():
-    """What this Python itself puts into new environments (ensurepip)."""
-    directory = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled") if ensurepip else ""
-    return glob.glob(os.path.join(glob.escape(directory), "pip-*.whl"))
-
-
-def _version_of(command):
-    match = re.match(r"pip (\d+)\.(\d+)", commands.output_of([*command, "--version"]) or "")
-    return tuple(int(part) for part in match.groups()) if match else (0, 0)

@@ -9,13 +9,12 @@ import os
 import sys
 import tempfile
 
-from ..base import commands
 from ..base.errors import LlamaCppError
 from ..base.files import make_directories, sha256_of
-from ..engine import sdist
 from ..engine.store import current_release, stamp_of
 from ..models.shards import shard_names
 from ..models.verification import VerificationRecord
+from ..net.pip import REACH_AN_INDEX, Pip
 from . import bundle
 from .facts import FORMAT, this_platform
 
@@ -100,12 +99,9 @@ def _download(requirements, directory, scratch, progress):
     file = os.path.join(scratch, "requirements.txt")
     with open(file, "w", encoding="utf-8") as stream:
         stream.write(requirements)
-    command = [*sdist.pip(scratch, progress), "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
-    commands.check(
-        [*command, "--only-binary", ":all:", "--require-hashes", "-r", file, "-d", directory],
+    Pip(scratch, progress).download(
+        ["--only-binary", ":all:", "--require-hashes", "-r", file],
+        directory,
         "Downloading the Python packages of the bundle",
-        "Nothing was changed. See that a package index is reachable with pip's own configuration "
-        "(python3 -m pip config list), then run the play again.",
-        on_line=lambda _line: progress.heartbeat(),
-        environment=sdist.environment(),
+        f"Nothing was changed. {REACH_AN_INDEX}, then run the play again.",
     )

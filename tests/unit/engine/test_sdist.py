@@ -3,9 +3,7 @@
 """A source distribution is fetched by pip, verified, and never executed."""
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import sdist as pip_source
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.sdist import downloaded
 from support import packages
 from support.modules import run_module
 
@@ -52,30 +50,6 @@ def test_whatever_would_build_it_is_not_run(tmp_path, pyproject):
     assert not (tmp_path / "executed").exists()
 
 
-def test_where_there_is_no_pip_a_pinned_one_is_fetched(tmp_path, monkeypatch):
-    installed = []
-    monkeypatch.setattr(pip_source.commands, "output_of", lambda *_arguments: None)
-    monkeypatch.setattr(pip_source.commands, "find", lambda name: "/usr/bin/" + name)
-    monkeypatch.setattr(pip_source.PythonEnvironment, "install", lambda made, _progress: installed.append(made))
-    monkeypatch.setattr(pip_source, "_carried_wheels", list)
-    monkeypatch.setattr(pip_source, "PIP", "pip==1 --hash=sha256:1\n")
-    command = pip_source.pip(str(tmp_path), Progress())
-    assert command == [str(tmp_path / "environment" / "bin" / "python"), "-m", "pip"]
-    assert [made._requirements for made in installed] == ["pip==1 --hash=sha256:1\n"]
-    monkeypatch.setattr(pip_source.commands, "find", lambda _name: None)
-    with pytest.raises(LlamaCppError, match="there is no uv"):
-        pip_source.pip(str(tmp_path), Progress())
-
-
-def test_a_pip_that_wants_a_virtual_environment_fetches_all_the_same(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
-    monkeypatch.setattr(pip_source.commands, "check", lambda *_words, environment, **_: asked.append(environment))
-    with pytest.raises(LlamaCppError, match="left no source"):
-        pip_source.fetch("some-source", "1.2.3", "0" * 64, str(tmp_path), Progress())
-    assert [(found["PIP_REQUIRE_VIRTUALENV"], "PYTHONPATH" in found) for found in asked] == [("0", True)]
-
-
 def test_a_wrong_hash_is_refused(tmp_path, sdist):
     result = run(tmp_path, "0" * 64)
     assert result["failed"]
@@ -98,8 +72,8 @@ def test_a_file_is_known_by_its_hash_and_not_by_its_name(tmp_path):
     (tmp_path / "some.source-1.2.3.tar.gz").mkdir()
     right = tmp_path / "some_source-1.2.3.tar.gz"
     right.write_bytes(b"right")
-    assert pip_source.downloaded(sha256=packages.sha256(right), **wanted) == str(right)
-    assert pip_source.downloaded(sha256="0" * 64, **wanted) is None
+    assert downloaded(sha256=packages.sha256(right), **wanted) == str(right)
+    assert downloaded(sha256="0" * 64, **wanted) is None
 
 
 def test_an_unreachable_index_is_explained(tmp_path):
