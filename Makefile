@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DEMO := $(CURDIR)/.demo
 
+# MODEL=selftest leaves out the model from the package index. Not taken from the environment.
+MODEL =
+
 # Programs of the machine take precedence over those of the virtual environment (CMake, Ninja, uv).
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 PLAY := $(BIN)/python $(BIN)/ansible-playbook playbooks/macos_setup.yml
@@ -19,7 +22,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/runtime ## run a working server in .demo/, from config/demo.json; changes nothing else
-	@$(PLAY) --tags llm -e @playbooks/vars/demo.yml $(DEMO_ARGS)
+	@$(PLAY) --tags llm -e @playbooks/vars/demo.yml $(MODEL:%=-e @playbooks/vars/demo_%.yml) $(DEMO_ARGS) || \
+	  { $(BIN)/python playbooks/files/demo.py advise "$$DEMO"; exit 2; }
 	@$(BIN)/python playbooks/files/demo.py report "$$DEMO"
 
 demo-clean: ## stop the demo and remove its files

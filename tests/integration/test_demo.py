@@ -14,7 +14,7 @@ import subprocess
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from support import checkout
+from support import checkout, offline
 from support.built_engine import RELEASES
 from support.known_answer import ANSWER, QUESTION
 from support.load import Load
@@ -59,8 +59,9 @@ class DemoHost(Host):
         return {str(path): (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in found}
 
 
-def make_demo(clone, port, environment=None):
-    return Play(["make", "demo", "DEMO_ARGS=-e llama_cpp_server_port=%d" % port], clone, environment)
+def make_demo(clone, port, environment=None, model=None):
+    words = ["MODEL=" + model] if model else []
+    return Play(["make", "demo", "DEMO_ARGS=-e llama_cpp_server_port=%d" % port, *words], clone, environment)
 
 
 def compiled(line):
@@ -107,10 +108,11 @@ def test_an_interrupted_compile_goes_on_where_it_stopped(demo):
     assert max(totals) <= 220 - stopped_at + 5, "it began anew"
 
 
-def test_it_ends_with_an_answer_and_what_to_type_next(demo, clone, port):
+def test_it_ends_with_answers_of_both_models_and_what_to_type_next(demo, clone, port):
     _stopped_at, output = demo
     assert recap(output)["failed"] == 0
     end = output.rpartition("PLAY RECAP")[2]
+    assert "def is_even(" in end and "% 2 == 0" in end
     assert ANSWER in end
     assert "http://127.0.0.1:%d" % port in end
     assert str(clone / ".demo" / "bin" / "llm") in end
@@ -118,7 +120,7 @@ def test_it_ends_with_an_answer_and_what_to_type_next(demo, clone, port):
 
 
 def test_the_installed_command_answers(demo, clone):
-    result = llm(clone, QUESTION)
+    result = llm(clone, "-m", "selftest", QUESTION)
     assert (result.returncode, result.stdout) == (0, ANSWER + "\n")
 
 
@@ -139,10 +141,10 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(demo, clone, port):
 
 
 def test_a_killed_server_comes_back(demo, clone):
-    (server,) = processes.find(
-        lambda process: process.mentions(str(clone / ".demo")) and process.has_arguments("--alias", "selftest")
+    (router,) = processes.find(
+        lambda process: process.mentions(str(clone / ".demo")) and process.has_arguments("--models-preset")
     )
-    os.kill(server.pid, signal.SIGKILL)
+    os.kill(router.pid, signal.SIGKILL)
     codes = set()
 
     def healthy():
@@ -151,7 +153,7 @@ def test_a_killed_server_comes_back(demo, clone):
 
     assert wait_until(healthy, 10)
     assert codes <= {0, 3, 4}
-    assert llm(clone, QUESTION).stdout == ANSWER + "\n"
+    assert llm(clone, "-m", "selftest", QUESTION).stdout == ANSWER + "\n"
 
 
 def test_health_is_not_green_while_the_server_is_gone(demo, clone):
@@ -189,6 +191,14 @@ def test_another_build_is_compiled_while_the_first_serves_takes_its_place_and_gi
     assert host.serving_build() == first["build"]
     assert host.answers()
     assert host.programs() == programs
+
+
+def test_with_the_model_of_the_collection_alone_no_index_is_needed(demo, clone, port):
+    small = make_demo(clone, port, offline.ENVIRONMENT, model="selftest")
+    assert small.wait() == 0, small.output
+    end = small.output.rpartition("PLAY RECAP")[2]
+    assert ANSWER in end and "is_even" not in end
+    assert llm(clone, QUESTION).stdout == ANSWER + "\n"
 
 
 def test_nothing_outside_was_touched(demo, clone):

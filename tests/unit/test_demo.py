@@ -1,7 +1,8 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What `make demo-clean` ends and removes is what the demo started and made, and nothing that only speaks of it."""
+"""What `make demo` shows; and `make demo-clean` ends and removes what the demo started and made, and nothing else."""
 
+import json
 import os
 import runpy
 import subprocess
@@ -14,7 +15,8 @@ from support.paths import COLLECTIONS, REPOSITORY
 
 pytestmark = pytest.mark.processes
 
-CLEAN = runpy.run_path(str(REPOSITORY / "playbooks" / "files" / "demo.py"))["clean"]
+DEMO = runpy.run_path(str(REPOSITORY / "playbooks" / "files" / "demo.py"))
+CLEAN = DEMO["clean"]
 
 BUILDER = """
 import subprocess, sys
@@ -85,3 +87,44 @@ def test_without_a_demo_there_is_nothing_to_do(tmp_path):
     (tmp_path / "work" / "mine.txt").write_text("years of work")
     assert [CLEAN(tmp_path / name) for name in ("nothing", "work")] == [0, 0]
     assert (tmp_path / "work" / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["demo.json", "demo_selftest.json"])
+def test_every_model_is_asked_and_a_failure_is_told(demo, name, capfd):
+    config = json.loads((REPOSITORY / "config" / name).read_text())
+    told = {
+        "server": {"url": "http://127.0.0.1:1", "api_key_file": "/key"},
+        "models": [{"name": model, "description": "a model"} for model in config["models"]],
+        "selftest": {"answers": "/answers.json"},
+        "service": {"log": "/log"},
+    }
+    (demo / "llm-workspace" / "tools").mkdir()
+    (demo / "llm-workspace" / "tools" / "client.json").write_text(json.dumps(told))
+    (demo / "bin").mkdir()
+    for command in ("llm", "llm-manager"):
+        (demo / "bin" / command).write_text('#!/bin/sh\necho "asked $*"\ntest "$2" != selftest\n')
+        (demo / "bin" / command).chmod(0o755)
+    assert DEMO["report"](demo) == 1
+    shown = capfd.readouterr().out
+    assert [f"asked -m {model} " in shown for model in config["models"]] == [True] * len(config["models"])
+    assert ("asked -m smollm2" in shown) is (name == "demo.json")
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_where_a_model_is_missing_the_demo_without_it_is_named(demo, installed, capsys):
+    model = demo / "llm-workspace" / "models" / "m.gguf"
+    Manifest(str(demo / "llm-workspace" / "manifest.json")).note({str(model): "model"})
+    if installed:
+        model.parent.mkdir()
+        model.touch()
+    assert DEMO["advise"](demo) == 0
+    assert ("make demo MODEL=selftest" in capsys.readouterr().err) is not installed
+
+
+def test_the_demo_without_a_download_is_otherwise_the_same():
+    full, small = (
+        json.loads((REPOSITORY / "config" / name).read_text()) for name in ("demo.json", "demo_selftest.json")
+    )
+    del full["models"]["smollm2"]
+    full["llm_settings"]["default_model"] = "selftest"
+    assert full == small

@@ -15,6 +15,7 @@ HOST_DIRECTORY = Path(os.environ["SCENARIO_HOST"])
 INSTALL, BIN = CLIENT.parents[1], HOST_DIRECTORY / "bin"
 URL = json.loads(CLIENT.read_text())["server"]["url"]
 ADDRESS = URL.removeprefix("http://")
+MODEL = "selftest"  # which the demo serves beside another
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
 
@@ -24,7 +25,7 @@ def key():
 
 
 def ask(headers, timeout=60):
-    body = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0}
+    body = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0}
     return requests.post(URL + "/v1/chat/completions", json=body, headers=headers, timeout=timeout)
 
 
@@ -55,11 +56,13 @@ def test_the_binary_links_nothing_that_an_upgrade_could_take_away(host):
 
 
 def test_the_server_runs_the_current_release_with_a_private_home(host):
-    (process,) = [p for p in host.process.filter(comm="llama-server") if str(INSTALL) in p.args]
-    executable = os.readlink("/proc/%d/exe" % process.pid)
-    assert executable == str((INSTALL / "engine" / "current").resolve() / "bin" / "llama-server")
-    environment = Path("/proc/%d/environ" % process.pid).read_bytes().split(b"\0")
-    assert b"HOME=" + os.fsencode(INSTALL / "service" / "home") in environment
+    servers = [p for p in host.process.filter(comm="llama-server") if str(INSTALL) in p.args]
+    assert servers
+    for process in servers:
+        executable = os.readlink("/proc/%d/exe" % process.pid)
+        assert executable == str((INSTALL / "engine" / "current").resolve() / "bin" / "llama-server")
+        environment = Path("/proc/%d/environ" % process.pid).read_bytes().split(b"\0")
+        assert b"HOME=" + os.fsencode(INSTALL / "service" / "home") in environment
 
 
 def test_it_listens_on_loopback_only(host):
@@ -98,7 +101,7 @@ def test_the_key_is_in_its_file_and_nowhere_else(host, key):
 
 
 def test_the_client_answers(host):
-    result = host.run("%s %s", str(BIN / "llm"), QUESTION)
+    result = host.run("%s -m %s %s", str(BIN / "llm"), MODEL, QUESTION)
     assert (result.rc, result.stdout) == (0, ANSWER + "\n")
     assert host.run("%s health", str(BIN / "llm-client")).rc == 0
     assert host.run("%s --mode health", str(BIN / "llm")).rc == 0
