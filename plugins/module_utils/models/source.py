@@ -107,7 +107,10 @@ class WebSource:
             except DownloadFailed as error:
                 host = host_of(self._seed.url)
                 warn("%s could not give it, so it is fetched from its origin.\n%s" % (host, error.reasons))
-        return download(expected.urls, expected.sha256)
+        fetched = download(expected.urls, expected.sha256)
+        if self._web.refusal:
+            warn("%s It was fetched without the token." % self._web.refusal)
+        return fetched
 
     def sender(self, fetched):
         """Who sent a file, for messages."""
