@@ -258,6 +258,11 @@ class FileInstall:
         """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
         info = gguf.check(path)
         gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        if info.unknown_types:
+            self._warn(
+                "it holds tensors of types (id %s) that are newer than this collection; it needs an engine.version "
+                "that knows them." % ", ".join(map(str, info.unknown_types))
+            )
         return info
 
     def _require_head(self):
@@ -299,7 +304,9 @@ class FileInstall:
             raise LlamaCppError("Model %s: %s" % (self.wanted.name, in_words(error, path=self._dest))) from error
 
     def _warn(self, words):
-        self.warnings.append("Model %s: %s" % (self.wanted.name, words))
+        warning = "Model %s: %s" % (self.wanted.name, words)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def _facts(self):
         if not os.path.lexists(self._dest):
