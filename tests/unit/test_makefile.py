@@ -71,7 +71,8 @@ def chosen(lines):
 )
 def test_the_play_runs_with_a_utf8_locale_that_is_installed(checkout, variables):
     locale = chosen(make(checkout, "install", **variables))
-    found = subprocess.run(["locale", "charmap"], env={**os.environ, "LC_ALL": locale}, capture_output=True, text=True)
+    environment = {**os.environ, "LC_ALL": locale}
+    found = subprocess.run(["locale", "charmap"], env=environment, capture_output=True, text=True, check=True)
     assert (found.stdout, found.stderr) == ("UTF-8\n", "")
 
 
