@@ -292,6 +292,18 @@ def test_what_the_models_need_is_compared_with_the_host():
     assert resolve({"llm_settings": {"metal_acceleration": False}}, MAC)["fit"]["device"] is None
 
 
+def test_the_type_of_a_cache_is_that_of_the_server_unless_the_model_has_its_own():
+    models = {
+        "one": {**MODEL, "arguments": {"cache-type-v": "q4_0"}, "draft_model": {"path": "/d.gguf"}},
+        "two": {"path": "/two.gguf"},
+    }
+    shared = {"cache-type-k": "q8_0", "cache-type-k-draft": "q5_0"}
+    config = {"models": models, "llm_settings": {"default_model": "one"}, "server": {"arguments": shared}}
+    one, two = resolve(config)["fit"]["models"]
+    assert (one["cache"], two["cache"]) == (["q8_0", "q4_0"], ["q8_0", "f16"])
+    assert [companion["cache"] for companion in one["companions"]] == [["q5_0", "f16"]]
+
+
 def test_a_mac_is_kept_awake_and_given_memory_only_when_asked():
     asked = {"service": {"keep_awake": True, "wired_limit_mb": 57344}}
     service = resolve(asked, MAC)["service"]
