@@ -16,11 +16,15 @@ class FileLink(FileInstall):
     that is the place itself.
 
     The steps are those of :class:`FileInstall`; a target is never written to.
+
+    :param to_come: paths that an earlier part of the play makes, of which plan() does not demand that they are there;
+        None: any may be one.
     """
 
-    def __init__(self, wanted, target, *, progress=None):
+    def __init__(self, wanted, target, *, progress=None, to_come=None):
         super().__init__(wanted, progress=progress)
         self._origin = self._target = target
+        self._to_come = to_come
 
     def plan(self):
         with self._explained():
@@ -28,7 +32,7 @@ class FileLink(FileInstall):
             if self._is_linked() and self._look(expected) is Found.VERIFIED:
                 return None
             after = {"sha256": self.wanted.sha256, "bytes": self.wanted.bytes}
-            if not os.path.lexists(self._target):  # perhaps an earlier task of the play makes it
+            if not os.path.lexists(self._target) and (self._to_come is None or self._target in self._to_come):
                 return Action(f"would link to {self._target}, which is not there yet", after)
             sha256 = self._record.valid_sha256 if self._is_linked() else None
             self._judged_target(sha256)
