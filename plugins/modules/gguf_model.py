@@ -77,8 +77,9 @@ options:
         description:
           - What the file must be by its header. V(mmproj) is a multimodal projector, V(adapter) a LoRA adapter.
           - V(reranker) is a model with a classification head, without which its scores would mean nothing.
+          - V(embedder) is a model whose header names a pooling type, without which it gives no vector of a text.
         type: str
-        choices: [model, reranker, mmproj, adapter]
+        choices: [model, reranker, embedder, mmproj, adapter]
         default: model
       sha256:
         description: Expected SHA-256 of the file, 64 hexadecimal digits.

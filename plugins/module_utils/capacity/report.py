@@ -263,7 +263,8 @@ class _Host:
                 need = need and draft and need.with_draft(draft)
             return need
 
-        fit = verdict.judge(model["name"], all_at, self.room, model.get("context_size"), info.context_length)
+        context_size, slots = model.get("context_size"), self._parallel or 1
+        fit = verdict.judge(model["name"], all_at, self.room, context_size, info.context_length, slots)
         return verdict.without(fit, _uncounted(model))
 
 
@@ -308,7 +309,7 @@ def _problem(models, fits, together, catalog, files, room):
     lines = []
     for model, fit in zip(models, fits):
         if fit.fits is False:
-            other = verdict.largest_that_fits(catalog, model.get("purpose"), room)
+            other = verdict.largest_that_fits(catalog, model.get("purpose"), room, fit.needed.weights)
             fate = "put into service" if os.path.exists(model["path"]) else "downloaded"
             lines.append(
                 " ".join([fit.words, *([_instead(model["name"], other)] if other else []), f"It was not {fate}."])

@@ -66,6 +66,7 @@ _I64 = struct.Struct("<q")
 
 KINDS = {"model": "a model", "mmproj": "a multimodal projector", "adapter": "a LoRA adapter"}
 RERANKER = "reranker"  # a model that scores
+EMBEDDER = "embedder"  # a model that gives a vector of a text
 
 #: What makes a score of a question and a document; without one llama-server answers with numbers that mean nothing
 #: (llm_graph_context::build_pooling and tensor names in src/llama-arch.cpp).
@@ -127,12 +128,13 @@ def check(path):
 
 
 def require(path, info, kind, number, count):
-    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, or RERANKER) and of file ``number`` of ``count``.
+    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, RERANKER or EMBEDDER) and of file ``number`` of
+    ``count``.
 
     A projector has the architecture clip, an adapter its type in general.type (llama.cpp: tools/mtmd/clip.cpp and
     src/llama-adapter.cpp). Of a reranker in several files, which would be unusual, any may hold the head.
     """
-    wanted = "model" if kind == RERANKER else kind
+    wanted = "model" if kind in (RERANKER, EMBEDDER) else kind
     is_adapter = info.metadata.get("general.type") == "adapter"
     found = "adapter" if is_adapter else "mmproj" if info.architecture == "clip" else "model"
     if found != wanted:
@@ -144,6 +146,14 @@ def require(path, info, kind, number, count):
             path,
             "is no reranker: it has no classification head (tensor cls.weight or cls.output.weight), so its scores "
             'would mean nothing. Set its purpose to "chat" or "embedding", or take a file that has one',
+        )
+    pooling = "%s.pooling_type" % info.architecture
+    if kind == EMBEDDER and number == 0 and not info.metadata.get(pooling):
+        raise GgufError(
+            path,
+            "is no embedding model: its header does not say (%s) how the vectors of its tokens become one of the text. "
+            'Set "pooling" in its arguments to "mean", "cls" or "last", as its publisher says, set its purpose to '
+            '"chat", or take a file that has it' % pooling,
         )
     split = info.split or Split(0, 1, None)
     if (split.number, split.count) != (number, count):

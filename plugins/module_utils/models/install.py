@@ -207,7 +207,7 @@ class FileInstall:
                 "Bring that file back or remove the link, then run the play again.",
             )
         if record.holds() and self._is_recorded(expected, ours):
-            self._require_head()
+            self._require_purpose()
             unread = self.wanted.deep_verify or (self.wanted.renew and not record["sha256"])
             return Found.UNVERIFIED if unread else Found.VERIFIED
         if ours:
@@ -265,9 +265,9 @@ class FileInstall:
             )
         return info
 
-    def _require_head(self):
-        """The file was proved to be a model, but perhaps before it was to be a reranker."""
-        if self.wanted.kind == gguf.RERANKER:
+    def _require_purpose(self):
+        """The file was proved to be a model, but perhaps for another purpose."""
+        if self.wanted.kind in (gguf.RERANKER, gguf.EMBEDDER):
             try:
                 self._sound(self._dest)
             except gguf.GgufError as error:

@@ -5,7 +5,7 @@
 A file has one shape in the plan, in the module gguf_model and below it:
 
 ``name``       of its model, for messages; all of them where several models need it
-``kind``       what it must be by its header: ``model``, ``reranker``, ``mmproj`` or ``adapter``
+``kind``       what it must be by its header: ``model``, ``reranker``, ``embedder``, ``mmproj`` or ``adapter``
 ``dest``       its path; the first of several for a split model
 ``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}`` or ``{"path": …}``
 ``bytes`` ``sha256``   None where they are not known
@@ -25,6 +25,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources imp
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
+KIND_FOR = {"rerank": "reranker", "embedding": "embedder"}
 KINDS = {"mmproj": "mmproj", "draft_model": "model", "lora": "adapter"}
 
 #: What the commands on the host are told of a model, and of a file, which they verify.
@@ -32,14 +33,17 @@ TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose")
 TOOL_FILE_KEYS = ("name", "kind", "dest", "bytes", "sha256", "shards")
 
 
-def model(name, model, catalog, paths, host, held):
+def model(name, model, catalog, paths, host, held, shared):
     """What the plan says of one model of the configuration.
 
+    :param shared: the free arguments of the server, which hold for every model.
     :param held: gives what the lock file adds to a configured file.
     """
     entry = catalog.get(model.get("catalog"), {})
     purpose = model.get("purpose") or entry.get("purpose") or "chat"
-    kind = "reranker" if purpose == "rerank" else "model"
+    kind = KIND_FOR.get(purpose, "model")
+    if kind == "embedder" and "pooling" in {**shared, **model["arguments"]}:
+        kind = "model"  # what its header does not say is configured
     source = _source(model, host) or _source_of_entry(entry, paths)
     facts = {**{key: entry.get(key) for key in ("bytes", "sha256")}, **model}
     return {

@@ -46,8 +46,10 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     def held(file):
         return lock.planned(file, catalog, locked or {}, lock_file)
 
+    shared = config["server"]["arguments"]
     models = [
-        model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
+        model_plan.model(name, model, catalog, paths, host, held, shared)
+        for name, model in rules.present(config).items()
     ]
     files = model_plan.files(models)
     default_model = settings.get("default_model") or models[0]["name"]

@@ -145,7 +145,15 @@ def test_the_purpose_is_told(purpose, wanted):
     plan = resolve({"models": {"tiny": {**MODEL, "purpose": purpose}}})
     assert {"--embeddings", "--rerank"} & set(plan["server"]["arguments"]) == ({wanted} if wanted else set())
     assert plan["model"]["purpose"] == purpose
-    assert [file["kind"] for file in plan["files"]] == ["reranker" if purpose == "rerank" else "model"]
+    kinds = {"rerank": "reranker", "embedding": "embedder", "chat": "model"}
+    assert [file["kind"] for file in plan["files"]] == [kinds[purpose]]
+
+
+def test_a_configured_pooling_is_not_demanded_of_the_file():
+    model = {**MODEL, "purpose": "embedding"}
+    alone = {"models": {"tiny": {**model, "arguments": {"pooling": "mean"}}}}
+    shared = {"models": {"tiny": model}, "server": {"arguments": {"pooling": "mean"}}}
+    assert [file["kind"] for config in (alone, shared) for file in resolve(config)["files"]] == ["model"] * 2
 
 
 def test_the_catalog_knows_what_its_models_are_for():

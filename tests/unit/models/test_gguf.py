@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The GGUF reader: what it reads, and that nothing hostile gets past it or hurts."""
 
+import contextlib
 import os
 import struct
 import tracemalloc
@@ -103,6 +104,14 @@ def test_what_is_no_language_model_is_refused_as_one(written, keys, words):
     path = written(factory.model_bytes(4096, keys=keys))
     with pytest.raises(gguf.GgufError, match=words):
         gguf.require(path, gguf.check(path), "model", 0, 1)
+
+
+@pytest.mark.parametrize(("pooling", "fits"), [(None, False), (0, False), (1, True), (3, True)])
+def test_an_embedding_model_names_its_pooling(written, pooling, fits):
+    keys = [*factory.KEYS, *([] if pooling is None else [("llama.pooling_type", factory.U32, pooling)])]
+    path = written(factory.model_bytes(4096, keys=keys))
+    with contextlib.nullcontext() if fits else pytest.raises(gguf.GgufError, match=r'llama\.pooling_type.*"pooling"'):
+        gguf.require(path, gguf.check(path), gguf.EMBEDDER, 0, 1)
 
 
 def test_only_the_first_file_of_a_set_names_the_architecture(written):
