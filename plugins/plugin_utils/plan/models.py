@@ -18,8 +18,10 @@ A planned model is a file with more, and so is a companion, a file that it needs
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
@@ -107,12 +109,21 @@ def files(models):
     return list(found.values())
 
 
-def for_tools(models, files):
+def for_tools(models, files, paths):
     """What the commands on the host know of models and files (templates/client.json.j2)."""
     return {
         "models": [{key: model[key] for key in TOOL_MODEL_KEYS} for model in models],
-        "files": [{key: file[key] for key in TOOL_FILE_KEYS} for file in files],
+        "files": [{**{key: file[key] for key in TOOL_FILE_KEYS}, **_own_facts(file, paths)} for file in files],
     }
+
+
+def _own_facts(file, paths):
+    """The SHA-256 of a file that is the collection's own."""
+    directory, name = posixpath.split(file["source"].get("path", ""))
+    own = role_files.DIRECTORY / "selftest" / name
+    if directory != paths["selftest_dir"] or not own.is_file():
+        return {}
+    return {"sha256": hashlib.sha256(own.read_bytes()).hexdigest()}
 
 
 def absent(config, catalog, paths):

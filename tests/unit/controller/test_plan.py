@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The plan says what the configuration means on one host."""
 
+import hashlib
 import json
 import shlex
 
@@ -11,6 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models.request imp
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shards_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
+from support.paths import REPOSITORY
 from support.planning import CATALOG, MAC, MODEL, option, resolve
 
 
@@ -290,6 +292,18 @@ def test_what_the_models_need_is_compared_with_the_host():
     assert (fit["device"], fit["parallel"]) == ("MTL0", 3)
     assert {"name": "qwen2.5-0.5b", "bytes": 491400032, "purpose": "chat"} in fit["catalog"]
     assert resolve({"llm_settings": {"metal_acceleration": False}}, MAC)["fit"]["device"] is None
+
+
+def test_the_commands_know_the_sha256_of_the_models_that_are_the_collections_own():
+    models = {
+        "own": {"catalog": "selftest"},
+        "other": MODEL,
+        "beside": {"path": "~/llm-workspace/engine/selftest/x.gguf"},
+    }
+    own, other, beside = resolve({"models": models, "llm_settings": {"default_model": "own"}})["tools"]["files"]
+    content = (REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf").read_bytes()
+    assert own["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (other["sha256"], beside["sha256"]) == (None, None)
 
 
 def test_the_type_of_a_cache_is_that_of_the_server_unless_the_model_has_its_own():
