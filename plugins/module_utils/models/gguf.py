@@ -67,6 +67,7 @@ _I64 = struct.Struct("<q")
 KINDS = {"model": "a model", "mmproj": "a multimodal projector", "adapter": "a LoRA adapter"}
 RERANKER = "reranker"  # a model that scores
 EMBEDDER = "embedder"  # a model that gives a vector of a text
+CHAT = "chat"  # a model that answers
 
 #: What makes a score of a question and a document; without one llama-server answers with numbers that mean nothing
 #: (llm_graph_context::build_pooling and tensor names in src/llama-arch.cpp).
@@ -128,13 +129,13 @@ def check(path):
 
 
 def require(path, info, kind, number, count):
-    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, RERANKER or EMBEDDER) and of file ``number`` of
+    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, or for a purpose) and of file ``number`` of
     ``count``.
 
     A projector has the architecture clip, an adapter its type in general.type (llama.cpp: tools/mtmd/clip.cpp and
     src/llama-adapter.cpp). Of a reranker in several files, which would be unusual, any may hold the head.
     """
-    wanted = "model" if kind in (RERANKER, EMBEDDER) else kind
+    wanted = "model" if kind in (RERANKER, EMBEDDER, CHAT) else kind
     is_adapter = info.metadata.get("general.type") == "adapter"
     found = "adapter" if is_adapter else "mmproj" if info.architecture == "clip" else "model"
     if found != wanted:

@@ -258,6 +258,12 @@ class FileInstall:
         """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
         info = gguf.check(path)
         gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        if self.wanted.kind == gguf.CHAT and self.wanted.number == 0 and not info.has_chat_template:
+            self._warn(
+                "it has no chat template, as base models have none: it continues texts and answers questions badly. "
+                'For chat choose the model that was trained for it (often called "instruct"), or set chat-template in '
+                "its arguments."
+            )
         if info.unknown_types:
             self._warn(
                 "it holds tensors of types (id %s) that are newer than this collection; it needs an engine.version "

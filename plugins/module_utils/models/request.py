@@ -34,7 +34,11 @@ FACTS = {"sha256": {"type": "str"}, "bytes": {"type": "int"}}
 FILE = {
     **FACTS,
     "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["model", "reranker", "embedder", "mmproj", "adapter"], "default": "model"},
+    "kind": {
+        "type": "str",
+        "choices": ["model", "chat", "reranker", "embedder", "mmproj", "adapter"],
+        "default": "model",
+    },
     "dest": {"type": "path", "required": True},
     "source": {
         "type": "dict",

@@ -5,7 +5,8 @@
 A file has one shape in the plan, in the module gguf_model and below it:
 
 ``name``       of its model, for messages; all of them where several models need it
-``kind``       what it must be by its header: ``model``, ``reranker``, ``embedder``, ``mmproj`` or ``adapter``
+``kind``       what it must be by its header: ``model`` or, for a purpose, ``chat``, ``embedder`` or ``reranker``;
+               ``mmproj`` or ``adapter``
 ``dest``       its path; the first of several for a split model
 ``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}`` or ``{"path": …}``
 ``bytes`` ``sha256``   None where they are not known
@@ -27,7 +28,12 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources imp
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
-KIND_FOR = {"rerank": "reranker", "embedding": "embedder"}
+#: Purpose of a model -> what its file must be, unless one of these arguments says what its header does not.
+KIND_FOR = {
+    "chat": ("chat", {"chat-template", "chat-template-file"}),
+    "embedding": ("embedder", {"pooling"}),
+    "rerank": ("reranker", set()),
+}
 KINDS = {"mmproj": "mmproj", "draft_model": "model", "lora": "adapter"}
 
 #: What the commands on the host are told of a model, and of a file, which they verify.
@@ -43,9 +49,9 @@ def model(name, model, catalog, paths, host, held, shared):
     """
     entry = catalog.get(model.get("catalog"), {})
     purpose = model.get("purpose") or entry.get("purpose") or "chat"
-    kind = KIND_FOR.get(purpose, "model")
-    if kind == "embedder" and "pooling" in {**shared, **model["arguments"]}:
-        kind = "model"  # what its header does not say is configured
+    kind, instead = KIND_FOR[purpose]
+    if instead & {*shared, *model["arguments"]}:
+        kind = "model"
     source = _source(model, host) or _source_of_entry(entry, paths)
     facts = {**{key: entry.get(key) for key in ("bytes", "sha256")}, **model}
     return {

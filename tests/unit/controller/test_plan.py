@@ -238,7 +238,7 @@ def test_a_file_has_one_shape():
         {
             **every,
             "name": "big",
-            "kind": "model",
+            "kind": "chat",
             "dest": f"{at}/big-00001-of-00002.gguf",
             "source": {"url": big["url"]},
             "shards": shards,
@@ -246,7 +246,7 @@ def test_a_file_has_one_shape():
         {
             **every,
             "name": "own",
-            "kind": "model",
+            "kind": "chat",
             "dest": f"{at}/own-00001-of-00002.gguf",
             "source": {"path": "/srv/own-00001-of-00002.gguf"},
         },
