@@ -12,6 +12,13 @@ export DEMO := $(CURDIR)/.demo
 # MODEL=selftest leaves out the model from the package index. Not taken from the environment.
 MODEL =
 
+# Ansible runs with UTF-8 only. The locale may be another one, or one that ssh brought along and that is not installed here.
+ifneq ($(shell locale charmap 2>&1),UTF-8)
+UTF8 := C.UTF-8 C.utf8 en_US.UTF-8 en_US.utf8 %.UTF-8 %.utf8
+INSTALLED := $(shell locale -a 2>/dev/null)
+export LC_ALL := $(or $(firstword $(foreach name,$(UTF8),$(filter $(name),$(INSTALLED)))),C.UTF-8)
+endif
+
 # Programs of the machine take precedence over those of the virtual environment (CMake, Ninja, uv).
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 PLAY := $(BIN)/python $(BIN)/ansible-playbook playbooks/macos_setup.yml
@@ -54,13 +61,17 @@ clean: demo-clean ## remove all build products and the virtual environment
 
 # Wheels only: the hash of a source distribution does not cover its build backend, which would be downloaded and run.
 HASHED := --require-hashes --only-binary :all:
+# Whatever the owner's configuration of pip says about the place.
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-user --target "" --root / \
+  --prefix "$$PWD/$(VENV)" $(HASHED)
 
 # A virtual environment with exactly the packages of a requirements file. uv is bootstrapped by pip and installs the rest.
+# It does not read pip's configuration, which may name the only index that can be reached.
 $(VENV)/runtime $(VENV)/test: $(VENV)/%: requirements/%.txt requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is required; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	@echo "Installing the Python packages of requirements/$*.txt into $(VENV)"
-	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(HASHED) -r requirements/bootstrap.txt; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(HASHED) -r requirements/$*.txt
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(PIP) -r requirements/bootstrap.txt; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(HASHED) -r requirements/$*.txt || \
+	  { echo "uv could not install them; trying pip" >&2; $(PIP) -r requirements/$*.txt; }
 	@touch $@

@@ -17,6 +17,7 @@ from .macos import toolchain
 from .macos.hardware import read_hardware
 from .macos.settings import converge as converge_settings
 from .models import request as model_request
+from .models.shards import shard_names
 from .net.python_environment import PythonEnvironment
 from .offline.bundle import Bundle
 from .ownership.file_set import is_in_place
@@ -26,6 +27,7 @@ from .ownership.private_files import refuse_all_exposed
 from .service import request as service_request
 from .service.launchd.domains import jobs_of
 from .service.launchd.launchctl import Launchctl
+from .service.rollout import AddressTaken
 
 #: How often a repository is asked which commit a tag is.
 ATTEMPTS = 3
@@ -123,10 +125,19 @@ class Host:
         return [kind for kind, wanted in parts if self._is_due(kind, dict(wanted), found)]
 
     def _is_due(self, kind, wanted, found):
+        """Whether a part has something to do. Raises LlamaCppError for what no earlier part can make right."""
         try:
             return PARTS[kind](self, wanted, found)
-        except (LlamaCppError, OSError):
+        except AddressTaken:
+            if not found.get("elsewhere"):
+                raise
+            return True  # by the job that is to be moved
+        except LlamaCppError:
+            if kind == "models":
+                raise
             return True  # the stage itself says what is wrong
+        except OSError:
+            return True
 
     def release_is_due(self, wanted, found):
         return wanted["lock"] or engine_request.is_due(found["release"], wanted["served"])
@@ -142,7 +153,16 @@ class Host:
 
     def models_are_due(self, wanted, _found):
         unnoted = wanted["state"] == "present" and self._manifest.lacks(model_request.claims(wanted))
-        return unnoted or _changes(model_request.fulfil(wanted, True, self._bundle))
+        changes = _changes(model_request.fulfil(wanted, True, self._bundle, self._to_come(wanted)))
+        return unnoted or changes
+
+    def _to_come(self, models):
+        """The paths at which there are files when the models are installed; None: nothing is made in this run."""
+        if self._check_only:
+            return None
+        sets = [wanted for parts in self._given["stages"].values() for kind, wanted in parts if kind == "file_set"]
+        own = [path for file in models["files"] for path in shard_names(file["dest"])]
+        return {*own, *(path for wanted in sets for path in wanted["files"])}
 
     def settings_are_due(self, wanted, _found):
         return converge_settings(path=wanted.pop("plist"), **wanted, check=True)["changed"]

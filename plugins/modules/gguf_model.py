@@ -111,9 +111,11 @@ options:
       kind:
         description:
           - What the file must be by its header. V(mmproj) is a multimodal projector, V(adapter) a LoRA adapter.
+          - V(chat) is a model with a chat template. One without is a warning.
           - V(reranker) is a model with a classification head, without which its scores would mean nothing.
+          - V(embedder) is a model whose header names a pooling type, without which it gives no vector of a text.
         type: str
-        choices: [model, reranker, mmproj, adapter]
+        choices: [model, chat, reranker, embedder, mmproj, adapter]
         default: model
       sha256:
         description: Expected SHA-256 of the file, 64 hexadecimal digits.

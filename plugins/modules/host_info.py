@@ -119,6 +119,11 @@ options:
           context_size:
             description: Context window in tokens. If omitted, llama-server takes what fits.
             type: int
+          cache:
+            description: The types in which keys and values of the context are kept.
+            type: list
+            elements: str
+            default: [f16, f16]
           bytes:
             description: Size that the file, or all of them, will have. Counts as long as one is not there yet.
             type: int
@@ -141,6 +146,11 @@ options:
                 description: What it is to the model.
                 type: str
                 choices: [mmproj, draft_model, lora]
+              cache:
+                description: The types in which keys and values of a draft model's context are kept.
+                type: list
+                elements: str
+                default: [f16, f16]
           purpose:
             description: What the model is for. One for the same purpose is named when it does not fit.
             type: str

@@ -33,7 +33,7 @@ EVERYTHING = {
 
 
 def working(help_text):
-    return {name for name, instead in options.known_options(help_text).items() if instead is None}
+    return {name for name, option in options.known_options(help_text).items() if option.instead is None}
 
 
 def resolved(system, **changes):
@@ -58,15 +58,16 @@ def test_every_target_exists(cmake_files):
 
 @pytest.mark.parametrize("system", HOSTS)
 @pytest.mark.parametrize("web_ui", [{"url": "https://a.example/ui.tar.gz", "sha256": "a" * 64}, False])
-def test_every_server_option_exists(system, web_ui, help_text):
+def test_every_server_option_exists_with_its_value(system, web_ui, help_text, engine):
     arguments = resolved(system, engine={"web_ui": web_ui})["server"]["arguments"]
     known = working(help_text)
     used = {word for word in arguments if word.startswith("--")}
     assert {"--api-key-file", "--ssl-cert-file", "--metrics", "--sleep-idle-seconds", "--parallel"} <= used
     assert used <= known
+    options.check(str(engine / "llama-server"), arguments)
 
 
-def test_every_option_of_several_models_exists(help_text):
+def test_every_option_of_several_models_exists_with_its_value(help_text, engine):
     file = {"url": "https://models.example/a.gguf"}
     lora = [{"path": "/b.gguf"}, {"path": "/c.gguf", "scale": 2}]
     other = {
@@ -82,6 +83,12 @@ def test_every_option_of_several_models_exists(help_text):
     wanted = {"--models-preset", "--models-max", "--mmproj", "--spec-draft-model", "--spec-type", "--lora"}
     assert wanted | {"--lora-scaled", "--embeddings", "--rerank", "--ctx-size", "--parallel"} <= used
     assert used <= working(help_text)
+    options.check(str(engine / "llama-server"), plan_["server"]["options"])
+
+
+def test_an_option_without_its_value_is_noticed(help_text):
+    assert options.known_options(help_text)["--flash-attn"].value == "[on|off|auto]"
+    assert options.known_options(help_text)["--jinja"].value == ""
 
 
 def test_every_option_kept_from_the_owner_exists(help_text):
@@ -94,7 +101,7 @@ def test_successors_are_current_and_what_they_replace_is_gone(help_text):
     for gone, successor in options.SUCCESSORS.items():
         assert gone not in known
         assert successor.split()[0] in working(help_text)
-    assert "--spec-draft-n-max" in known["--draft-max"]
+    assert "--spec-draft-n-max" in known["--draft-max"].instead
 
 
 def test_the_default_engine_can_be_had_from_the_package_index(pin):

@@ -14,6 +14,15 @@ def program(engine):
     return estimate.fit_params_beside(str(engine / "llama-server"))
 
 
+def test_it_agrees_for_every_type_of_cache(tmp_path, program):
+    path = str(tmp_path / "model.gguf")
+    model_shapes.write(path, model_shapes.MODELS["tinyllama-1.1b"])
+    for kind in estimate.CACHE_TYPES:
+        cache = (kind, kind)
+        engine = estimate.measured(program, path, 4096, 1, cache=cache)
+        assert estimate.estimated(gguf.check(path), 4096, 1, cache=cache).context // MIB * MIB == engine.context, kind
+
+
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("context", [4096, 32768])
 @pytest.mark.parametrize("model", model_shapes.MODELS)

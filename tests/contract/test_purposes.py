@@ -104,6 +104,14 @@ def test_without_a_head_scores_mean_nothing_so_the_file_is_refused(served):
         gguf.require(str(SELFTEST), gguf.check(str(SELFTEST)), gguf.RERANKER, 0, 1)
 
 
+def test_without_a_pooling_type_there_is_no_vector_so_the_file_is_refused(served):
+    embedder = served({"path": str(SELFTEST), "purpose": "embedding"})
+    with embedder as server, pytest.raises(ServerError, match=r"400.*[Pp]ooling"):
+        server.embed(QUESTION, model="main")
+    with pytest.raises(gguf.GgufError, match="pooling"):
+        gguf.require(str(SELFTEST), gguf.check(str(SELFTEST)), gguf.EMBEDDER, 0, 1)
+
+
 def test_a_model_with_a_projector_sees(served, tmp_path):
     eye = tmp_path / "eye.gguf"
     tiny_models.write_projector(eye, WIDTH)

@@ -62,7 +62,7 @@ def test_a_good_upgrade_and_the_way_back_by_the_command(installed):
 
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [("prints nonsense", "self-test"), ("has lost an option", "does not know 1 of the configured options")],
+    [("prints nonsense", "self-test"), ("has lost an option", "does not accept 1 of the configured options")],
 )
 def test_a_bad_build_is_found_before_the_switch(installed, kind, says):
     serving, starts = installed.release(), installed.starts()

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import libraries
 from ansible_collections.macos_setup.llm.plugins.module_utils.macos import hardware, plist, power, settings
 from ansible_collections.macos_setup.llm.plugins.module_utils.net import peer
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import diagnosis, exit_codes
@@ -40,6 +41,7 @@ def test_every_other_command():
     assert "`%s`" % diagnosis.XATTR in DOCUMENT
     assert "`%s` `%s`" % (processes.PROGRAM, " ".join(processes.PS[1:])) in DOCUMENT
     assert "`%s`" % peer.LSOF in DOCUMENT
+    assert "DYLD_PRINT_LIBRARIES" in libraries.LOADER and "DYLD_PRINT_LIBRARIES=1" in DOCUMENT
 
 
 def test_everything_that_is_asked_or_changed_of_the_host():

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The front door in a checkout whose path a shell would execute."""
+"""The front door in a checkout whose path a shell would execute, and in the environments that people have."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from support.paths import REPOSITORY
 pytestmark = pytest.mark.processes
 
 TOLD = """#!/bin/sh
-printf '%s\\n' "$@" "DEMO=$DEMO" >> told
+printf '%s\\n' "$@" "DEMO=$DEMO" "LC_ALL=$LC_ALL" >> told
 """
 
 
@@ -58,3 +58,63 @@ def test_a_demo_that_fails_gives_advice_and_fails(checkout):
     assert subprocess.run(command, cwd=checkout, capture_output=True, check=False).returncode == 2
     told = (checkout / "told").read_text().splitlines()
     assert "advise" in told and "report" not in told
+
+
+def make(checkout, *words, **variables):
+    """What the Python of the environment was asked, in lines; of the locale the process has only ``variables``."""
+    foreign = ("LANG", "LC_ALL", "LC_CTYPE")
+    environment = {name: value for name, value in os.environ.items() if name not in foreign}
+    done = subprocess.run(
+        ["make", *words, "PYTHON=.venv/bin/python3"],
+        cwd=checkout,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return (checkout / "told").read_text().splitlines()
+
+
+def chosen(lines):
+    return next(line for line in lines if line.startswith("LC_ALL=")).partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        *({"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"LANG": ""}, {"LC_CTYPE": "xx_XX"}),
+        *({"LANG": "xx_XX.UTF-8"}, {"LC_ALL": "de_DE.ISO-8859-1"}, {"LANG": "C.UTF-8", "LC_NUMERIC": "xx_XX.UTF-8"}),
+    ],
+    ids=str,
+)
+def test_the_play_runs_with_a_utf8_locale_that_is_installed(checkout, variables):
+    locale = chosen(make(checkout, "install", **variables))
+    environment = {**os.environ, "LC_ALL": locale}
+    found = subprocess.run(["locale", "charmap"], env=environment, capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("UTF-8\n", "")
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [("C POSIX af_ZA.UTF-8 en_US.UTF-8", "en_US.UTF-8"), ("C nb_NO.utf8", "nb_NO.utf8"), ("", "C.UTF-8")],
+)
+def test_english_before_any_other_language(checkout, tmp_path, installed, wanted):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "locale").write_text(f"#!/bin/sh\nfor name in {installed}; do echo $name; done\n")
+    (tmp_path / "bin" / "locale").chmod(0o755)
+    assert chosen(make(checkout, "install", PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")) == wanted
+
+
+def test_a_locale_that_works_is_kept(checkout):
+    assert chosen(make(checkout, "install", LANG="C.UTF-8")) == ""
+
+
+def test_pip_installs_into_the_environment_where_uv_fails(checkout):
+    uv = checkout / ".venv" / "bin" / "uv"
+    uv.write_text("#!/bin/sh\nexit 1\n")
+    uv.chmod(0o755)
+    (checkout / ".venv" / "runtime").unlink()
+    lines = make(checkout, ".venv/runtime")
+    assert lines[lines.index("--prefix") + 1] == str(checkout / ".venv")
+    assert {"pip", "--no-user", "--require-hashes", "requirements/runtime.txt"} <= set(lines)

@@ -70,8 +70,11 @@ def _is_script(program):
     return False
 
 
-def output_of(command, timeout=60):
-    """What ``command`` (a list) printed, stdout and stderr together, or None when it could not run or failed."""
+def output_of(command, timeout=60, environment=None):
+    """What ``command`` (a list) printed, stdout and stderr together, or None when it could not run or failed.
+
+    :param environment: all its environment variables; None: those of this process.
+    """
     try:
         done = subprocess.run(
             command,
@@ -80,6 +83,7 @@ def output_of(command, timeout=60):
             timeout=timeout,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=environment,
             cwd=DIRECTORY,
             umask=UMASK,
         )

@@ -16,13 +16,20 @@ from typing import NamedTuple
 
 from ..base.errors import LlamaCppError
 from ..base.units import MIB
+from ..models.gguf import TENSOR_TYPES
 
 #: Defaults of llama-server (common/common.h, tools/server/server.cpp at 0c1e570).
 BATCH = 512  # tokens that are computed at once, --ubatch-size
 SLOTS = 4  # --parallel, with one context that they share
 CELLS = 256  # contexts are rounded up to a multiple of this (src/llama-context.cpp)
 
-F16, F32 = 2, 4  # bytes; the KV cache is F16, the states of recurrent layers and activations are F32
+F16, F32 = 2, 4  # bytes; the states of recurrent layers and activations are F32
+
+#: What --cache-type-k and --cache-type-v take (common/arg.cpp), and the ggml type id of each.
+CACHE_TYPES = {
+    "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
+}  # fmt: skip
+F16_CACHE = ("f16", "f16")  # of keys and values, the default
 
 #: The largest vocabulary in common use, for headers that leave its size to the list of tokens.
 LARGEST_VOCABULARY = 262144
@@ -68,7 +75,7 @@ class Need(NamedTuple):
         )
 
 
-def estimated(info, context_size, parallel=None, weights=None):
+def estimated(info, context_size, parallel=None, weights=None, cache=F16_CACHE):
     """What the model of a header needs with ``context_size`` tokens: a :class:`Need`, or None if that cannot be told.
 
     Weights and context agree with the engine's own numbers. The working memory is an estimate, made to lie a little
@@ -78,6 +85,7 @@ def estimated(info, context_size, parallel=None, weights=None):
     :param context_size: tokens of all slots together, as llama-server's --ctx-size counts them.
     :param parallel: number of slots; None leaves it to llama-server.
     :param weights: bytes of all files of a model that is spread over several; ``info`` is then that of the first.
+    :param cache: the types in which keys and values of the context are kept.
     """
     weights = weights if info.split else info.size_needed
 
@@ -94,7 +102,8 @@ def estimated(info, context_size, parallel=None, weights=None):
     # KV heads that differ between layers stand in a list, which the reader leaves out. No layer has more than heads.
     kv_heads = value("attention.head_count_kv", heads)
     head = embedding // heads if heads else 0  # a model that only recurs has none
-    elements = kv_heads * (value("attention.key_length", head) + value("attention.value_length", head))
+    kept = zip(("attention.key_length", "attention.value_length"), cache)
+    per_token = sum(kv_heads * value(key, head) * _bytes_of_element(name) for key, name in kept)
     slots = parallel or SLOTS
     cells = _rounded(context_size) if parallel is None else slots * _rounded(context_size // slots)
     wide = value("expert_feed_forward_length", value("feed_forward_length", 4 * embedding))
@@ -103,10 +112,16 @@ def estimated(info, context_size, parallel=None, weights=None):
     logits = value("vocab_size", LARGEST_VOCABULARY) + 2 * embedding
     return Need(
         weights=weights,
-        context=layers * (cells * elements * F16 + slots * _state_elements(value, embedding, heads) * F32),
+        context=int(layers * (cells * per_token + slots * _state_elements(value, embedding, heads) * F32)),
         working=BATCH * max(F32 * logits, F32 * activations + F16 * (cells if parallel is None else cells // slots)),
         exact=known("attention.head_count_kv") and info.architecture in FULL_CONTEXT,
     )
+
+
+def _bytes_of_element(cache_type):
+    """What one number of a context takes; one whose type is not known here as much as by default."""
+    elements, size = TENSOR_TYPES[CACHE_TYPES.get(cache_type, CACHE_TYPES["f16"])]
+    return size / elements
 
 
 def _rounded(tokens):
@@ -133,14 +148,17 @@ def fit_params_beside(server):
     return path if os.access(path, os.X_OK) else None
 
 
-def measured(program, model, context_size, parallel=None, device=None):
+def measured(program, model, context_size, parallel=None, device=None, cache=F16_CACHE):
     """What the engine itself says that ``model`` (a path) needs, as a :class:`Need`; no weights are loaded.
 
     :param program: path of llama-fit-params, of the same build as the server.
     :param device: name of the device that the server computes on, such as MTL0; None is the CPU.
+    :param cache: see :func:`estimated`.
     :raises LlamaCppError: when it gives no answer, for example for a model that it cannot load.
     """
     options = {"model": model, "ctx-size": context_size, "parallel": parallel or SLOTS, "device": device or "none"}
+    if tuple(cache) != F16_CACHE:
+        options.update(zip(("cache-type-k", "cache-type-v"), cache))
     command = [program, "--fit-print", "on"]
     for name, value in options.items():
         command += [f"--{name}", str(value)]

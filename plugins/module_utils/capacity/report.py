@@ -24,6 +24,9 @@ from . import estimate, verdict
 from .disk import shortages
 from .estimate import Need
 
+#: The types in which keys and values of a context are kept.
+CACHE = {"type": "list", "elements": "str", "default": list(estimate.F16_CACHE)}
+
 #: The options of :func:`look`, and what is done when something does not fit.
 OPTIONS = {
     "models": {
@@ -34,6 +37,7 @@ OPTIONS = {
             "name": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
             "context_size": {"type": "int"},
+            "cache": CACHE,
             "bytes": {"type": "int"},
             "companions": {
                 "type": "list",
@@ -43,6 +47,7 @@ OPTIONS = {
                     "path": {"type": "path", "required": True},
                     "bytes": {"type": "int"},
                     "role": {"type": "str", "choices": ["mmproj", "draft_model", "lora"]},
+                    "cache": CACHE,
                 },
             },
             "purpose": {"type": "str"},
@@ -233,7 +238,9 @@ class _Host:
         try:
             return self._judged(
                 model,
-                lambda context: estimate.measured(program, model["path"], context, self._parallel, self._device),
+                lambda context: estimate.measured(
+                    program, model["path"], context, self._parallel, self._device, model["cache"]
+                ),
             )
         except LlamaCppError:  # this engine cannot load this model; whether it should is for others to say
             return None
@@ -241,19 +248,23 @@ class _Host:
     def _judged(self, model, need_at):
         info = inspect(model["path"])
         files = _files(model)
-        need_at = need_at or (lambda context: estimate.estimated(info, context, self._parallel, weights=files.weights))
-
-        drafts = [(inspect(draft["path"]), _size(draft)) for draft in _drafts(model) if not _absent(draft)]
+        need_at = need_at or (
+            lambda context: estimate.estimated(info, context, self._parallel, files.weights, model["cache"])
+        )
+        drafts = [
+            (inspect(draft["path"]), _size(draft), draft["cache"]) for draft in _drafts(model) if not _absent(draft)
+        ]
 
         def all_at(context):
             need = need_at(context)
             need = need and need._replace(beside=files.beside)
-            for header, size in drafts:
-                draft = estimate.estimated(header, context, self._parallel, weights=size)
+            for header, size, cache in drafts:
+                draft = estimate.estimated(header, context, self._parallel, size, cache)
                 need = need and draft and need.with_draft(draft)
             return need
 
-        fit = verdict.judge(model["name"], all_at, self.room, model.get("context_size"), info.context_length)
+        context_size, slots = model.get("context_size"), self._parallel or 1
+        fit = verdict.judge(model["name"], all_at, self.room, context_size, info.context_length, slots)
         return verdict.without(fit, _uncounted(model))
 
 
@@ -298,7 +309,7 @@ def _problem(models, fits, together, catalog, files, room):
     lines = []
     for model, fit in zip(models, fits):
         if fit.fits is False:
-            other = verdict.largest_that_fits(catalog, model.get("purpose"), room)
+            other = verdict.largest_that_fits(catalog, model.get("purpose"), room, fit.needed.weights)
             fate = "put into service" if os.path.exists(model["path"]) else "downloaded"
             lines.append(
                 " ".join([fit.words, *([_instead(model["name"], other)] if other else []), f"It was not {fate}."])
@@ -307,8 +318,8 @@ def _problem(models, fits, together, catalog, files, room):
         lines.append(together.words)
     if lines:
         lines.append(
-            "Options that save memory (in server.arguments and models.<name>.arguments) are not counted. If it fits "
-            "with those, go on with: -e llama_cpp_fit=warn"
+            "Of the options that save memory (in server.arguments and models.<name>.arguments) only the types of the "
+            "cache are counted. If it fits with others, go on with: -e llama_cpp_fit=warn"
         )
     lines += shortages(files)
     return "\n".join([*lines, "The service was not touched."]) if lines else None

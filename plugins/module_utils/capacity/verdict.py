@@ -25,13 +25,14 @@ class Fit(NamedTuple):
     words: str
 
 
-def judge(name, need_at, room, context_size=None, trained=None):
+def judge(name, need_at, room, context_size=None, trained=None, slots=1):
     """Compare what a model needs with the :class:`mac_hardware.Room` there is, as a :class:`Fit`.
 
     :param name: of the model, for the words.
     :param need_at: function from a context size to a :class:`Need`.
     :param context_size: as configured; None leaves it to llama-server, which takes what fits.
     :param trained: the context size that the model was trained for, when it is known.
+    :param slots: how many divide the context between them.
     """
     limit = room.bytes - MARGIN
     context = context_size or min(trained or SMALLEST_FITTED_CONTEXT, SMALLEST_FITTED_CONTEXT)
@@ -39,11 +40,17 @@ def judge(name, need_at, room, context_size=None, trained=None):
     if need is None:
         return unknown(name, "its header does not tell")
     words = f"models.{name} needs {_needs(need, context)}; {_allows(room)}."
+    used = min(context, slots * trained) if trained else context
+    if used < context:
+        words += (
+            f" Its model was trained for {trained} tokens, and llama-server gives no request more, so set "
+            f"models.{name}.context_size to at most {used}."
+        )
     if need.total <= limit:
         if context_size is None and trained:
             words += f" context_size is not set: llama-server takes as many of {trained} tokens as fit."
         return Fit(True, need, words)
-    smaller = _with_smaller_context(need_at, context, limit)
+    smaller = _with_smaller_context(need_at, context, used, limit)
     if _may_be_allowed(need.total, room):
         return Fit(None, need, f"{words} {UNCERTAIN} {smaller}".rstrip())
     if need.least <= limit:
@@ -143,15 +150,17 @@ def _without_context(candidates):
     )
 
 
-def largest_that_fits(catalog, purpose, room):
+def largest_that_fits(catalog, purpose, room, below):
     """The short name of the largest model for a ``purpose`` that has room, or None.
 
     Of a model that is not there yet only the size is known, so one counts whose weights leave as much again for its
     context: 4096 tokens of the models with the largest cache for their size take less.
 
     :param catalog: dicts with ``name``, ``bytes`` and ``purpose``.
+    :param below: bytes of the weights of the model that does not fit, instead of which a smaller one is wanted.
     """
-    fitting = [model for model in catalog if model["purpose"] == purpose and 2 * model["bytes"] <= room.bytes - MARGIN]
+    most = min((room.bytes - MARGIN) // 2, below - 1)
+    fitting = [model for model in catalog if model["purpose"] == purpose and model["bytes"] <= most]
     return max(fitting, key=lambda model: model["bytes"])["name"] if fitting else None
 
 
@@ -172,15 +181,19 @@ def _allows(room):
     return f"{room.where} {_gib(room.bytes)}{of_all} GiB, of which llama-server leaves {_gib(MARGIN)} free"
 
 
-def _with_smaller_context(need_at, context, limit):
-    """The sentence that names the largest context, of half the size or a half of that and so on, which fits, or ""."""
-    while context >= 2 * CELLS:
-        context //= 2
-        need = need_at(context)
+def _with_smaller_context(need_at, context, used, limit):
+    """The sentence that names the largest context which fits, or "".
+
+    Looked at are what of ``context`` is ``used``, where that is less, half of it, a half of that and so on.
+    """
+    smaller = used if used < context else context // 2
+    while smaller >= CELLS:
+        need = need_at(smaller)
         if need.total <= limit:
-            return f"With context_size {context} it needs {_gib(need.total)} GiB and fits."
+            return f"With context_size {smaller} it needs {_gib(need.total)} GiB and fits."
         if need.weights + need.beside > limit:
             break
+        smaller //= 2
     return ""
 
 

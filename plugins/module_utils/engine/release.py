@@ -21,6 +21,7 @@ from ..base.files import make_directories, read_json, sha256_of, write_json_atom
 from ..ownership import trees
 from ..ownership.file_tree import parts_of
 from . import build_options, toolchain
+from .libraries import libraries_of
 from .store import FINGERPRINT_DIGITS, SERVER, STAMP, build_info_of, current_release, stamp_of
 
 #: Sources whose programs stay where they are and are linked to.
@@ -262,4 +263,5 @@ def _existing_identity(engine):
         "programs": sorted(programs),
         "server_bytes": server.st_size,
         "server_mtime_ns": server.st_mtime_ns,
+        "libraries": libraries_of(programs[SERVER]),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import os
 import re
 
@@ -27,6 +28,9 @@ STARTS = ("service_runner: starting ", "llama_server: initializing")
 
 #: What went wrong, in the owner's words, the command or variable that repairs it, and the line that says so.
 Cause = collections.namedtuple("Cause", "cause remedy line")
+
+DAMAGED = "the model file {model} is damaged, incomplete, or no GGUF file"
+INSTALL_AGAIN = "Remove that file and install the model again: run the play with --tags llm_models."
 
 #: (pattern, cause, remedy); named groups of the pattern, and {model}, are filled into both texts.
 CAUSES = [
@@ -69,13 +73,66 @@ CAUSES = [
     (
         (
             r"not within the file bounds|corrupted or incomplete|corrupted model|invalid magic characters"
-            r"|bad GGUF version|failed to read (magic|header|key-value pairs|tensor)|exceeds remaining file size"
+            r"|bad GGUF version|exceeds remaining file size"
         ),
-        "the model file {model} is damaged, incomplete, or no GGUF file",
-        "Remove that file and install the model again: run the play with --tags llm_models.",
+        DAMAGED,
+        INSTALL_AGAIN,
     ),
     (
-        r"unknown model architecture: '(?P<architecture>.*)'",
+        r"has invalid ggml type (?P<type>\d+)",
+        "{model} holds tensors of a type (id {type}) that this llama.cpp does not know",
+        "Choose a newer engine.version, or another quantisation of the model.",
+    ),
+    (
+        r"of type \d+ \((TYPE_)?(?P<type>\S+) REMOVED, use (?P<instead>\S+)",
+        "{model} holds tensors of the type {type}, which llama.cpp has removed",
+        "Choose the file of this model with {instead}.",
+    ),
+    (
+        r"of type (?P<type>\d+) \(DEPRECATED\)",
+        "{model} holds tensors of a type (id {type}) that llama.cpp has removed",
+        "Choose another quantisation of the model.",
+    ),
+    (
+        r"wrong number of tensors; expected (?P<there>\d+), got (?P<used>\d+)",
+        (
+            "{model} holds {there} tensors, of which this llama.cpp uses {used}: it was made for another program "
+            "(files of Ollama may hold a projector, too) or for another version"
+        ),
+        "Choose a file made for llama.cpp, with its projector as mmproj, or another engine.version.",
+    ),
+    (
+        r"unknown pre-tokenizer type: '(?P<pre>.*)'|unknown tokenizer: '(?P<tokenizer>.*)'",
+        'this llama.cpp does not know the tokenizer "{pre}{tokenizer}" of {model}',
+        "Choose a newer engine.version, or a file of this model that was converted for llama.cpp.",
+    ),
+    (
+        r"key not found in model: (?P<key>\S+)|key (?P<typed>\S+) has wrong type",
+        "{model} was converted incompletely, or for another llama.cpp: its header lacks a usable {key}{typed}",
+        "Choose another file of this model, or another engine.version.",
+    ),
+    (
+        r"cannot find tokenizer (?P<what>vocab|merges) in model file",
+        "{model} was converted incompletely: its header has no {what} of the tokenizer",
+        "Choose another file of this model.",
+    ),
+    (
+        r"tensor '(?P<tensor>.*?)' has wrong shape",
+        "{model} contradicts itself: the tensor {tensor} has another shape than its header says",
+        "Choose another file of this model, or a newer engine.version.",
+    ),
+    (
+        r"CLIP cannot be used as main model",
+        "{model} is a multimodal projector and no language model",
+        "Configure it as the mmproj of the language model that it was published with.",
+    ),
+    (
+        r"unknown model architecture: ''",
+        "{model} names no architecture, so it is no language model",
+        "Choose a file that holds one.",
+    ),
+    (
+        r"unknown model architecture: '(?P<architecture>.+)'",
         'this llama.cpp does not know the architecture "{architecture}" of {model}',
         "Choose another model, or a newer engine.version.",
     ),
@@ -118,6 +175,11 @@ CAUSES = [
         "Correct the models in the configuration and run the play again.",
     ),
 ]
+
+#: The same for what llama-server says in general behind a line that tells more: read only where no line does.
+GENERAL_CAUSES = [
+    (r"failed to read (magic|header|key-value pairs|tensor)", DAMAGED, INSTALL_AGAIN),
+]
 MODEL_LINE = re.compile(r"(?:loading model|failed to load model,) '(?P<model>.*)'")
 
 
@@ -126,13 +188,18 @@ def diagnose(lines):
     starts = [number for number, line in enumerate(lines) if any(start in line for start in STARTS)]
     lines = lines[starts[-1] :] if starts else lines
     model = next((found["model"] for found in map(MODEL_LINE.search, reversed(lines)) if found), "the model")
-    for line in reversed(lines):
-        for pattern, cause, remedy in CAUSES:
-            found = re.search(pattern, line)
-            if found:
-                facts = {"model": model, **{name: value or "" for name, value in found.groupdict().items()}}
-                return Cause(cause.format(**facts), remedy.format(**facts), line)
+    for line, (pattern, cause, remedy) in _candidates(lines):
+        found = re.search(pattern, line)
+        if found:
+            facts = {"model": model, **{name: value or "" for name, value in found.groupdict().items()}}
+            return Cause(cause.format(**facts), remedy.format(**facts), line)
     return None
+
+
+def _candidates(lines):
+    """Every line with every row of the tables, the last line first."""
+    for table in (CAUSES, GENERAL_CAUSES):
+        yield from itertools.product(reversed(lines), table)
 
 
 def explain(path, patience=IN_PROGRESS_SECONDS):

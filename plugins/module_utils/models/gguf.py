@@ -7,7 +7,7 @@ Only the header is read: the key/values and the tensor table. The layout and the
 tensor data is not looked at: a flipped bit in it is found by the SHA-256, not here.
 
 A header is untrusted input. Every count and length is checked against the bytes that are left before anything
-is read or kept, and the limits below keep the time under a second and the memory to a few MiB.
+is read or kept, and the limits below, far above those of real files, bound time and memory.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 from ..base.errors import LlamaCppError
 from ..base.files import open_file
+from ..base.strict_json import told
 
 # Real headers today: up to 16 MiB, 60 keys, 800,000 strings (vocabulary and merges), a few thousand tensors.
 MAX_HEADER_BYTES = 128 * 1024 * 1024
-MAX_KEYS = 4096
-MAX_KEY_BYTES = 256
+MAX_KEYS = 65536
+MAX_KEY_BYTES = 65535  # docs/gguf.md of ggml; llama.cpp sets no limit
 MAX_STRINGS = 2_000_000
 MAX_TENSORS = 32768
 MAX_TENSOR_NAME_BYTES = 63  # GGML_MAX_NAME, less its NUL
@@ -50,6 +51,13 @@ TENSOR_TYPES = {
     34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18), 42: (64, 18),
 }  # fmt: skip
 
+#: Types that ggml has had and removed (ggml/src/ggml.c), and what their data can be had as instead.
+REMOVED_TYPES = {
+    4: ("Q4_2", "Q4_0"), 5: ("Q4_3", "Q4_1"),
+    31: ("Q4_0_4_4", "Q4_0"), 32: ("Q4_0_4_8", "Q4_0"), 33: ("Q4_0_8_8", "Q4_0"),
+    36: ("IQ4_NL_4_4", "IQ4_NL"), 37: ("IQ4_NL_4_8", "IQ4_NL"), 38: ("IQ4_NL_8_8", "IQ4_NL"),
+}  # fmt: skip
+
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _U64 = struct.Struct("<Q")
@@ -58,6 +66,8 @@ _I64 = struct.Struct("<q")
 
 KINDS = {"model": "a model", "mmproj": "a multimodal projector", "adapter": "a LoRA adapter"}
 RERANKER = "reranker"  # a model that scores
+EMBEDDER = "embedder"  # a model that gives a vector of a text
+CHAT = "chat"  # a model that answers
 
 #: What makes a score of a question and a document; without one llama-server answers with numbers that mean nothing
 #: (llm_graph_context::build_pooling and tensor names in src/llama-arch.cpp).
@@ -94,8 +104,8 @@ class GgufInfo(NamedTuple):
     has_head: bool  # a classification head, in this file
     split: Split | None
     size: int  # bytes the file has
-    size_needed: int  # bytes it must have at least; exact unless size_is_lower_bound
-    size_is_lower_bound: bool  # a tensor type is newer than this reader, so its bytes could not be counted
+    size_needed: int  # bytes it must have at least; exact unless there are unknown_types
+    unknown_types: tuple  # ids of tensor types that are newer than this reader, so their bytes could not be counted
     metadata: dict  # every scalar and short text by key, arrays left out
 
 
@@ -119,26 +129,44 @@ def check(path):
 
 
 def require(path, info, kind, number, count):
-    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, or RERANKER) and of file ``number`` of ``count``.
+    """Raise GgufError unless ``info`` is of a ``kind`` (of KINDS, or for a purpose) and of file ``number`` of
+    ``count``.
 
     A projector has the architecture clip, an adapter its type in general.type (llama.cpp: tools/mtmd/clip.cpp and
     src/llama-adapter.cpp). Of a reranker in several files, which would be unusual, any may hold the head.
     """
-    wanted = "model" if kind == RERANKER else kind
+    wanted = "model" if kind in (RERANKER, EMBEDDER, CHAT) else kind
     is_adapter = info.metadata.get("general.type") == "adapter"
     found = "adapter" if is_adapter else "mmproj" if info.architecture == "clip" else "model"
     if found != wanted:
         raise GgufError(path, "is %s and not %s" % (KINDS[found], KINDS[wanted]))
+    if found == "model" and number == 0:
+        _require_language_model(path, info)
     if kind == RERANKER and count == 1 and not info.has_head:
         raise GgufError(
             path,
             "is no reranker: it has no classification head (tensor cls.weight or cls.output.weight), so its scores "
             'would mean nothing. Set its purpose to "chat" or "embedding", or take a file that has one',
         )
+    pooling = "%s.pooling_type" % info.architecture
+    if kind == EMBEDDER and number == 0 and not info.metadata.get(pooling):
+        raise GgufError(
+            path,
+            "is no embedding model: its header does not say (%s) how the vectors of its tokens become one of the text. "
+            'Set "pooling" in its arguments to "mean", "cls" or "last", as its publisher says, set its purpose to '
+            '"chat", or take a file that has it' % pooling,
+        )
     split = info.split or Split(0, 1, None)
     if (split.number, split.count) != (number, count):
         found, wanted = (_place(*place) for place in ((split.number, split.count), (number, count)))
         raise GgufError(path, "is, by its header, %s; its name and place are those of %s" % (found, wanted))
+
+
+def _require_language_model(path, info):
+    kind = info.metadata.get("general.type", "model")
+    if kind != "model" or info.architecture is None:
+        what = "names no architecture" if kind == "model" else 'is of the type "%s" by its header' % told(str(kind))
+        raise GgufError(path, what + ", so it is no language model. Choose a file that holds one")
 
 
 def require_set(paths):
@@ -164,7 +192,7 @@ def _read(reader):
     alignment = _alignment(reader, metadata)
     tensors = _read_tensors(reader, n_tensors)
     data_start = _align(reader.offset, alignment) if n_tensors else reader.offset
-    data_bytes, is_lower_bound = _data_bytes(reader, tensors, alignment)
+    data_bytes = _data_bytes(reader, tensors, alignment)
 
     def value(key, kind):
         found = metadata.get(key)
@@ -184,7 +212,7 @@ def _read(reader):
         split=_split(reader, value("split.no", int), value("split.count", int), value("split.tensors.count", int)),
         size=reader.size,
         size_needed=data_start + data_bytes,
-        size_is_lower_bound=is_lower_bound,
+        unknown_types=tuple(sorted({tensor.kind for tensor in tensors if tensor.size is None})),
         metadata=metadata,
     )
 
@@ -246,6 +274,7 @@ def _alignment(reader, metadata):
 class _Tensor(NamedTuple):
     name: str
     elements: int
+    kind: int  # ggml type id
     size: int | None  # bytes, None for a type this reader does not know
     offset: int
 
@@ -268,30 +297,30 @@ def _read_tensors(reader, n_tensors):
             raise reader.error("is inconsistent: tensor '%s' has the shape %s" % (name, dimensions))
         kind = reader.number(_I32)
         size = None
+        if kind in REMOVED_TYPES:
+            words = "holds tensors of the type %s, which llama.cpp has removed. Choose the file of this model with %s"
+            raise reader.error(words % REMOVED_TYPES[kind])
         if kind in TENSOR_TYPES:
             block_elements, block_bytes = TENSOR_TYPES[kind]
             if (dimensions[0] if dimensions else 1) % block_elements:
                 raise reader.error("is inconsistent: a row of tensor '%s' ends inside a block" % name)
             size = elements // block_elements * block_bytes
-        tensors.append(_Tensor(name, elements, size, reader.number(_U64)))
+        tensors.append(_Tensor(name, elements, kind, size, reader.number(_U64)))
     return tensors
 
 
 def _data_bytes(reader, tensors, alignment):
-    """How many bytes of data the tensors need, and whether that is only a lower bound.
+    """How many bytes of data the tensors need, at least.
 
     Tensors lie one after the other, each padded to the alignment; where one ends is unknown if its type is.
     """
-    needed, expected, is_lower_bound = 0, 0, False
+    needed, expected = 0, 0
     for tensor in tensors:
         if tensor.offset != expected if expected is not None else tensor.offset < needed:
             raise reader.error("is inconsistent: tensor '%s' is not where the one before it ends" % tensor.name)
         needed = tensor.offset + (tensor.size or 0)
-        if tensor.size is None:
-            expected, is_lower_bound = None, True
-        else:
-            expected = _align(needed, alignment)
-    return needed, is_lower_bound
+        expected = None if tensor.size is None else _align(needed, alignment)
+    return needed
 
 
 def _split(reader, number, count, tensors):

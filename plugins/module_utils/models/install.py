@@ -208,7 +208,7 @@ class FileInstall:
                 "Bring that file back or remove the link, then run the play again.",
             )
         if record.holds() and self._is_recorded(expected, ours):
-            self._require_head()
+            self._require_purpose()
             unread = self.wanted.deep_verify or (self.wanted.renew and not record["sha256"])
             return Found.UNVERIFIED if unread else Found.VERIFIED
         if ours:
@@ -259,11 +259,22 @@ class FileInstall:
         """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
         info = gguf.check(path)
         gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        if self.wanted.kind == gguf.CHAT and self.wanted.number == 0 and not info.has_chat_template:
+            self._warn(
+                "it has no chat template, as base models have none: it continues texts and answers questions badly. "
+                'For chat choose the model that was trained for it (often called "instruct"), or set chat-template in '
+                "its arguments."
+            )
+        if info.unknown_types:
+            self._warn(
+                "it holds tensors of types (id %s) that are newer than this collection; it needs an engine.version "
+                "that knows them." % ", ".join(map(str, info.unknown_types))
+            )
         return info
 
-    def _require_head(self):
-        """The file was proved to be a model, but perhaps before it was to be a reranker."""
-        if self.wanted.kind == gguf.RERANKER:
+    def _require_purpose(self):
+        """The file was proved to be a model, but perhaps for another purpose."""
+        if self.wanted.kind in (gguf.RERANKER, gguf.EMBEDDER):
             try:
                 self._sound(self._dest)
             except gguf.GgufError as error:
@@ -300,7 +311,9 @@ class FileInstall:
             raise LlamaCppError("Model %s: %s" % (self.wanted.name, in_words(error, path=self._dest))) from error
 
     def _warn(self, words):
-        self.warnings.append("Model %s: %s" % (self.wanted.name, words))
+        warning = "Model %s: %s" % (self.wanted.name, words)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def _facts(self):
         if not os.path.lexists(self._dest):

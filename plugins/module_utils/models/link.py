@@ -16,11 +16,15 @@ class FileLink(FileInstall):
     that is the place itself.
 
     The steps are those of :class:`FileInstall`; a target is never written to.
+
+    :param to_come: paths that an earlier part of the play makes, or makes anew, so that plan() demands nothing of them;
+        None: any that is missing may be one.
     """
 
-    def __init__(self, wanted, target, *, progress=None):
+    def __init__(self, wanted, target, *, progress=None, to_come=None):
         super().__init__(wanted, progress=progress)
         self._origin = self._target = target
+        self._to_come = to_come
 
     def plan(self):
         with self._explained():
@@ -28,7 +32,7 @@ class FileLink(FileInstall):
             if self._is_linked() and self._look(expected) is Found.VERIFIED:
                 return None
             after = {"sha256": self.wanted.sha256, "bytes": self.wanted.bytes}
-            if not os.path.lexists(self._target):  # perhaps an earlier task of the play makes it
+            if self._comes():
                 return Action(f"would link to {self._target}, which is not there yet", after)
             sha256 = self._record.valid_sha256 if self._is_linked() else None
             self._judged_target(sha256)
@@ -78,6 +82,10 @@ class FileLink(FileInstall):
         """Whether the place leads to the target, or is the target itself."""
         there = os.path.exists(self._dest) and os.path.exists(self._target)
         return there and os.path.samefile(self._dest, self._target)
+
+    def _comes(self):
+        """Whether the target may be left to an earlier part of the play."""
+        return not os.path.lexists(self._target) if self._to_come is None else self._target in self._to_come
 
     def _refuse_taken(self):
         if os.path.lexists(self._dest) and not self._record.is_ours():

@@ -36,7 +36,11 @@ FACTS = {"sha256": {"type": "str"}, "bytes": {"type": "int"}}
 FILE = {
     **FACTS,
     "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["model", "reranker", "mmproj", "adapter"], "default": "model"},
+    "kind": {
+        "type": "str",
+        "choices": ["model", "chat", "reranker", "embedder", "mmproj", "adapter"],
+        "default": "model",
+    },
     "dest": {"type": "path", "required": True},
     "source": {
         "type": "dict",
@@ -84,16 +88,17 @@ OPTIONS = {
 }
 
 
-def fulfil(given, check_only, bundle=None):
+def fulfil(given, check_only, bundle=None, to_come=None):
     """Bring about what the options ``given`` ask for, or say what that takes; what the module returns.
 
     Models come one after the other. If one fails, those before it stay, and what was fetched of it is kept.
 
     :param bundle: the opened Bundle of the option ``bundle``, or None.
+    :param to_come: see :class:`.link.FileLink`.
     """
     present, files = given["state"] == "present", given["files"]
     _require_possible(given)
-    models = [_model(file, given, bundle) if present else _unwanted(file) for file in files]
+    models = [_model(file, given, bundle, to_come) if present else _unwanted(file) for file in files]
     if present and not check_only:
         Manifest(given["manifest"]).note(claims(given))
     results = [model.present(check_only) if present else model.absent(check_only) for model in models]
@@ -153,7 +158,7 @@ def claims(given):
     return {**dict.fromkeys(places, "model"), **new}
 
 
-def _model(file, given, bundle):
+def _model(file, given, bundle, to_come):
     """The ModelInstall of one file of the options, which stands for all shards of it."""
     shards = shards_of(file)
     shared = SharedProgress(Progress(given["progress_file"], file["name"]), len(shards))
@@ -167,7 +172,8 @@ def _model(file, given, bundle):
         progress = shared.share(shard.number)
         wanted = _wanted(file, shard, given)
         if target and not bundled:
-            installs.append(FileLink(wanted, shard_name(target, shard.number + 1), progress=progress))
+            path = shard_name(target, shard.number + 1)
+            installs.append(FileLink(wanted, path, progress=progress, to_come=to_come))
             continue
         name = os.path.basename(shard.path)
         source = BundleSource(bundle, name) if bundled else _remote_source(file, given, shard.number + 1, wheel)

@@ -95,7 +95,10 @@ class RemoteSource:
             except DownloadFailed as error:
                 host = host_of(self._seed.url)
                 warn("%s could not give it, so it is fetched from its origin.\n%s" % (host, error.reasons))
-        return self._fetch_from_origin(download, part, expected, progress, reservation, warn)
+        fetched = self._fetch_from_origin(download, part, expected, progress, reservation, warn)
+        if self._web.refusal:
+            warn("%s It was fetched without the token." % self._web.refusal)
+        return fetched
 
     def sender(self, fetched):
         """Who sent a file, for messages."""

@@ -3,8 +3,9 @@
 """Fetch one large file so that nothing fetched is ever lost or trusted too early.
 
 The bytes go to ``<file>.part`` and through SHA-256 at once. ``<file>.part.json`` notes where they came from, so
-that any later run continues behind the last byte. Two versions of a file are never joined: either the server
-vouches for it (``If-Range``), or the expected SHA-256 does when the file is complete.
+that any later run continues behind the last byte. Two versions of a file are never joined: where the SHA-256 is known,
+it decides when the file is complete (the ETag of one file may differ between the nodes that serve it), else the server
+vouches for it (``If-Range``).
 The caller holds the lock, checks the complete part and gives it its final name.
 """
 
@@ -21,6 +22,7 @@ from ..base.addresses import shown
 from ..base.errors import LlamaCppError, in_words
 from ..base.files import read_json, why_not_own, write_json_atomically
 from ..base.progress import Progress
+from ..base.strict_json import told
 from ..base.units import MIB
 from .disk_space import DiskReservation
 from .hashed_file import HashedFile
@@ -35,6 +37,9 @@ STALL_RATE = 1024.0  # bytes per second; slower for STALL_SECONDS counts as stal
 NOTE_FORM = {"url": str, "validator": str, "size": int, "sha256": str}
 REAL_PROGRESS = int(MIB)  # so many new bytes earn a source its full number of attempts again
 ATTEMPTS_WITH_OTHERS_LEFT = 2
+
+#: Values of Content-Encoding that leave a file as it is. Object stores repeat the last one from the upload.
+PLAIN = {"", "identity", "aws-chunked"}
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/([0-9]+|\*)")
 
@@ -177,6 +182,7 @@ class Download:
     # ---- one source
 
     def _from(self, url, retry):
+        started_over = False
         while True:
             try:
                 if not self._have or self._have != self._total() or not self._may_continue(url):
@@ -193,11 +199,12 @@ class Download:
                 return Fetched(self._have, sha256, shown(url), self._transferred)
             size, joined = self._have, self._joined
             self._restart()
-            if not joined:  # else the earlier piece may be to blame: once more, in one piece
+            if not joined or started_over:  # else the earlier piece may be to blame: once more, in one piece
                 raise WrongContent(
                     "%s sent all %d bytes, but not the expected file; they were thrown away.\n"
                     "    expected  sha256 %s\n    received  sha256 %s" % (host_of(url), size, self._sha256, sha256)
                 )
+            started_over = True
 
     def _may_continue(self, url):
         return bool(self._note) and (bool(self._sha256) or self._validator_for(url) is not None)
@@ -211,10 +218,8 @@ class Download:
             self._restart()
         if self._have:
             headers["Range"] = "bytes=%d-" % self._have
-            if self._validator_for(url):
+            if not self._sha256:
                 headers["If-Range"] = self._validator_for(url)
-            else:
-                self._joined = True
         try:
             response = self._web.open(url, headers)
         except HttpStatus as error:
@@ -241,8 +246,9 @@ class Download:
 
     def _begin(self, url, response):
         """Match the answer with what is here; the size of the whole file, or None when the server keeps it."""
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding != "identity":
+        codings = {coding.strip().lower() for coding in response.headers.get("Content-Encoding", "").split(",")}
+        if codings - PLAIN:
+            encoding = told(", ".join(sorted(codings - PLAIN)))
             raise WrongContent(
                 "%s sent the file in the encoding %s, which was not asked for." % (host_of(url), encoding)
             )
@@ -251,7 +257,10 @@ class Download:
         if response.status == 206 and self._have:
             span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range") or "")
             total = whole_number(span.group(2)) if span else None
-            changed = None not in (self._validator_for(url), validator) and validator != self._validator_for(url)
+            noted = self._validator_for(url)
+            vouched = noted is not None and validator == noted
+            changed = not self._sha256 and None not in (noted, validator) and not vouched
+            self._joined = self._joined or not vouched
             if changed or not span or int(span.group(1)) != self._have or total not in (None, self._total() or total):
                 self._restart()
                 raise ConnectionBroken(url, "it sent a piece that does not belong to the part already here")

@@ -23,6 +23,7 @@ import urllib.request
 
 from ..base.addresses import shown
 from ..base.errors import LlamaCppError
+from ..base.strict_json import told
 from .deadline import Connection, SecureConnection, TooSlow
 
 USER_AGENT = "macos_setup.llm"
@@ -30,12 +31,25 @@ URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, d
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 10
 UNSENDABLE = "the request cannot be sent; see the proxies that the environment names (http_proxy, https_proxy)"
-TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+#: The last row is that of a proxy which does not reach the server behind it (Cloudflare).
+TRANSIENT_STATUS = (
+    *(408, 425, 429, 500, 502, 503, 504),
+    *(520, 521, 522, 523, 524, 527, 530),
+)
+REFUSED_STATUS = (401, 403)
 ADVICE = {
     401: "Its owner may ask you to accept a licence on its page and to show a token (HF_TOKEN), or it does not exist.",
     403: "Its owner may ask you to accept a licence on its page and to show a token (HF_TOKEN).",
     404: "Compare the address with the one on its page; capital and small letters differ.",
 }
+TOKEN_ADVICE = {
+    401: "The token that was sent (HF_TOKEN) was refused: it may have expired. Renew it, or remove it.",
+    403: "The token that was sent (HF_TOKEN) was refused: its account may have to accept a licence on the page first.",
+}
+
+#: draft-ietf-httpapi-ratelimit-headers and its older form: requests that are left, and seconds until there are more.
+_RATE_LIMIT_LEFT = re.compile(r"\br=[1-9]")
+_RATE_LIMIT_RESET = re.compile(r"\b(?:t|reset)=([0-9]{1,19})\b")
 
 
 class WebError(LlamaCppError):
@@ -48,12 +62,15 @@ class WebError(LlamaCppError):
 class HttpStatus(WebError):
     """The server answered, but not with what was asked for."""
 
-    def __init__(self, url, status, headers):
-        words = (host_of(url), status, http.client.responses.get(status, ""), shown(url), ADVICE.get(status, ""))
-        super().__init__(("%s answered HTTP %d %s for %s. %s" % words).rstrip())
+    def __init__(self, url, status, headers, with_token=False):
+        named = ("%d %s" % (status, http.client.responses.get(status, ""))).rstrip()
+        text = "%s answered HTTP %s for %s." % (host_of(url), named, shown(url))
+        said = headers.get("X-Error-Message")  # Hugging Face's own words
+        advice = (TOKEN_ADVICE if with_token else ADVICE).get(status)
+        super().__init__(" ".join(filter(None, [text, said and 'It says "%s".' % told(said), advice])))
         self.status = status
         self.transient = status in TRANSIENT_STATUS
-        self.retry_after = _retry_after(headers.get("Retry-After"))
+        self.retry_after = _asked_wait(headers)
 
 
 class AddressRefused(WebError):
@@ -76,10 +93,12 @@ class Web:
     :param timeout: seconds without a single byte after which a connection is given up.
     :param neighbour: base URL of a machine of the same owner: asked directly and, since the caller proves what it
         sends, over plain http too.
+    :ivar refusal: the HttpStatus with which the token was refused, or None. It is not sent again: what is public is
+        there without one.
     """
 
     def __init__(self, token=None, token_origin=None, allow_plain_http=False, timeout=30.0, neighbour=None):
-        self._token = token
+        self._token, self.refusal = token, None
         self._token_origin = _origin(token_origin) if token_origin else None
         self._allow_plain_http = allow_plain_http
         self._neighbour = _origin(neighbour) if neighbour else None
@@ -94,7 +113,9 @@ class Web:
         Raises HttpStatus, ConnectionBroken or AddressRefused, all of them WebError.
         """
         for _ in range(MAX_REDIRECTS):
-            response = self._open_once(url, headers or {}, method)
+            url = self.accepted(url)
+            with_token = self._may_be_shown_the_token(url)
+            response = self._open_once(url, headers or {}, method, with_token)
             if response.status in REDIRECTS:
                 target = self._accepted_from(url, response)
                 if not leave_origin and _origin(target) != _origin(url):
@@ -105,12 +126,20 @@ class Web:
                 return response
             else:
                 response.close()
-                raise HttpStatus(url, response.status, response.headers)
+                failure = HttpStatus(url, response.status, response.headers, with_token)
+                if failure.status not in REFUSED_STATUS:
+                    raise failure
+                if not with_token:
+                    raise self.refusal or failure
+                self._token, self.refusal = None, failure
         raise ConnectionBroken(url, "it redirects in circles")
 
     def _accepted_from(self, url, response):
         try:
-            target = self.accepted(urllib.parse.urljoin(url, response.headers.get("Location") or ""))
+            location = response.headers.get("Location") or ""
+            # http.client reads every byte as one letter: what is no ASCII goes back as the bytes that came.
+            location = urllib.parse.quote(location, safe=URL_CHARACTERS, encoding="latin-1")
+            target = self.accepted(urllib.parse.urljoin(url, location))
             if self._is_near(target) and not self._is_near(url):
                 raise AddressRefused("it is on this machine, or on a neighbour, and the server is not.")
             return target
@@ -118,10 +147,13 @@ class Web:
             response.close()
             raise AddressRefused("%s redirects to what must not be used: %s" % (host_of(url), error)) from error
 
-    def _open_once(self, url, headers, method):
-        url = self.accepted(url)
+    def _may_be_shown_the_token(self, url):
+        encrypted = url.startswith("https:") or is_loopback(_host(url))
+        return bool(self._token) and _origin(url) == self._token_origin and encrypted
+
+    def _open_once(self, url, headers, method, with_token):
         headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
-        if self._token and _origin(url) == self._token_origin and (url.startswith("https:") or is_loopback(_host(url))):
+        if with_token:
             headers["Authorization"] = "Bearer " + self._token
         try:
             return self._opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=self._timeout)
@@ -201,6 +233,14 @@ def _origin(url):
 def whole_number(text):
     """The number that a header gives, or None when it gives none."""
     return int(text) if re.fullmatch("[0-9]{1,19}", text or "") else None
+
+
+def _asked_wait(headers):
+    """Seconds that the server asks to wait; None when it says nothing that can be read."""
+    if "Retry-After" in headers:
+        return _retry_after(headers["Retry-After"])
+    limits = (limit for limit in headers.get("RateLimit", "").split(",") if not _RATE_LIMIT_LEFT.search(limit))
+    return max((int(seconds) for limit in limits for seconds in _RATE_LIMIT_RESET.findall(limit)), default=None)
 
 
 def _retry_after(value):

@@ -24,6 +24,9 @@ STATES = ("started", "stopped", "restarted", "absent")
 _AFTER = {"replace": "running", "restart": "running", "start": "running", "prove": "running"}
 _AFTER.update({"rewrite": "stopped", "stop": "stopped", "remove": "absent"})
 
+#: The steps that start a server.
+STARTING = ("replace", "restart", "start")
+
 
 def reporter(progress_file, name):
     """What a service calls with each stage of a change, for people to see.
@@ -72,6 +75,8 @@ def _converge(service, state, content, check, rollout, log_file):
     rewrite = content is not None and content != found
     rolled_out = [] if state == "absent" else rollout.deviations()
     step = _step(service, state, before, rewrite, rollout)
+    if step in STARTING:
+        rollout.require_address(service.active())
     deviations = [] if state == "absent" else service.deviations()
     attributes = [] if content is None or rewrite else service.definition.deviations()
     diff = _diff(service, step, content, _name(before), rolled_out + attributes + deviations)

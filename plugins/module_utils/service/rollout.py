@@ -17,21 +17,30 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import socket
 import stat
 import time
+from urllib.parse import urlsplit
 
 from ..base.errors import LlamaCppError
 from ..base.files import exclusive, read_file, read_json, write_atomically, write_json_atomically
 from ..base.privileges import SILENT_SECONDS, Deputy, is_root
 from ..engine import store
 from ..llama.health import check_server
+from ..runner.config import read_config
 
 #: How long somebody else may take to change the service: he waits for a model to be loaded, maybe twice.
 CHANGE_SECONDS = 1800
 
+CONNECT_SECONDS = 2.0
+
 
 #: Keywords of health.check_server by which a server proves that it may be told the key.
 PROOF = ("own", "certificate")
+
+
+class AddressTaken(LlamaCppError):
+    """Another program listens where the server is to."""
 
 
 class NoRollout:
@@ -47,6 +56,12 @@ class NoRollout:
     def unconfirmed(self):
         """Whether what is in place has not been confirmed yet."""
         return False
+
+    def require_address(self, active):
+        """Raise AddressTaken where another program listens at the address of the server that is about to be started.
+
+        :param active: whether anything of the service runs, which may be what listens there.
+        """
 
     def stopping(self):
         """The service that ran is about to be stopped."""
@@ -112,6 +127,31 @@ class Rollout(NoRollout):
 
     def _in_place(self):
         return store.current_release(self._engine_dir), {path: text_of(path) for path in self._files}
+
+    def require_address(self, active):
+        words = self.why_taken(active)
+        if words:
+            raise AddressTaken(words)
+
+    def why_taken(self, active):
+        """The text of AddressTaken; None where the address is free, or is that of the service itself."""
+        address = urlsplit(self._question["url"])
+        port = str(address.port)
+        if (active and self._port_in_place() in (port, None)) or not _somebody_listens(address):
+            return None
+        return (
+            f"Another program holds port {port} on {address.hostname}, so llama-server cannot be started there. "
+            "Nothing was changed. Stop that program, or set llm_settings.server_port to a free port, and run the play "
+            f"again. To see which program it is: sudo lsof -nP -iTCP:{port} -sTCP:LISTEN"
+        )
+
+    def _port_in_place(self):
+        """The port of the command line that is in place, as text; None where there is none."""
+        for path in self._files:
+            with contextlib.suppress(LlamaCppError, ValueError, IndexError):
+                argv = read_config(path).argv
+                return argv[argv.index("--port") + 1]
+        return None
 
     # -- what is done -------------------------------------------------------------------------------------------
 
@@ -210,13 +250,18 @@ class DelegatedRollout(NoRollout):
         patience = SILENT_SECONDS + 3 * settings["health"].get("timeout", 0)
         self._deputy = Deputy(service.user, functions, report, patience)
 
-    _FORWARDED = ("deviations", "unconfirmed", "stopping", "apply", "confirm", "undo", "words")
+    _FORWARDED = ("deviations", "unconfirmed", "why_taken", "stopping", "apply", "confirm", "undo", "words")
 
     def deviations(self):
         return [tuple(entry) for entry in self._deputy.ask("deviations")]
 
     def unconfirmed(self):
         return self._deputy.ask("unconfirmed")
+
+    def require_address(self, active):
+        words = self._deputy.ask("why_taken", active)
+        if words:
+            raise AddressTaken(words)
 
     def stopping(self):
         self._deputy.ask("stopping")
@@ -281,6 +326,14 @@ def text_of(path):
         return read_file(path).decode("utf-8", "replace")  # what is damaged differs from all that is wanted
     except FileNotFoundError:
         return ""
+
+
+def _somebody_listens(address):
+    try:
+        socket.create_connection((address.hostname, address.port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _mode_of(path):

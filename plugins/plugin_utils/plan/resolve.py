@@ -18,6 +18,13 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rollou
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import server as server_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import service as service_plan
 
+#: Options of llama-server, keys before values: each with all its long names.
+CACHE_OPTIONS = (("cache-type-k",), ("cache-type-v",))
+DRAFT_CACHE_OPTIONS = (
+    ("spec-draft-type-k", "cache-type-k-draft"),
+    ("spec-draft-type-v", "cache-type-v-draft"),
+)
+
 
 def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None, ready_timeout=None):
     """The plan of one host.
@@ -39,8 +46,10 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     def held(file):
         return lock.planned(file, catalog, locked or {}, lock_file)
 
+    shared = config["server"]["arguments"]
     models = [
-        model_plan.model(name, model, catalog, paths, host, held) for name, model in rules.present(config).items()
+        model_plan.model(name, model, catalog, paths, host, held, shared)
+        for name, model in rules.present(config).items()
     ]
     files = model_plan.files(models)
     default_model = settings.get("default_model") or models[0]["name"]
@@ -80,7 +89,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,
-        "tools": model_plan.for_tools(models, files),
+        "tools": model_plan.for_tools(models, files, paths),
         "fit": _fit(config, models, files, catalog, device, host, paths, service),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
@@ -118,7 +127,11 @@ def _fit(config, models, files, catalog, device, host, paths, service):
             {
                 **{key: model.get(key) for key in ("name", "context_size", "purpose")},
                 **_sized(model),
-                "companions": [{"role": file["role"], **_sized(file)} for file in model["companions"]],
+                "cache": _cache(config, model, CACHE_OPTIONS),
+                "companions": [
+                    {"role": file["role"], **_sized(file), "cache": _cache(config, model, DRAFT_CACHE_OPTIONS)}
+                    for file in model["companions"]
+                ],
             }
             for model in models
         ],
@@ -140,6 +153,12 @@ def _fit(config, models, files, catalog, device, host, paths, service):
         "user": service["user"],
         "keep_awake": service["keep_awake"],
     }
+
+
+def _cache(config, model, options):
+    """The types in which keys and values of a context are kept, by the names of the ``options`` for either."""
+    arguments = {**config["server"]["arguments"], **model["arguments"]}
+    return [next((str(arguments[name]) for name in names if name in arguments), "f16") for names in options]
 
 
 def _sized(file):

@@ -107,11 +107,11 @@ def _router(config, models, default, paths, listener, shared, key_file):
     for model in models:
         aliases = [("alias", ",".join(model["aliases"]) or None)]
         sections[model["name"]] = [*_model_options(model), *aliases, *model["arguments"].items()]
-    options = [word for section in sections.values() for word in command_line(section) if word.startswith("--")]
+    options = [word for section in sections.values() for word in command_line(section)]
     only_there = {"*": [("stop-timeout", MODEL_STOP_SECONDS)], default["name"]: [("load-on-startup", True)]}
     return {
         "arguments": arguments,
-        "options": [*arguments, *dict.fromkeys(options)],
+        "options": [*arguments, *options],
         # A router does not hand the keys of a file on, and the models would answer anyone on this machine.
         "key_files": {"LLAMA_API_KEY": key_file} if key_file else {},
         "presets": {

@@ -51,6 +51,22 @@ def test_the_estimate_agrees_with_the_engine(headers, model, context, slots):
     assert 0.95 * working <= need.working / MIB <= 1.2 * working + 1
 
 
+@pytest.mark.parametrize(
+    ("cache", "size", "working"),
+    [(("q8_0", "q8_0"), 8704, 274), (("q8_0", "q4_0"), 6656, 274), (("iq4_nl", "q5_1"), 5376, 274)],
+)
+def test_a_quantised_cache_takes_less(headers, cache, size, working):
+    """As the engine says for llama-3.1-8b with 131072 tokens in one slot."""
+    need = estimate.estimated(headers["llama-3.1-8b"], 131072, 1, cache=cache)
+    assert need.context // MIB == size
+    assert 0.95 * working <= need.working / MIB <= 1.2 * working + 1
+
+
+def test_a_type_of_cache_that_nobody_knows_takes_as_much_as_by_default(headers):
+    plain, odd = (estimate.estimated(headers["llama-3.1-8b"], 4096, cache=(kind, kind)) for kind in ("f16", "q9"))
+    assert odd == plain
+
+
 def test_slots_of_their_own_do_not_share_what_the_common_context_has(headers):
     shared = estimate.estimated(headers["llama-3.1-8b"], 131072)
     alone = estimate.estimated(headers["llama-3.1-8b"], 131072, 4)
@@ -111,6 +127,11 @@ class TestMeasured:
 
     def test_on_the_cpu(self, tmp_path):
         assert self.ask(tmp_path, "Host 2098 88 70 \n") == Need(2098 * MIB, 88 * MIB, 70 * MIB, True)
+
+    def test_with_a_quantised_cache(self, tmp_path):
+        asked = self.COMMAND.format(4, "none") + " --cache-type-k q8_0 --cache-type-v q4_0"
+        program = recorded_program(tmp_path / "llama-fit-params", {asked: ("Host 2098 88 70 \n", 0)})
+        assert estimate.measured(program, "/m.gguf", 4096, cache=["q8_0", "q4_0"]).context == 88 * MIB
 
     def test_on_metal_only_what_is_metals_counts(self, tmp_path):
         need = self.ask(tmp_path, "MTL0 15067 512 250 \nHost 250 0 16 \n", parallel=2, device="MTL0")

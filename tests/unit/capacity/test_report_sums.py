@@ -129,6 +129,19 @@ class TestCompanions:
         assert small["fits"] is True and context <= grown[1] - grown[0] <= 1.1 * context
         assert grown[0] > os.path.getsize(draft["path"]) + context
 
+    def test_a_quantised_cache_counts_as_such_for_both(self, tmp_path, model):
+        draft = {"path": str(tmp_path / "draft.gguf"), "role": "draft_model"}
+        model_shapes.write(tmp_path / "draft.gguf", model_shapes.MODELS["tinyllama-1.1b"])
+        wanted = {**model, "companions": [draft]}
+        smaller = {**model, "cache": ["q8_0"] * 2, "companions": [{**draft, "cache": ["q8_0"] * 2}]}
+        plain, own, both = (
+            look(mac(tmp_path, models=[one]))["models"][0]["needed"]
+            for one in (wanted, {**smaller, "companions": [draft]}, smaller)
+        )
+        context, draft_context = (layers * heads * 2 * CONTEXT for layers, heads in ((32, 8 * 128), (22, 4 * 64)))
+        saved = 2 - 34 / 32
+        assert (plain - own, own - both) == (saved * context, saved * draft_context)
+
     def test_the_engine_does_not_know_of_them(self, tmp_path, model):
         small = {**outputs.M1_MAX_64, "hw.memsize": str(16 * GIB)}
         devices = outputs.DEVICES_M4_MAX.replace("98304", "12124")

@@ -57,6 +57,20 @@ class TestJudge:
         fit = verdict.judge("m", self.llama, MAC, None, 131072)
         assert fit.fits is True and fit.needed == self.llama(4096) and "131072" in fit.words
 
+    def test_a_context_beyond_what_the_model_was_trained_for_is_told_with_its_key(self):
+        fit = verdict.judge("m", self.llama, MAC, 16384, 2048)
+        assert fit.fits is True and "trained for 2048 tokens" in fit.words
+        assert "models.m.context_size to at most 2048" in fit.words
+        assert "trained" not in verdict.judge("m", self.llama, MAC, 2048, 2048).words
+
+    def test_slots_divide_the_context_that_a_request_gets(self):
+        assert "trained" not in verdict.judge("m", self.llama, MAC, 8192, 2048, slots=4).words
+        assert "at most 8192" in verdict.judge("m", self.llama, MAC, 16384, 2048, slots=4).words
+
+    def test_only_a_context_that_can_be_used_is_advised(self):
+        fit = verdict.judge("m", self.llama, MAC, 1_250_000, 5000)
+        assert fit.fits is False and "With context_size 5000 it needs" in fit.words and "625000" not in fit.words
+
     def test_a_model_trained_for_less_than_that(self):
         assert verdict.judge("m", self.llama, MAC, None, 2048).needed == self.llama(2048)
 

@@ -204,7 +204,7 @@ BROKEN = [
     ("negated option", "server", {"arguments": {"no-ui": True}}, "server.arguments.no-ui", ["engine.web_ui"]),
     ("token in argv", "server", {"arguments": {"hf-token": "hf_x"}}, "server.arguments.hf-token", ["remove it"]),
     ("option with dashes", "server", {"arguments": {"--threads": 4}}, "server.arguments.--threads", ["without dashes"]),
-    ("licence not allowed", "policy", {"allowed_licenses": ["MIT"]}, "models.tinyllama", ["licence", "MIT"]),
+    ("licence not allowed", "policy", {"allowed_licenses": ["MIT"]}, "models.tinyllama.license", ["licence", "MIT"]),
     ("checksum wanted", "policy", {"require_checksums": True}, "models.tinyllama.sha256", ["require_checksums"]),
     ("list as text", "server", {"cors_origins": "localhost"}, "server.cors_origins", ["a list"]),
     ("null", "llm_settings", None, "llm_settings", ["null", "an object"]),
@@ -220,6 +220,18 @@ def test_one_line_for_one_mistake(path, value, where, words):
     assert lines[0].startswith(where + ": "), lines
     for word in words:
         assert word in lines[0], lines
+
+
+def test_two_models_of_one_file_are_told_what_to_do():
+    models = changed("models/tinyllama", DELETE)["models"]
+    source = {"url": "https://models.example/a.gguf", "sha256": "0" * 64}
+    config = {**GOOD, "models": {**models, "one": source, "two": source}}
+    config["llm_settings"] = {**GOOD["llm_settings"], "default_model": "one"}
+    (line,) = lines_of(config)
+    assert line.startswith("models.two: ") and 'add "two" to models.one.aliases' in line and '"filename"' in line
+    config["models"]["two"] = {**source, "state": "absent"}
+    (line,) = lines_of(config)
+    assert "aliases" not in line and '"filename"' in line
 
 
 def test_a_choice_that_this_release_does_not_have():

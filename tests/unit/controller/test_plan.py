@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The plan says what the configuration means on one host."""
 
+import hashlib
 import json
 import shlex
 
@@ -11,6 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models.request imp
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shards_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import trees
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor.config import SOCKET_BYTES
+from support.paths import REPOSITORY
 from support.planning import CATALOG, MAC, MODEL, option, resolve
 
 
@@ -248,7 +250,7 @@ def test_a_file_has_one_shape():
         {
             **every,
             "name": "big",
-            "kind": "model",
+            "kind": "chat",
             "dest": f"{at}/big-00001-of-00002.gguf",
             "source": {"url": big["url"]},
             "shards": shards,
@@ -256,7 +258,7 @@ def test_a_file_has_one_shape():
         {
             **every,
             "name": "own",
-            "kind": "model",
+            "kind": "chat",
             "dest": f"{at}/own-00001-of-00002.gguf",
             "source": {"path": "/srv/own-00001-of-00002.gguf"},
         },
@@ -302,6 +304,30 @@ def test_what_the_models_need_is_compared_with_the_host():
     assert (fit["device"], fit["parallel"]) == ("MTL0", 3)
     assert {"name": "qwen2.5-0.5b", "bytes": 491400032, "purpose": "chat"} in fit["catalog"]
     assert resolve({"llm_settings": {"metal_acceleration": False}}, MAC)["fit"]["device"] is None
+
+
+def test_the_commands_know_the_sha256_of_the_models_that_are_the_collections_own():
+    models = {
+        "own": {"catalog": "selftest"},
+        "other": MODEL,
+        "beside": {"path": "~/llm-workspace/engine/selftest/x.gguf"},
+    }
+    own, other, beside = resolve({"models": models, "llm_settings": {"default_model": "own"}})["tools"]["files"]
+    content = (REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf").read_bytes()
+    assert own["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (other["sha256"], beside["sha256"]) == (None, None)
+
+
+def test_the_type_of_a_cache_is_that_of_the_server_unless_the_model_has_its_own():
+    models = {
+        "one": {**MODEL, "arguments": {"cache-type-v": "q4_0"}, "draft_model": {"path": "/d.gguf"}},
+        "two": {"path": "/two.gguf"},
+    }
+    shared = {"cache-type-k": "q8_0", "cache-type-k-draft": "q5_0"}
+    config = {"models": models, "llm_settings": {"default_model": "one"}, "server": {"arguments": shared}}
+    one, two = resolve(config)["fit"]["models"]
+    assert (one["cache"], two["cache"]) == (["q8_0", "q4_0"], ["q8_0", "f16"])
+    assert [companion["cache"] for companion in one["companions"]] == [["q5_0", "f16"]]
 
 
 def test_a_mac_is_kept_awake_and_given_memory_only_when_asked():

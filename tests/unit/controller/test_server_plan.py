@@ -145,7 +145,19 @@ def test_the_purpose_is_told(purpose, wanted):
     plan = resolve({"models": {"tiny": {**MODEL, "purpose": purpose}}})
     assert {"--embeddings", "--rerank"} & set(plan["server"]["arguments"]) == ({wanted} if wanted else set())
     assert plan["model"]["purpose"] == purpose
-    assert [file["kind"] for file in plan["files"]] == ["reranker" if purpose == "rerank" else "model"]
+    kinds = {"rerank": "reranker", "embedding": "embedder", "chat": "chat"}
+    assert [file["kind"] for file in plan["files"]] == [kinds[purpose]]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "argument"),
+    [("embedding", {"pooling": "mean"}), ("chat", {"chat-template": "chatml"}), ("chat", {"chat-template-file": "/t"})],
+)
+def test_what_is_configured_is_not_demanded_of_the_file(purpose, argument):
+    model = {**MODEL, "purpose": purpose}
+    alone = {"models": {"tiny": {**model, "arguments": argument}}}
+    shared = {"models": {"tiny": model}, "server": {"arguments": argument}}
+    assert [file["kind"] for config in (alone, shared) for file in resolve(config)["files"]] == ["model"] * 2
 
 
 def test_the_catalog_knows_what_its_models_are_for():
@@ -227,6 +239,6 @@ def test_two_models_may_share_what_is_beside_them():
     beside = {"draft_model": {"path": "/srv/draft.gguf"}, "lora": [{"path": "/srv/l.gguf", "scale": 2}]}
     models = {"a": {**MODEL, **beside}, "b": {**OTHER, "draft_model": {"path": "/srv/draft.gguf", "type": "draft-mtp"}}}
     plan = resolve({"models": models, "llm_settings": {"default_model": "a"}})
-    assert [file["kind"] for file in plan["files"]] == ["model", "model", "adapter", "model"]
+    assert [file["kind"] for file in plan["files"]] == ["chat", "model", "adapter", "chat"]
     names = {file["dest"].rpartition("/")[2]: file["name"] for file in plan["files"]}
     assert names["draft.gguf"] == "a (draft_model), b (draft_model)" and len(names) == 4

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.log_causes import (
     CAUSES,
+    GENERAL_CAUSES,
     diagnose,
     explain,
     explaining,
@@ -55,6 +56,41 @@ TENSOR_CUT = failed_to_load(
     "model is corrupted or incomplete"
 )
 UNKNOWN_ARCHITECTURE = failed_to_load("E llama_model_load: error loading model: unknown model architecture: 'lxxma'")
+NO_ARCHITECTURE = failed_to_load("E llama_model_load: error loading model: unknown model architecture: ''")
+NEW_TYPE = failed_to_load(
+    "E gguf_init_from_reader: tensor 'output_norm.weight' has invalid ggml type 99. should be in [0, 43)",
+    "E gguf_init_from_reader: failed to read tensor info",
+    "E llama_model_load: error loading model: llama_model_loader: failed to load model from /m/a model.gguf",
+)
+REMOVED_TYPE = failed_to_load(
+    "E gguf_init_from_reader: tensor 'output_norm.weight' of type 31 (TYPE_Q4_0_4_4 REMOVED, use Q4_0 with runtime "
+    "repacking) has 64 elements per row, not a multiple of block size (0)",
+    "E gguf_init_from_reader: failed to read tensor info",
+)
+DEPRECATED_TYPE = failed_to_load(
+    "E gguf_init_from_reader: tensor 'output_norm.weight' of type 4 (DEPRECATED) has 64 elements per row, not a "
+    "multiple of block size (0)",
+    "E gguf_init_from_reader: failed to read tensor info",
+)
+TENSORS_LEFT = failed_to_load(
+    "E llama_model_load: error loading model: done_getting_tensors: wrong number of tensors; expected 22, got 20"
+)
+VOCABULARY = "E llama_model_load: error loading model: error loading model vocabulary: "
+UNKNOWN_PRE_TOKENIZER = failed_to_load(VOCABULARY + "unknown pre-tokenizer type: 'deepseek-r9-qwen'")
+UNKNOWN_TOKENIZER = failed_to_load(VOCABULARY + "unknown tokenizer: 'newtok'")
+NO_TOKENIZER = failed_to_load(VOCABULARY + "key not found in model: tokenizer.ggml.model")
+NO_TOKENS = failed_to_load(VOCABULARY + "cannot find tokenizer vocab in model file")
+KEY_OF_WRONG_TYPE = failed_to_load(
+    "E llama_model_load: error loading model: error loading model hyperparameters: key llama.context_length has wrong "
+    "type str but expected type u32"
+)
+WRONG_SHAPE = failed_to_load(
+    "E llama_model_load: error loading model: check_tensor_dims: tensor 'blk.0.ffn_gate.weight' has wrong shape; "
+    "expected     64,    256, got     64,    128,      1,      1"
+)
+CLIP = failed_to_load(
+    "E llama_model_load: error loading model: CLIP cannot be used as main model, use it with --mmproj instead"
+)
 TENSOR_MISSING = failed_to_load(
     "E llama_model_load: error loading model: check_tensor_dims: tensor 'token_embd.weight' not found"
 )
@@ -117,6 +153,18 @@ SAMPLES = [
     (NO_GGUF, "/m/a model.gguf is damaged", "llm_models"),
     (HEADER_CUT, "/m/a model.gguf is damaged", "llm_models"),
     (UNKNOWN_ARCHITECTURE, '"lxxma"', "engine.version"),
+    (NO_ARCHITECTURE, "/m/a model.gguf names no architecture", "Choose a file"),
+    (NEW_TYPE, "a type (id 99)", "newer engine.version"),
+    (REMOVED_TYPE, "the type Q4_0_4_4", "with Q4_0."),
+    (DEPRECATED_TYPE, "a type (id 4)", "another quantisation"),
+    (TENSORS_LEFT, "holds 22 tensors, of which this llama.cpp uses 20", "mmproj"),
+    (UNKNOWN_PRE_TOKENIZER, '"deepseek-r9-qwen"', "newer engine.version"),
+    (UNKNOWN_TOKENIZER, '"newtok"', "newer engine.version"),
+    (NO_TOKENIZER, "tokenizer.ggml.model", "another file"),
+    (NO_TOKENS, "no vocab of the tokenizer", "another file"),
+    (KEY_OF_WRONG_TYPE, "llama.context_length", "another file"),
+    (WRONG_SHAPE, "blk.0.ffn_gate.weight", "another file"),
+    (CLIP, "/m/a model.gguf is a multimodal projector", "mmproj"),
     (TENSOR_MISSING, "/m/a model.gguf lacks", "engine.version"),
     (TENSOR_CUT, "/m/a model.gguf is damaged", "llm_models"),
     (OTHER_PROJECTOR, "projector (mmproj) was made for another model than /m/a model.gguf", "published together"),
@@ -144,7 +192,7 @@ def test_cause_and_remedy(log, cause, remedy):
     assert found.line in log
 
 
-@pytest.mark.parametrize("pattern", [pattern for pattern, _, _ in CAUSES])
+@pytest.mark.parametrize("pattern", [pattern for pattern, _, _ in [*CAUSES, *GENERAL_CAUSES]])
 def test_every_row_of_the_table_has_its_sample(pattern):
     assert any(re.search(pattern, line) for log, _, _ in SAMPLES for line in log.splitlines())
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The GGUF reader: what it reads, and that nothing hostile gets past it or hurts."""
 
+import contextlib
 import os
 import struct
 import tracemalloc
@@ -29,7 +30,7 @@ def test_what_a_header_says(written):
     info = gguf.check(written(factory.model_bytes(4096)))
     assert (info.version, info.architecture, info.name) == (3, "llama", "a small model")
     assert (info.context_length, info.file_type, info.has_chat_template) == (128, 7, True)
-    assert (info.n_tensors, info.size, info.size_needed, info.size_is_lower_bound) == (1, 4096, 4096, False)
+    assert (info.n_tensors, info.size, info.size_needed, info.unknown_types) == (1, 4096, 4096, ())
     assert info.parameters == 4096 - len(factory.header(tensors=[factory.tensor("weights", [0])]))
     assert info.split is None
     assert info.metadata["tokenizer.ggml.add_bos_token"] is True
@@ -69,9 +70,54 @@ def test_an_unknown_tensor_type_cannot_be_checked_but_is_not_corrupt(written):
     table = [factory.tensor("a", [100], kind=99), factory.tensor("b", [16], offset=96)]
     head = factory.header(tensors=table)
     info = gguf.check(written(head + bytes(112)))
-    assert (info.size_is_lower_bound, info.size_needed) == (True, len(head) + 112)
+    assert (info.unknown_types, info.size_needed) == ((99,), len(head) + 112)
     with pytest.raises(gguf.GgufError, match="cut short"):
         gguf.check(written(head + bytes(111)))
+
+
+@pytest.mark.parametrize("kind", sorted(gguf.REMOVED_TYPES))
+def test_a_removed_tensor_type_is_named_with_what_to_take_instead(written, kind):
+    name, instead = gguf.REMOVED_TYPES[kind]
+    with pytest.raises(gguf.GgufError, match=f"{name},.* with {instead}$"):
+        gguf.check(written(factory.header(tensors=[factory.tensor("a", [256], kind)]) + bytes(512)))
+    assert kind not in gguf.TENSOR_TYPES
+
+
+def test_what_is_unusual_but_loaded_by_the_engine_is_not_refused(written):
+    keys = [("k" * 305, factory.U32, 1), *((f"key.{number}", factory.U8, 1) for number in range(5000))]
+    assert gguf.check(written(factory.header([*factory.KEYS, *keys]))).architecture == "llama"
+
+
+NAMELESS = [key for key in factory.KEYS if key[0] != "general.architecture"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (NAMELESS, "names no architecture"),
+        ([("general.type", factory.STRING, "imatrix")], '"imatrix"'),
+        ([*factory.KEYS, ("general.type", factory.STRING, "imatrix")], '"imatrix"'),
+        ([*factory.KEYS, ("general.type", factory.U32, 7)], '"7"'),
+    ],
+)
+def test_what_is_no_language_model_is_refused_as_one(written, keys, words):
+    path = written(factory.model_bytes(4096, keys=keys))
+    with pytest.raises(gguf.GgufError, match=words):
+        gguf.require(path, gguf.check(path), "model", 0, 1)
+
+
+@pytest.mark.parametrize(("pooling", "fits"), [(None, False), (0, False), (1, True), (3, True)])
+def test_an_embedding_model_names_its_pooling(written, pooling, fits):
+    keys = [*factory.KEYS, *([] if pooling is None else [("llama.pooling_type", factory.U32, pooling)])]
+    path = written(factory.model_bytes(4096, keys=keys))
+    with contextlib.nullcontext() if fits else pytest.raises(gguf.GgufError, match=r'llama\.pooling_type.*"pooling"'):
+        gguf.require(path, gguf.check(path), gguf.EMBEDDER, 0, 1)
+
+
+def test_only_the_first_file_of_a_set_names_the_architecture(written):
+    keys = [("split.no", factory.U32, 1), ("split.count", factory.U32, 2)]
+    path = written(factory.model_bytes(4096, keys=keys))
+    gguf.require(path, gguf.check(path), "model", 1, 2)
 
 
 def test_a_file_of_a_split_set(written):

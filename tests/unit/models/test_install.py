@@ -10,7 +10,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
-from support.model_factory import hostile_files, model_bytes
+from support.model_factory import KEYS, header, hostile_files, model_bytes, tensor
 from support.models import install, link, remove
 
 SIZE = 50_000
@@ -338,3 +338,21 @@ def test_what_the_owner_placed_stays(server, path, was_used):
     with pytest.raises(LlamaCppError, match="rm '"):
         remove(path)
     assert path.exists()
+
+
+@pytest.mark.parametrize(("kind", "keys", "count"), [("chat", KEYS[:1], 1), ("model", KEYS[:1], 0), ("chat", KEYS, 0)])
+def test_a_base_model_for_chat_is_a_warning(path, tmp_path, kind, keys, count):
+    target = tmp_path / "base.gguf"
+    target.write_bytes(model_bytes(4096, keys=keys))
+    path.parent.mkdir()
+    warnings = link(path, target, kind=kind)["warnings"]
+    assert len(warnings) == count and all("chat template" in warning for warning in warnings)
+
+
+def test_tensor_types_that_only_a_newer_engine_knows_are_told(path, tmp_path):
+    target = tmp_path / "new.gguf"
+    target.write_bytes(header(tensors=[tensor("a", [64], kind=99)]))
+    path.parent.mkdir()
+    (warning,) = link(path, target)["warnings"]
+    assert "99" in warning
+    assert "engine.version" in warning

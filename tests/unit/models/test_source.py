@@ -37,9 +37,9 @@ def hub(server, name="/a/b/resolve/main/m.gguf", content=MODEL, sha256=SHA256, c
     server.serve("/blob", content)
 
 
-def from_hub(server, path, **demands):
+def from_hub(server, path, token=None, **demands):
     address = server.url("/a/b/resolve/main/m.gguf")
-    source = WebSource(address, Web(timeout=5), endpoint=server.url(""))
+    source = WebSource(address, Web(token, server.url(""), timeout=5), endpoint=server.url(""))
     return install(path, source, **demands)
 
 
@@ -63,6 +63,16 @@ def test_a_model_that_hugging_face_does_not_show_says_what_to_do(server, path):
     server.serve("/a/b/resolve/main/m.gguf", MODEL, faults=[Fault(status=401)])
     with pytest.raises(LlamaCppError, match=r"Model tiny.*HF_TOKEN"):
         from_hub(server, path)
+
+
+def test_a_public_model_is_fetched_without_a_token_that_is_refused_and_that_is_told(server, path):
+    refusal = Fault(status=401, headers=[("X-Error-Message", "Invalid credentials")])
+    server.serve("/a/b/resolve/main/m.gguf", MODEL, etag='"%s"' % SHA256, faults=[refusal])
+    result = from_hub(server, path, token="hf_expired")
+    assert result["sha256"] == SHA256
+    (warning,) = result["warnings"]
+    assert "Invalid credentials" in warning
+    assert "hf_expired" not in warning
 
 
 def test_what_hugging_face_says_is_demanded(server, path):

@@ -5,7 +5,10 @@
 import os
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils import host
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import AddressTaken
+from support.model_factory import model_bytes, projector_bytes
 from support.modules import run_module
 
 OURS = f"#!/bin/sh\n# {MANAGED_BY}\n"
@@ -89,3 +92,52 @@ def test_a_key_that_is_open_to_others_is_refused(tmp_path):
     }
     result = run_module("host_info", wanted)
     assert result["failed"] and result["msg"].startswith("server.api_key: %s is open" % (tmp_path / "key"))
+
+
+# ---- what no part of the play can make right
+
+
+def look_at_models(tmp_path, *files, check=False, **stages):
+    """The answer of a host that is to have links to the paths of ``files``, and what else is in ``stages``."""
+    wanted = [
+        {"name": f"m{number}", "dest": str(tmp_path / "models" / f"m{number}.gguf"), "source": {"path": str(path)}}
+        for number, path in enumerate(files)
+    ]
+    arguments = {
+        "bin_dir": str(tmp_path / "bin"),
+        "manifest": str(tmp_path / "manifest.json"),
+        "stages": {"models": [["models", {"files": wanted}]], **stages},
+    }
+    return run_module("host_info", arguments, check=check)
+
+
+@pytest.mark.parametrize("content", [None, b"<!DOCTYPE html>", model_bytes(5000)[:-1], projector_bytes()])
+def test_a_model_of_the_owner_that_cannot_be_used_is_refused(tmp_path, content):
+    path = tmp_path / "a.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    refused = look_at_models(tmp_path, path)
+    assert refused["failed"] and refused["msg"].startswith("Model m0: ") and str(path) in refused["msg"]
+    answer = look_at_models(tmp_path, path, check=True)  # an absent one may come with the run that is no check
+    assert bool(answer.get("failed")) == (content is not None)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_model_that_an_earlier_part_of_the_play_makes_is_not_missed(tmp_path):
+    other = {"files": {str(tmp_path / "selftest.gguf"): {"sha256": "0" * 64, "mode": "0644", "kind": "file"}}}
+    rest = {"directories": [], "trees": [], "keys": {}, "claims": {}}
+    stages = {"foundation": [["file_set", {**other, **rest}]]}
+    answer = look_at_models(tmp_path, tmp_path / "selftest.gguf", tmp_path / "models" / "m0.gguf", **stages)
+    assert answer.get("due") == {"foundation": ["file_set"], "models": ["models"]}, answer
+
+
+def test_an_address_that_another_program_has_is_refused_unless_a_job_is_to_be_moved(tmp_path, monkeypatch):
+    def taken(*_arguments):
+        raise AddressTaken("port 1 is held")
+
+    monkeypatch.setitem(host.PARTS, "launchd", taken)
+    given = {"manifest": str(tmp_path / "manifest.json"), "bundle": None, "stages": {}}
+    looking = host.Host(given, check_only=False, warn=print)
+    with pytest.raises(AddressTaken):
+        looking._is_due("launchd", {}, {"elsewhere": []})
+    assert looking._is_due("launchd", {}, {"elsewhere": [{"label": "com.llama.server"}]}) is True

@@ -76,6 +76,28 @@ def test_a_connection_that_breaks_again_and_again_but_gets_on_is_not_given_up(se
     assert server.sent < 1.1 * SIZE
 
 
+@pytest.mark.parametrize("coding", ["aws-chunked", "", "Identity", "identity, aws-chunked"])
+def test_a_coding_that_leaves_the_bytes_alone_does_not_matter(server, part, coding):
+    server.serve("/m", CONTENT, headers=[("Content-Encoding", coding)])
+    assert_is_right(part, download(part).run([server.url("/m")]))
+
+
+def test_nodes_that_give_one_file_different_etags_are_told_by_the_hash(server, part):
+    faults = [Fault(close_after=1_250_000, headers=[("ETag", '"node %d"' % node)]) for node in range(2)]
+    server.serve("/m", CONTENT, etag="", faults=[*faults, Fault(headers=[("ETag", '"node 2"')])])
+    assert_is_right(part, download(part, sha256=SHA256).run([server.url("/m")]))
+    assert ranges(server) == [None, "bytes=1250000-", "bytes=2500000-"]
+
+
+def test_the_wrong_file_in_pieces_of_several_nodes_is_begun_again_only_once(server, part):
+    breaks = [Fault(close_after=2_000_000, headers=[("ETag", '"node %d"' % node)]) for node in range(9)]
+    whole = [Fault(headers=[("ETag", '"other"')])] * 9
+    server.serve("/m", OTHER, etag="", faults=[fault for pair in zip(breaks, whole) for fault in pair])
+    with pytest.raises(DownloadFailed, match="not the expected file"):
+        download(part, sha256=SHA256).run([server.url("/m")])
+    assert ranges(server) == [None, "bytes=2000000-"] * 2
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
 def test_a_busy_server_is_asked_again_after_the_wait_it_asks_for(server, part, status):
     slept = []
@@ -84,7 +106,9 @@ def test_a_busy_server_is_asked_again_after_the_wait_it_asks_for(server, part, s
     assert sum(slept) == 20
 
 
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=403), Fault(headers=[("Content-Encoding", "gzip")])])
+@pytest.mark.parametrize(
+    "fault", [Fault(status=404), Fault(status=403), Fault(headers=[("Content-Encoding", "aws-chunked, gzip")])]
+)
 def test_what_cannot_get_better_ends_at_once_and_leaves_nothing(server, part, fault):
     server.serve("/m", CONTENT, faults=[fault])
     with pytest.raises(DownloadFailed, match=r"127\.0\.0\.1"):

@@ -164,7 +164,9 @@ def test_this_machine_is_not_asked_for_through_a_proxy(server, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "transient"),
     [(status, False) for status in (400, 401, 403, 404, 410, 416)]
-    + [(status, True) for status in (408, 429, 500, 502, 503, 504)],
+    + [(status, True) for status in (408, 429, 500, 502, 503, 504)]
+    + [(status, True) for status in (520, 521, 522, 523, 524, 527, 530)]
+    + [(status, False) for status in (505, 525, 526)],
 )
 def test_what_a_status_means(server, status, transient):
     server.serve("/file", b"", faults=[Fault(status=status)])
@@ -188,6 +190,66 @@ def test_retry_after_is_a_number_or_a_date(server):
     assert found[0] == 7
     assert 90 < found[1] <= 100
     assert found[2:] == [None, 0, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"RateLimit": '"resolvers";r=0;t=45'}, 45),
+        ({"RateLimit": '"burst"; r=0; t=45'}, 45),
+        ({"RateLimit": '"burst";r=9;t=3600, "day";r=0;t=45'}, 45),
+        ({"RateLimit": '"burst";r=0;t=5, "day";r=0;t=45'}, 45),
+        ({"RateLimit": "limit=100, remaining=0, reset=45"}, 45),
+        ({"RateLimit": '"resolvers";r=0;t=45', "Retry-After": "7"}, 7),
+        ({"RateLimit": '"resolvers";r=0'}, None),
+        ({"RateLimit": '"a";r=0;t=%s' % ("9" * 5000)}, None),
+        ({"RateLimit": "nonsense"}, None),
+    ],
+)
+def test_a_limit_of_requests_tells_how_long_it_holds(server, headers, wait):
+    server.serve("/file", b"", faults=[Fault(status=429, headers=list(headers.items()))])
+    with pytest.raises(http.HttpStatus) as caught:
+        http.Web().open(server.url("/file"))
+    assert caught.value.retry_after == wait
+
+
+def raw(text):
+    """A header's value whose bytes are those of ``text`` in UTF-8."""
+    return text.encode().decode("latin-1")
+
+
+@pytest.mark.parametrize("location", [raw("/mod\u00e8les/m"), "/mod%C3%A8les/m", "/mod%c3%a8les/m"])
+def test_a_redirect_to_letters_beyond_ascii_is_followed(server, location):
+    server.serve("/mod%C3%A8les/m", b"content")
+    server.serve("/mod%c3%a8les/m", b"content")
+    server.serve("/moved", b"", faults=[redirect(location)])
+    with http.Web().open(server.url("/moved")) as answer:
+        assert answer.read() == b"content"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_is_public_is_fetched_without_a_token_that_is_refused(server, status):
+    refusal = Fault(status=status, headers=[("X-Error-Message", "Invalid credentials")])
+    server.serve("/file", b"content", faults=[refusal])
+    web = http.Web(TOKEN, server.url(""))
+    for _ in range(2):
+        with web.open(server.url("/file")) as answer:
+            assert answer.read() == b"content"
+    assert tokens(server) == ["Bearer " + TOKEN, None, None]
+    assert "Invalid credentials" in str(web.refusal)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_is_to_blame_where_the_file_is_not_public(server, status):
+    faults = [Fault(status=status, headers=[("X-Error-Message", "expired\x1b[2J")]), Fault(status=401)]
+    server.serve("/file", b"", faults=faults)
+    web = http.Web(TOKEN, server.url(""))
+    with pytest.raises(http.HttpStatus, match=r"expired.*token that was sent") as caught:
+        web.open(server.url("/file"))
+    assert caught.value.status == status
+    assert "to show a token" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert TOKEN not in str(caught.value)
 
 
 def test_nobody_listening_is_transient():

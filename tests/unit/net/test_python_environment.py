@@ -4,11 +4,14 @@
 import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import commands
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.net import python_environment
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import PythonEnvironment
 from support import packages
 from support.modules import run_module
 
@@ -17,7 +20,8 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(params=["with uv", "without uv"])
 def environment(request, tmp_path):
-    """The module's environment: an index of one wheel, and a search path with or without uv."""
+    """The module's environment: an index of one wheel, and a search path with uv, or without it and with a pip that is
+    configured to install elsewhere."""
     variables = packages.environment(tmp_path / "wheels")
     if request.param == "with uv":
         if not shutil.which("uv"):
@@ -30,7 +34,8 @@ def environment(request, tmp_path):
     ]
     home = tmp_path / "home"  # ~/.local/bin is searched too
     home.mkdir()
-    return {**variables, "PATH": os.pathsep.join(hidden), "HOME": str(home)}
+    elsewhere = {"PIP_USER": "1", **{f"PIP_{name}": str(home / name) for name in ("TARGET", "PREFIX", "ROOT")}}
+    return {**variables, **elsewhere, "PATH": os.pathsep.join(hidden), "HOME": str(home)}
 
 
 def requirements(wheel, digest=None):
@@ -66,43 +71,93 @@ def test_check_real_check_real_and_a_new_version(tmp_path, environment):
     assert version_in(run(tmp_path, environment, requirements(newer))) == "2\n"
 
 
+@pytest.fixture
+def refused(tmp_path, environment, monkeypatch):
+    """Why the environment cannot be made in this process with uv alone."""
+    monkeypatch.setattr(python_environment, "_has_venv", lambda: False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def install(text):
+        with pytest.raises(LlamaCppError) as caught:
+            PythonEnvironment(str(tmp_path / "an environment"), text).install(Progress())
+        return str(caught.value)
+
+    return install
+
+
 @pytest.mark.parametrize("environment", ["with uv"], indirect=True)  # pip is told to want hashes, see below
-def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, environment):
+def test_a_wrong_hash_installs_nothing_and_the_next_run_repairs(tmp_path, environment, refused):
     wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "VERSION = 1\n")
-    result = run(tmp_path, environment, requirements(wheel, digest="0" * 64))
-    assert result["failed"]
-    assert "package index" in result["msg"]
+    assert "package index" in refused(requirements(wheel, digest="0" * 64))
     assert run(tmp_path, environment, requirements(wheel))["changed"] is True
 
 
 @pytest.mark.parametrize("environment", ["with uv"], indirect=True)
-def test_a_package_that_would_have_to_be_built_is_refused(tmp_path, environment):
+def test_a_package_that_would_have_to_be_built_is_refused(tmp_path, refused):
     """Its hash is right; what builds it, which the index offers too, is pinned by nothing."""
     executed = tmp_path / "executed"
     evil = f"open({str(executed)!r}, 'w').close()\n"
     packages.make_wheel(tmp_path / "wheels", "setuptools", "99.0", evil)
     sdist = packages.make_sdist(tmp_path / "wheels", "marker", "1.0", {"setup.py": evil})
-    text = f"marker==1.0 --hash=sha256:{packages.sha256(sdist)}\n"
-    assert run(tmp_path, environment, text)["failed"]
+    assert refused(f"marker==1.0 --hash=sha256:{packages.sha256(sdist)}\n")
     assert not executed.exists()
 
 
-@pytest.mark.parametrize("uv", ["/usr/bin/uv", None])
-def test_whatever_installs_takes_wheels_only(tmp_path, monkeypatch, uv):
-    commands_run = []
-    monkeypatch.setattr(commands, "find", lambda _name, _first=(): uv)
+@pytest.mark.parametrize("environment", ["with uv"], indirect=True)
+def test_what_cannot_be_imported_was_not_installed(tmp_path, refused):
+    wheel = packages.make_wheel(tmp_path / "wheels", "marker", "1.0", "import what_is_missing\n")
+    assert "what_is_missing" in refused(requirements(wheel))
+
+
+@pytest.fixture
+def installers(tmp_path, monkeypatch):
+    """Stands for uv and pip: notes the commands, and has each fail for which ``fails`` is true."""
+    notes = SimpleNamespace(commands=[], fails=lambda _command: False)
     monkeypatch.setattr(commands, "output_of", lambda *_arguments: "")
 
-    def check(command, *_rest, **_more):
+    def check(command, what, remedy, **_more):
         (tmp_path / "venv").mkdir(exist_ok=True)
-        commands_run.append(command)
+        notes.commands.append(command)
+        if notes.fails(command):
+            raise LlamaCppError(f"{what}: {command[0]} failed. {remedy}")
 
     monkeypatch.setattr(commands, "check", check)
-    python_environment.PythonEnvironment(str(tmp_path / "venv"), "marker==1.0\n").install(Progress())
-    made, installed = commands_run
-    assert made[-1] == str(tmp_path / "venv")
-    assert installed[0] == (uv or str(tmp_path / "venv" / "bin" / "python"))
+    return notes
+
+
+def made(tmp_path, uv, text="marker==1.0\nelsewhere==1.0 ; sys_platform == 'win32'\n"):
+    PythonEnvironment(str(tmp_path / "venv"), text, uv=uv).install(Progress())
+
+
+@pytest.mark.parametrize("uv", ["/usr/bin/uv", None])
+def test_whatever_installs_takes_wheels_only(tmp_path, monkeypatch, installers, uv):
+    monkeypatch.setattr(commands, "find", lambda _name, _first=(): uv)
+    made(tmp_path, None)
+    environment, installed, proof = installers.commands
+    python = str(tmp_path / "venv" / "bin" / "python")
+    assert environment[-1] == str(tmp_path / "venv")
+    assert installed[0] == (uv or python)
     assert installed[-5:-2] == ["--only-binary", ":all:", "--require-hashes"]
+    assert (proof[0], proof[-1]) == (python, "marker")
+
+
+def test_pip_installs_where_uv_fails(tmp_path, installers):
+    installers.fails = lambda command: command[0] == "/usr/bin/uv"
+    made(tmp_path, "/usr/bin/uv")
+    assert [command[0] for command in installers.commands][-2:] == [str(tmp_path / "venv" / "bin" / "python")] * 2
+
+
+def test_pip_installs_where_uv_reports_success_and_nothing_can_be_imported(tmp_path, installers):
+    installers.fails = lambda command: python_environment.PROOF in command and len(installers.commands) == 3
+    made(tmp_path, "/usr/bin/uv")
+    assert len(installers.commands) == 6
+
+
+def test_both_failures_are_told(tmp_path, installers):
+    installers.fails = lambda command: "install" in command
+    with pytest.raises(LlamaCppError, match=r"(?s)/usr/bin/uv failed.*bin/python failed.*package index"):
+        made(tmp_path, "/usr/bin/uv")
 
 
 @pytest.mark.parametrize("environment", ["with uv"], indirect=True)  # whatever installs: it is noticed before

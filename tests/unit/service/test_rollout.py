@@ -12,7 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.engine import stor
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollout
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import Rollout
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import AddressTaken, NoRollout, Rollout
 from support.scripted_server import SILENCE, ScriptedServer
 from support.supervised_server import SUPERVISORD, SupervisedServer
 
@@ -202,3 +202,16 @@ def test_a_server_that_has_ended_is_not_waited_for_while_a_stranger_on_its_port_
     settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(tmp_path / "proven.json"), "keep_releases": 1}
     with ScriptedServer(SILENCE) as server, pytest.raises(LlamaCppError, match="ended before it was ready"):
         Rollout({**settings, "health": {"url": server.url, "timeout": 5}}).verify(Ended)
+
+
+def test_what_serves_is_not_touched_where_the_address_is_taken(switching):
+    class Taken(NoRollout):
+        def require_address(self, active):
+            raise AddressTaken(f"taken, and the service is active: {active}")
+
+    before = switching.change("first")
+    for check in (True, False):
+        with pytest.raises(AddressTaken, match="active: True"):
+            converge(switching.server.service, "restarted", rollout=Taken(), check=check)
+    assert switching.server.service.status()["pid"] == before["pid"]
+    assert converge(switching.server.service, "stopped", rollout=Taken())["state"]["after"] == "stopped"

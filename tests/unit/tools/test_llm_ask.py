@@ -191,7 +191,53 @@ def test_reasoning_goes_to_stderr(commands, how):
     assert done.stderr.strip() == thought
 
 
+@pytest.mark.parametrize(
+    ("how", "finish", "thought"),
+    [([], "length", "Let me see"), (["--no-stream"], "stop", "Let me see"), (["--no-stream"], "length", "")],
+)
+def test_a_reply_without_an_answer_is_a_failure(commands, how, finish, thought):
+    said = {"content": " ", "reasoning_content": thought}
+    choice = {"index": 0, "message": said, "delta": said, "finish_reason": finish}
+    document = json.dumps({"choices": [choice]}).encode()
+    reply = [response(200, document)] if how else event_stream(b"data: %s\n\n" % document, b"data: [DONE]\n\n")
+    with ScriptedServer(*reply) as server:
+        commands.config["server"]["url"] = server.url
+        done = commands.run("llm", *how, "Where?")
+    assert (done.returncode, done.stdout.strip()) == (1, "")
+    assert done.stderr.startswith(thought) and "\nllm: the model gave no answer" in "\n" + done.stderr
+    assert ("--max-tokens" in done.stderr) == (finish == "length")
+
+
 # On a terminal
+
+
+TAGS = """\
+if 0<foo or foo>10, a vector<int> & <b>bold</b> <!-- a remark -->
+
+<details>
+<summary>More</summary>
+hidden text
+</details>
+
+<https://a.example>, **strong**, `<code>`
+"""
+
+
+def test_what_looks_like_a_tag_is_part_of_the_answer(commands):
+    event = json.dumps({"choices": [{"delta": {"content": TAGS}, "finish_reason": "stop"}]}).encode()
+    with ScriptedServer(*event_stream(b"data: %s\n\n" % event, b"data: [DONE]\n\n")) as server:
+        commands.config["server"]["url"] = server.url
+        status, shown = commands.on_terminal("llm", "q", environ={"NO_COLOR": "1"})
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0
+    for text in (
+        "0<foo or foo>10",
+        "vector<int> & <b>bold</b> <!-- a remark -->",
+        "<summary>More</summary>",
+        "hidden text",
+    ):
+        assert text in shown
+    assert "https://a.example" in shown and ", strong, <code>" in shown
 
 
 def test_answer_on_a_terminal_is_rendered(commands, served):

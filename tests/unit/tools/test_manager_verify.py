@@ -128,13 +128,14 @@ def test_a_file_that_is_not_what_it_should_be(commands, directory, what):
     assert found[name]["reason"]
 
 
-def test_what_nothing_is_known_of_is_unknown_and_no_failure(commands, directory):
+def test_what_nothing_is_known_of_is_not_verified(commands, directory):
     (directory / ".llama_cpp" / "eye.gguf.json").unlink()
     done, found = verified(commands)
-    assert (done.returncode, found["eye.gguf"]["expected"]) == (0, None)
+    assert (done.returncode, found["eye.gguf"]["expected"]) == (1, None)
     assert found["eye.gguf"]["sha256"] == SUMS["eye.gguf"]
     assert states(found) == {**dict.fromkeys(CONTENTS, "right"), "eye.gguf": "unknown"}
     assert "tiny (mmproj): unknown" in done.stdout and "llama_cpp_deep_verify" in done.stderr
+    assert "tiny (mmproj): not verified" in done.stderr
 
 
 def test_without_a_stamp_the_configuration_tells(commands, directory):

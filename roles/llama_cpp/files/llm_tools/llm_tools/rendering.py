@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 
+from markdown_it import MarkdownIt
 from rich.console import Console
 from rich.live import Live
 from rich.markdown import Markdown
@@ -14,6 +15,17 @@ from .environment import printable
 from .markdown import finished_blocks
 
 REFRESH_SECONDS = 0.1
+
+#: As rich parses it, but for HTML, which rich leaves out: "vector<int>" is part of an answer.
+PARSER = MarkdownIt().enable(["strikethrough", "table"]).disable(["html_block", "html_inline"])
+
+
+class Answer(Markdown):
+    """Markdown with whatever looks like a tag as it stands."""
+
+    def __init__(self, text):
+        super().__init__("", hyperlinks=False)
+        self.markup, self.parsed = text, PARSER.parse(text)
 
 
 class MarkdownWriter:
@@ -53,4 +65,4 @@ class MarkdownWriter:
             self._printed = True
 
     def _render(self, text):
-        return Markdown(text, hyperlinks=False)
+        return Answer(text)

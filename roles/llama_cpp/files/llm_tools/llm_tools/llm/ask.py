@@ -80,9 +80,25 @@ def run(environment, arguments):
         deliver(environment, reply, arguments)
     if arguments.stats:
         environment.say(speed(reply.get("timings")))
-    if reply["choices"][0].get("finish_reason") == "length":
+    choice = reply["choices"][0]
+    if not arguments.json:
+        require_answer(choice)
+    if choice.get("finish_reason") == "length":
         environment.say("The answer was cut off: it reached --max-tokens or filled the model's context.")
     return ExitCode.SUCCESS
+
+
+def require_answer(choice):
+    """Raise LlamaCppError when a reply holds no answer, whatever the model has thought."""
+    message = choice.get("message") or {}
+    if (message.get("content") or "").strip():
+        return
+    if choice.get("finish_reason") == "length":
+        raise LlamaCppError(
+            "the model gave no answer before it reached --max-tokens or filled its context; allow it more tokens."
+        )
+    thought = " It only reasoned; ask again." if message.get("reasoning_content") else ""
+    raise LlamaCppError(f"the model gave no answer.{thought}")
 
 
 def request_body(environment, arguments):
@@ -171,7 +187,7 @@ def stream(environment, server, body, raw):
     if environment.is_terminal(environment.stderr):
         body = {**body, "return_progress": True}
     finish_reason = timings = None
-    reasoning = ""
+    reasoning, message = "", {"content": "", "reasoning_content": ""}
     with open_writer(environment, raw) as writer:
         for event in server.chat_stream(**body):
             timings = event.get("timings") or timings
@@ -179,6 +195,8 @@ def stream(environment, server, body, raw):
             for choice in event.get("choices") or ():
                 finish_reason = choice.get("finish_reason") or finish_reason
                 delta = choice.get("delta") or {}
+                for key in message:
+                    message[key] += delta.get(key) or ""
                 if delta.get("reasoning_content"):
                     reasoning = delta["reasoning_content"]
                     environment.say(reasoning, end="", colour="dim")
@@ -187,7 +205,9 @@ def stream(environment, server, body, raw):
                         environment.say("" if reasoning.endswith("\n") else "\n")
                         reasoning = ""
                     writer.write(delta["content"])
-    return {"choices": [{"finish_reason": finish_reason}], "timings": timings}
+    if reasoning and not reasoning.endswith("\n"):
+        environment.say("")
+    return {"choices": [{"finish_reason": finish_reason, "message": message}], "timings": timings}
 
 
 def show_progress(environment, progress):

@@ -20,7 +20,7 @@ EXAMPLES = ("%(prog)s verify", "%(prog)s verify --json")
 
 REPAIR = "Nothing was changed. To download damaged files again, run the play with: -e llama_cpp_deep_verify=true"
 NOT_COMPARED = "its header is valid, but there is no recorded SHA-256"
-NOTE = "To record the SHA-256 of the unknown files, run the play with: -e llama_cpp_deep_verify=true"
+RECORD = "To record what they are, run the play with: -e llama_cpp_deep_verify=true"
 
 
 def add_arguments(parser):
@@ -38,11 +38,13 @@ def run(environment, arguments):
     environment.status("")
     if arguments.json:
         environment.write_json({"files": results})
-    elif any(result["state"] == "unknown" for result in results):
-        environment.say(NOTE)
-    wrong = [result["name"] for result in results if result["state"] == "wrong"]
+    wrong, unknown = (
+        ", ".join(result["name"] for result in results if result["state"] == state) for state in ("wrong", "unknown")
+    )
     if wrong:
-        raise LlamaCppError(f"{', '.join(wrong)}: not the installed file. {REPAIR}")
+        raise LlamaCppError(f"{wrong}: not the installed file. {REPAIR}")
+    if unknown:
+        raise LlamaCppError(f"{unknown}: not verified, since there is nothing to compare with. {RECORD}")
     return ExitCode.SUCCESS
 
 
