@@ -19,8 +19,8 @@ from ..base.files import read_json
 from ..base.progress import Progress, WatcherGone
 from ..base.strict_json import told
 from ..llama.health import list_devices
-from .tensor_types import single_types
 from .temporary_server import TemporaryServer, check_runs
+from .tensor_types import single_types
 
 SHOWN = 5
 

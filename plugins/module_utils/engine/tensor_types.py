@@ -22,7 +22,7 @@ NAMES = {
 
 
 def single_types(model, reference):
-    """The names of the tensor types of ``model`` that ``reference`` lacks, each with the bytes of a model to judge it."""
+    """Each tensor type of ``model`` that ``reference`` lacks: its name, and the bytes of a model to judge it by."""
     head, ours = parts(reference)
     _, theirs = parts(model)
     common = {part.kind for part in ours}
