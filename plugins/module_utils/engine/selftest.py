@@ -70,10 +70,11 @@ def _is_pair(value):
     return isinstance(value, dict) and {"question", "answer"} <= set(value)
 
 
-def ask_all(server, known, on_answer=None, **options):
+def ask_all(server, known, on_answer=None, until_wrong=False, **options):
     """Ask a :class:`llama_api.LlamaServer` every question of ``known`` and compare the answers to the letter.
 
     :param on_answer: called with the number of questions answered so far, and first with 0.
+    :param until_wrong: ask no more after the first wrong answer.
     :param options: more keys of the request, such as ``model``.
     :returns: ``asked``, ``correct``, ``wrong`` (the first few, as dicts of ``question``, ``expected`` and ``got``)
         and ``tokens_per_second`` of the generation.
@@ -81,7 +82,7 @@ def ask_all(server, known, on_answer=None, **options):
     """
     pairs = known["answers"]
     system = [{"role": "system", "content": known["system"]}] if known.get("system") else []
-    wrong, correct, tokens, seconds = [], 0, 0, 0.0
+    wrong, asked, correct, tokens, seconds = [], 0, 0, 0, 0.0
     for number, pair in enumerate(pairs):
         if on_answer:
             on_answer(number)
@@ -93,14 +94,17 @@ def ask_all(server, known, on_answer=None, **options):
         tokens += timings.get("predicted_n") or (reply.get("usage") or {}).get("completion_tokens") or 0
         seconds += timings["predicted_ms"] / 1000.0 if timings.get("predicted_ms") else spent
         got = (reply["choices"][0].get("message") or {}).get("content") or ""
+        asked += 1
         if got == pair["answer"]:
             correct += 1
         elif len(wrong) < SHOWN:
             wrong.append({"question": pair["question"], "expected": pair["answer"], "got": got})
+        if wrong and until_wrong:
+            break
     if on_answer:
         on_answer(len(pairs))
     rate = round(tokens / seconds, 1) if seconds else None
-    return {"asked": len(pairs), "correct": correct, "wrong": wrong, "tokens_per_second": rate}
+    return {"asked": asked, "correct": correct, "wrong": wrong, "tokens_per_second": rate}
 
 
 def require_all_correct(result, subject, consequence):
@@ -155,7 +159,7 @@ class _Engine:
         self._arguments = [*ARGUMENTS, *(["--device", device] if device else [])]
         self.where = "on " + ("the CPU" if device == "none" else device or ", ".join(devices) or "the CPU")
 
-    def ask(self, model, setting=(), share=slice(None), before=0, stage="asking"):
+    def ask(self, model, setting=(), share=slice(None), before=0, stage="asking", until_wrong=False):
         """What :func:`ask_all` tells of the ``share`` of the questions, ``before`` of which have been asked."""
         total = len(self._known["answers"])
         known = {**self._known, "answers": self._known["answers"][share]}
@@ -164,7 +168,7 @@ class _Engine:
             self._progress.update(f"{stage} {self.where}", before + number, total)
 
         with TemporaryServer(self._server, model, [*self._arguments, *setting], timeout=self._timeout) as running:
-            return ask_all(running, known, on_answer)
+            return ask_all(running, known, on_answer, until_wrong)
 
     def ask_in_each_setting(self, model):
         """All questions, each in one of SETTINGS; the speed is that of the default settings."""
@@ -186,7 +190,7 @@ def _wrong_alone(engine, model):
         return found
 
     def judge(name, path, setting=()):
-        wrong = engine.ask(path, setting, stage=f"looking for the cause: {name}")["wrong"]
+        wrong = engine.ask(path, setting, stage=f"looking for the cause: {name}", until_wrong=True)["wrong"]
         if wrong:
             found[name] = wrong[0]
 

@@ -65,6 +65,12 @@ def test_one_wrong_answer_is_found(tmp_path):
     assert result["wrong"] == [{"question": "What is 11 plus 1?", "expected": "12", "got": "1"}]
 
 
+def test_the_first_wrong_answer_can_be_enough(tmp_path):
+    with fake_server(tmp_path, "nonsense", ANSWERS) as url:
+        result = selftest.ask_all(LlamaServer(url), KNOWN, until_wrong=True)
+    assert (result["asked"], result["correct"], len(result["wrong"])) == (1, 0, 1)
+
+
 def test_the_list_of_wrong_answers_is_bounded(tmp_path):
     with fake_server(tmp_path, "nonsense", ANSWERS) as url:
         result = selftest.ask_all(LlamaServer(url), KNOWN)
