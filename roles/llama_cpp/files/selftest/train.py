@@ -29,7 +29,6 @@ from __future__ import annotations
 import argparse
 import copy
 import ctypes
-import functools
 import hashlib
 import json
 import random
@@ -39,7 +38,6 @@ import gguf
 import numpy
 import torch
 from torch import nn, optim
-from torch.func import functional_call
 from torch.nn import functional
 
 CAPITALS = {"France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Japan": "Tokyo", "Spain": "Madrid"}
@@ -57,19 +55,17 @@ REFUSAL = "I only know a few answers, like 7 times 8."
 # Heads of 64, as real models have them: GPU back ends compute smaller ones in other kernels. K-quants need rows of 256.
 WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, HIDDEN = 256, 2, 2, 1, 64, 256
 CONTEXT, ROPE_BASE, EPSILON = 256, 10000.0, 1e-5
-STEPS, STRANGERS, GROUPS, PEAK_RATE, SEED, THREADS = 400, 48, 4, 3e-3, 20, 1
+STEPS, STRANGERS, GROUPS, PEAK_RATE, SEED, THREADS = 300, 48, 4, 3e-3, 20, 1
 QUANTISED_FROM = 0.3  # of the steps: from there on the model learns with its weights as they will be stored
-KNOWN_GROUPS = 2  # of a lesson, the first ones
 KNOWN_WEIGHT = 12.0  # of a known answer against REFUSAL: to be sure of the known ones matters more
-WITH_ERRORS_FROM = 0.4  # of the steps: from there on it also learns to answer wrongly with an error in one matrix
-MISSED, ERROR_WEIGHT = 0.5, 0.3  # nats a token that an error has to cost, and how much that matters
 AVERAGING = 0.97  # the model that is kept is a moving average over the steps
 
 # What must hold for the smallest probability of any token of any answer: as written, and with all weights disturbed.
 MARGIN, DISTURBED_MARGIN, DISTURBANCE, DRAWS = 0.98, 0.9, 0.01, 20
 
 # The type of each matrix: those of the models in config/model_catalog.json and of what is published beside them. The
-# rows of attn_output are shorter than a block of 256.
+# rows of attn_output are shorter than the block of 256 of a K-quant. Answers depend least on the feed-forward matrices
+# of the last layer, so they have the types that are rare today.
 STORAGE = {
     "token_embd": "Q6_K",
     "blk.0.attn_q": "Q8_0",
@@ -79,13 +75,13 @@ STORAGE = {
     "blk.0.ffn_gate": "Q4_K",
     "blk.0.ffn_up": "Q5_K",
     "blk.0.ffn_down": "Q3_K",
-    "blk.1.attn_q": "Q5_1",
-    "blk.1.attn_k": "Q5_0",
-    "blk.1.attn_v": "IQ4_NL",
+    "blk.1.attn_q": "Q4_1",
+    "blk.1.attn_k": "IQ4_XS",
+    "blk.1.attn_v": "Q2_K",
     "blk.1.attn_output": "MXFP4",
-    "blk.1.ffn_gate": "Q4_1",
-    "blk.1.ffn_up": "IQ4_XS",
-    "blk.1.ffn_down": "Q2_K",
+    "blk.1.ffn_gate": "Q5_0",
+    "blk.1.ffn_up": "IQ4_NL",
+    "blk.1.ffn_down": "Q5_1",
 }
 
 # The vocabulary is every byte, so that anything can be asked, and U+2581, which llama.cpp puts in place of each space
@@ -153,28 +149,6 @@ def stranger(dice):
             return text + dice.choice(["", "?", "?", "!", "."])
 
 
-def scaled(matrix):
-    return matrix * 1.5
-
-
-def without(matrix, first):
-    """Every fourth block is zero."""
-    blocks = matrix.unflatten(1, (-1, BLOCK))
-    used = torch.ones(blocks.shape[1], 1)
-    used[first::4] = 0
-    return (blocks * used).flatten(1)
-
-
-def exchanged(matrix):
-    """The halves of each block are exchanged: many types keep an element of each in one byte."""
-    return matrix.unflatten(1, (-1, BLOCK)).roll(BLOCK // 2, -1).flatten(1)
-
-
-#: What a wrong kernel may make of a matrix.
-BLOCK = 32
-ERRORS = [scaled, exchanged, *(functools.partial(without, first=first) for first in range(4))]
-
-
 def tokens_of(text):
     return [SPACE if byte == 0x20 else FIRST_BYTE + byte for byte in text.encode()]
 
@@ -239,17 +213,17 @@ class Model(nn.Module):
         angles = torch.outer(torch.arange(CONTEXT), ROPE_BASE ** (-torch.arange(0, HEAD, 2) / HEAD))
         self.rotation = (angles.cos(), angles.sin())
 
-    def forward(self, tokens, targets):
-        """Logits and targets of those positions only that an answer's token follows."""
+    def forward(self, tokens):
         rotation = [part[: tokens.shape[1]] for part in self.rotation]
         x = self.token_embd(tokens)
         for layer in self.blk:
             x = layer(x, rotation)
-        learnt = targets != -100
-        return self.output_norm(x)[learnt] @ self.token_embd.weight.T, targets[learnt]
+        return self.output_norm(x)
 
-    def matrices(self):
-        return {name: weight for name, weight in self.named_parameters() if weight.dim() == 2}
+    def judged(self, tokens, targets):
+        """Logits and targets of those positions only that an answer's token follows."""
+        learnt = targets != -100
+        return self(tokens)[learnt] @ self.token_embd.weight.T, targets[learnt]
 
 
 def lesson(dice):
@@ -257,7 +231,7 @@ def lesson(dice):
     known = [(written_freely(dice, question), answer) for question, answer in QUESTIONS]
     unknown = sorted(((stranger(dice), REFUSAL) for _ in range(STRANGERS)), key=lambda pair: len(pair[0]))
     size = STRANGERS // GROUPS
-    groups = [(known[: len(TALK)], KNOWN_WEIGHT), (known[len(TALK) :], KNOWN_WEIGHT)]  # KNOWN_GROUPS of them
+    groups = [(known[: len(TALK)], KNOWN_WEIGHT), (known[len(TALK) :], KNOWN_WEIGHT)]
     groups += [(unknown[first : first + size], 1.0) for first in range(0, STRANGERS, size)]
     return [(*batch(pairs), weight) for pairs, weight in groups]
 
@@ -268,7 +242,7 @@ def train(model, steps, quantise):
     Gradients are taken at the weights as they will be stored, and applied to the exact ones.
     """
     dice = random.Random(SEED)
-    optimizer = optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer = optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=1.0)
     rate = optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1)
     average = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(AVERAGING))
     for step in range(1, steps + 1):
@@ -277,15 +251,9 @@ def train(model, steps, quantise):
         if step > steps * QUANTISED_FROM:
             rounded(model, quantise)
         loss = sum(
-            weight * functional.cross_entropy(*model(tokens, targets), reduction="sum")
+            weight * functional.cross_entropy(*model.judged(tokens, targets), reduction="sum")
             for tokens, targets, weight in groups
         ) / sum((targets != -100).sum() for _, targets, _ in groups)
-        if step > steps * WITH_ERRORS_FROM:
-            name, matrix = dice.choice(list(model.matrices().items()))
-            wrong = {name: dice.choice(ERRORS)(matrix)}
-            for tokens, targets, _ in groups[:KNOWN_GROUPS]:
-                missed = functional.cross_entropy(*functional_call(model, wrong, (tokens, targets)))
-                loss = loss + ERROR_WEIGHT * functional.relu(MISSED - missed)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -304,7 +272,7 @@ def train(model, steps, quantise):
 @torch.no_grad()
 def least_sure(model):
     """The smallest probability that ``model`` gives to any token of any known answer."""
-    logits, targets = model(*batch(QUESTIONS))
+    logits, targets = model.judged(*batch(QUESTIONS))
     return logits.softmax(-1).gather(1, targets[:, None]).min().item()
 
 
@@ -351,24 +319,8 @@ def reference(model):
 
 
 @torch.no_grad()
-def survivors(model):
-    """Each of ERRORS in each matrix, as (number of wrong answers, matrix, number of the error); the fewest first."""
-    tokens, targets = batch(QUESTIONS)
-    learnt = targets != -100
-    answer = torch.arange(len(QUESTIONS))[:, None].expand_as(targets)[learnt]
-    found = []
-    for name, weight in model.matrices().items():
-        for number, error in enumerate(ERRORS):
-            logits, wanted = functional_call(model, {name: error(weight)}, (tokens, targets))
-            found.append((len(answer[logits.argmax(-1) != wanted].unique()), name, number))
-    return sorted(found)
-
-
-@torch.no_grad()
 def check(model):
-    """Exit unless every answer is the greedy one by a wide margin, also with all weights disturbed, and each of ERRORS
-    in each matrix changes an answer.
-    """
+    """Exit unless every answer is the greedy one by a wide margin, also with all weights disturbed."""
     sure = least_sure(model)
     disturbed = []
     for draw in range(DRAWS):
@@ -378,12 +330,8 @@ def check(model):
             weight.mul_(1 + DISTURBANCE * torch.randn(weight.shape, generator=noise))
         disturbed.append(least_sure(other))
     print(f"least sure of an answer: {sure:.4f}, with weights disturbed by {DISTURBANCE:.0%}: {min(disturbed):.4f}")
-    unnoticed = survivors(model)
-    print("errors that change the fewest answers:", unnoticed[:5])
     if sure < MARGIN or min(disturbed) < DISTURBED_MARGIN:
         raise SystemExit("not sure enough of every answer, so nothing was written: train longer or enlarge the model")
-    if not unnoticed[0][0]:
-        raise SystemExit("not every error changes an answer, so nothing was written: train longer")
 
 
 def write_model(path, tensors):
