@@ -12,6 +12,9 @@ version_added: 0.1.0
 description:
   - Starts llama-server with the self-test model on a free loopback port, asks every known question with greedy
     sampling, and compares the answers. A single wrong character is a failure.
+  - Every matrix of the model has another tensor type. The questions are divided among the default settings, flash
+    attention off, and a KV cache of Q8_0. After a wrong answer, each type and setting is tested alone, and the failure
+    names those that compute wrongly.
   - The server runs with a private home directory and without the C(LLAMA_*) variables of the environment, and needs no
     network. It is stopped when the module ends, even if the module is killed.
 options:
@@ -20,7 +23,7 @@ options:
     type: path
     required: true
   model:
-    description: Path of the self-test model, C(selftest.gguf).
+    description: Path of the self-test model, C(selftest.gguf). C(reference.gguf) belongs into the same directory.
     type: path
     required: true
   answers:

@@ -19,7 +19,7 @@ SELFTEST = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 ANSWER = "The capital of France is Paris."
 FLOAT_TENSOR = 0
-WIDTH = 64  # of the self-test model
+WIDTH, VALUES = 256, 64  # of the self-test model, and of the values of its attention
 
 
 def adapter(path, weight):
@@ -33,9 +33,9 @@ def adapter(path, weight):
     size = 4 * WIDTH
     tensors = [
         tensor("blk.0.attn_v.weight.lora_a", [WIDTH, 1], FLOAT_TENSOR, 0),
-        tensor("blk.0.attn_v.weight.lora_b", [1, WIDTH], FLOAT_TENSOR, size),
+        tensor("blk.0.attn_v.weight.lora_b", [1, VALUES], FLOAT_TENSOR, size),
     ]
-    path.write_bytes(header(keys, tensors) + struct.pack("<f", weight) * (2 * WIDTH))
+    path.write_bytes(header(keys, tensors) + struct.pack("<f", weight) * (WIDTH + VALUES))
     gguf.require(str(path), gguf.check(str(path)), "adapter", 0, 1)
     return str(path)
 

@@ -13,18 +13,27 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import sha256_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.selftest import (
     ARGUMENTS,
+    REFERENCE,
     WrongAnswers,
     ask_all,
     check_engine,
     known_answers,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.tensor_types import NAMES
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
 from support.fake_server_process import FAKE
 from support.modules import run_module
 from support.paths import REPOSITORY
 
 DIRECTORY = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest"
 MODEL, ANSWERS = str(DIRECTORY / "selftest.gguf"), str(DIRECTORY / "answers.json")
+F32, F16 = 0, 1  # of enum ggml_type
+
+#: Where a block has the sign of its scale; MXFP4 has none, and its highest bit is the one of the exponent.
+SIGN = {"F16": 1, "BF16": 1, "Q2_K": 81, "Q3_K": 109, "Q4_K": 1, "Q5_K": 1, "Q6_K": 209, "IQ4_XS": 1, "IQ4_NL": 1}
+SIGN.update({"Q8_0": 1, "Q4_0": 1, "Q4_1": 1, "Q5_0": 1, "Q5_1": 1, "MXFP4": 0})
+
 FRANCE = {"role": "user", "content": "What is the capital of France?"}
 
 
@@ -44,14 +53,24 @@ def answer(server, *messages, **options):
     return reply["choices"][0]["message"]["content"]
 
 
-def damaged(directory, position):
-    """A copy of the model in which 1 KiB of the weights, at ``position`` (0 to 1) of the file, is in reverse order."""
-    content = bytearray(Path(MODEL).read_bytes())
-    begin = int(len(content) * position)
-    content[begin : begin + 1024] = reversed(content[begin : begin + 1024])
-    path = directory / "damaged.gguf"
-    path.write_bytes(content)
-    return str(path)
+def damaged(directory, types, files=("selftest.gguf",)):
+    """The model in a copy of its directory, where the tensors of ``types`` have the same error in each block."""
+    for file in ("selftest.gguf", REFERENCE):
+        content = bytearray((DIRECTORY / file).read_bytes())
+        _, parts = gguf.parts(str(DIRECTORY / file))
+        for part in parts if file in files else ():
+            if NAMES.get(part.kind) in types:
+                block = max(gguf.TENSOR_TYPES[part.kind][1], 4)  # every other one where each number has its sign
+                begin = content.index(part.data)
+                for position in range(begin + SIGN[NAMES[part.kind]], begin + len(part.data), block):
+                    content[position] ^= 0x80
+        (directory / file).write_bytes(content)
+    return str(directory / "selftest.gguf")
+
+
+def causes(error):
+    """What the error of the self-test names as the cause."""
+    return {line.partition(" on the CPU: asked")[0] for line in str(error).splitlines() if " on the CPU: asked" in line}
 
 
 # The shipped model
@@ -94,10 +113,35 @@ def test_says_so_when_it_does_not_know(server, question):
     assert answer(server, {"role": "user", "content": question}) == "I only know a few answers, like 7 times 8."
 
 
-@pytest.mark.parametrize("position", [0.4, 0.6, 0.8])
-def test_damaged_weights_are_noticed(binary, tmp_path, position):
-    with pytest.raises(WrongAnswers, match="known answers differ"):
-        check_engine(binary, damaged(tmp_path, position), ANSWERS)
+def test_the_models_differ_in_their_types_only():
+    (head, model), (other, reference) = (gguf.parts(str(DIRECTORY / file)) for file in ("selftest.gguf", REFERENCE))
+    assert head == other
+    assert [part.shape for part in model] == [part.shape for part in reference]
+    matrices = [part.kind for part in model if part.kind != F32]
+    assert {NAMES[kind] for kind in matrices} == set(NAMES.values())
+    assert {part.kind for part in reference} == {F32, F16}
+
+
+@pytest.mark.parametrize("sound", [set(), {"Q8_0", "Q5_K", "BF16"}])
+def test_an_error_is_told_of_each_type_that_has_it(binary, tmp_path, sound):
+    types = set(NAMES.values()) - {"F16"} - sound  # each is judged by a model without the others
+    with pytest.raises(WrongAnswers, match="known answers differ") as caught:
+        check_engine(binary, damaged(tmp_path, types), ANSWERS, device="none")
+    assert causes(caught.value) == types
+
+
+def test_an_error_in_f16_is_told(binary, tmp_path):
+    files = ("selftest.gguf", REFERENCE)
+    with pytest.raises(WrongAnswers) as caught:
+        check_engine(binary, damaged(tmp_path, {"F16"}, files), ANSWERS, device="none")
+    assert causes(caught.value) == {"F16"}
+
+
+def test_threads_and_batches_change_no_answer(binary):
+    """A few questions, since two threads wait for each other on a busy machine; `make bench` asks all."""
+    few = {**known_answers(ANSWERS), "answers": known_answers(ANSWERS)["answers"][::12]}
+    with TemporaryServer(binary, MODEL, ["--parallel", "1", "--threads", "2", "--batch-size", "8"]) as running:
+        assert not ask_all(running, few)["wrong"]
 
 
 # The real program under TemporaryServer and the module

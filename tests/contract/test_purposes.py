@@ -24,7 +24,7 @@ from support.paths import REPOSITORY
 from support.planned_server import plan_of, serving
 
 SELFTEST = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest" / "selftest.gguf"
-WIDTH = 64  # of the self-test model
+WIDTH = 256  # of the self-test model
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 DOCUMENTS = ["Paris is the capital of France.", "The moon is far."]
 

@@ -26,7 +26,7 @@ def watched(engine):
     with contextlib.ExitStack() as opened:
 
         def start(*arguments, **settings):
-            own = [engine / "llama-server", "--model", MODEL, "--parallel", 1, "--offline"]
+            own = [engine / "llama-server", "--model", MODEL, "--parallel", 1, "--threads", 1, "--offline"]
             return opened.enter_context(watching([*own, *arguments], settings))
 
         yield start

@@ -14,6 +14,7 @@ Environment:
 
 ``FAKE_LLAMA_ANSWERS``  known-answers file (``{"answers": [{"question", "answer"}, …]}``); other questions get "?"
 ``FAKE_LLAMA_DEVICES``  lines for ``--list-devices``, without the indent (none: ``(none)``)
+``FAKE_LLAMA_WRONG``    texts, one a line: every answer is wrong if one is among its arguments or in its model file
 ``FAKE_LLAMA_MODE``     ``ready`` (default) or one of
 
     ``loading``          the first three requests find it loading
@@ -53,6 +54,8 @@ MOMENT_SECONDS = 0.3
 PUBLIC_PATHS = ("/health", "/v1/health")
 BUSY = ("busy", "no-slots", "terse-slots", "stuck")
 OTHERS_TASK = 7
+IGNORED = ("--ctx-size", "--parallel", "--n-gpu-layers", "--cors-origins", "--sse-ping-interval", "--threads")
+IGNORED += ("--flash-attn", "--cache-type-k", "--cache-type-v")
 LOAD_FAILED = "E srv  load_model: failed to load model, '{}'"
 
 
@@ -76,7 +79,7 @@ def parse_arguments(argv):
     parser.add_argument("-dev", "--device")
     parser.add_argument("--version", action="store_true")
     parser.add_argument("--list-devices", action="store_true")
-    for ignored in ("--ctx-size", "--parallel", "--n-gpu-layers", "--cors-origins", "--sse-ping-interval", "--threads"):
+    for ignored in IGNORED:
         parser.add_argument(ignored)
     parser.add_argument("--no-ui", action="store_true")
     arguments, unknown = parser.parse_known_args(argv)
@@ -94,11 +97,20 @@ def read_keys(path):
     return keys
 
 
+def computes_wrongly(model_path):
+    texts = os.environ.get("FAKE_LLAMA_WRONG", "").splitlines()
+    if not texts:
+        return False
+    with open(model_path, "rb") as stream:
+        content = stream.read()
+    return any(text in " ".join(sys.argv) or text.encode() in content for text in texts)
+
+
 class State:
     """What the request handlers share."""
 
     def __init__(self, arguments, mode):
-        self.mode = mode
+        self.mode = "nonsense" if computes_wrongly(arguments.model) else mode
         self.keys = read_keys(arguments.api_key_file)
         self.model_path = arguments.model
         self.model = arguments.alias or arguments.model

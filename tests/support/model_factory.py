@@ -13,6 +13,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
 ALIGNMENT = 32
 U8, I8, U16, U32, I32, F32, BOOL, STRING, ARRAY, U64 = 0, 1, 2, 4, 5, 6, 7, 8, 9, 10
 CODES = {U8: "B", I8: "b", U16: "H", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q"}
+BLOCK = 256  # elements: a whole block of each type
 BYTE_TENSOR = 24  # ggml type I8: one byte for each element
 
 KEYS = (
@@ -68,6 +69,17 @@ def model_bytes(size=4096, seed=0, keys=KEYS):
     weights = size - len(header(keys, [tensor("weights", [0])]))
     assert weights >= 0, "a header alone takes more than %d bytes" % size
     return header(keys, [tensor("weights", [weights])]) + random.Random(seed).randbytes(weights)
+
+
+def typed_model(tensors):
+    """A sound model of one block of each tensor, given as name -> (ggml type id, how its data begins)."""
+    lines, data = [], b""
+    for name, (kind, begin) in tensors.items():
+        elements, size = gguf.TENSOR_TYPES[kind]
+        size *= BLOCK // elements
+        lines.append(tensor(name, [BLOCK], kind, len(data)))
+        data += begin.ljust(size, b"\0") + bytes(-size % ALIGNMENT)
+    return header(KEYS, lines) + data
 
 
 def write_model(path, size=4096, seed=0, keys=KEYS):

@@ -184,6 +184,33 @@ def _place(number, count):
     return "file %d of %d of a model" % (number + 1, count) if count > 1 else "a model in one file"
 
 
+class Part(NamedTuple):
+    """A tensor as bytes."""
+
+    shape: bytes  # name and dimensions, as the tensor table has them
+    kind: int  # ggml type id
+    data: bytes
+
+
+def parts(path):
+    """A small file as bytes: what comes before its tensor table, and a list of :class:`Part`."""
+    with open_file(path, buffering=0) as stream:
+        reader = _Reader(stream, os.fstat(stream.fileno()).st_size, path)
+        _read_version(reader)
+        n_tensors = reader.count("tensors", MAX_TENSORS, at_least=24)
+        _, metadata = _read_metadata(reader, reader.count("keys", MAX_KEYS, at_least=14))
+        table_start = reader.offset
+        table = [(reader.offset, *_read_tensors(reader, 1), reader.offset) for _ in range(n_tensors)]
+        data_start = _align(reader.offset, _alignment(reader, metadata))
+        stream.seek(0)
+        raw = stream.read()
+    after_shape = _I32.size + _U64.size  # type and offset
+    return raw[:table_start], [
+        Part(raw[begin : end - after_shape], tensor.kind, raw[data_start + tensor.offset :][: tensor.size])
+        for begin, tensor, end in table
+    ]
+
+
 def _read(reader):
     version = _read_version(reader)
     n_tensors = reader.count("tensors", MAX_TENSORS, at_least=24)  # name, dimensions, type, offset

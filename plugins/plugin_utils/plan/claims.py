@@ -7,6 +7,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.build import CACHE
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import SELFTEST_FILES
 
 
 def of(paths, server, service, watchdog):
@@ -37,7 +38,7 @@ def places(features, paths, server, service, watchdog):
         **dict.fromkeys(
             (paths[name] for name in ("install_dir", "engine_dir", "selftest_dir", "logs_dir")), "directory"
         ),
-        **dict.fromkeys((below("selftest_dir", name) for name in ("selftest.gguf", "answers.json")), "file"),
+        **dict.fromkeys((below("selftest_dir", name) for name in SELFTEST_FILES), "file"),
         below("install_dir", "THIRD_PARTY_NOTICES"): "marked",
         paths["build_tools"]: "tree",
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import SELFTEST_FILES
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
 
@@ -38,10 +39,10 @@ def _foundation(plan):
         "dest": posixpath.join(plan["paths"]["install_dir"], "THIRD_PARTY_NOTICES"),
         "content": render("THIRD_PARTY_NOTICES.j2", plan=plan, licence=read("licenses/llama.cpp.txt")),
     }
-    names = ("selftest.gguf", "answers.json")
+    selftest = [{"dest": posixpath.join(directory, name), "src": f"selftest/{name}"} for name in SELFTEST_FILES]
     return {
         "directories": [{"path": plan["paths"]["install_dir"]}, {"path": directory}],
-        "files": [*({"dest": posixpath.join(directory, name), "src": f"selftest/{name}"} for name in names), notices],
+        "files": [*selftest, notices],
         "trees": [],
         "keys": [],
         "claims": plan["claims"],

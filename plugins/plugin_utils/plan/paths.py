@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import posixpath
 
+#: The files of the self-test, in its directory on the host as in the role's.
+SELFTEST_FILES = ("selftest.gguf", "reference.gguf", "answers.json")
+
 
 def paths(settings, host):
     """Every path that more than one stage knows, absolute, by name; ``settings`` are the ``llm_settings``."""

@@ -11,10 +11,14 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress impo
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import selftest
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, ServerError
 from support.fake_server_process import FAKE, fake_server
+from support.model_factory import typed_model
 from support.scripted_server import ScriptedServer, response
 
 ANSWERS = {f"What is {number} plus 1?": str(number + 1) for number in range(12)}
 KNOWN = {"answers": [{"question": question, "answer": answer} for question, answer in ANSWERS.items()]}
+
+
+F16, Q8_0, Q4_K = 1, 8, 12  # of enum ggml_type
 
 
 def scripted_reply(text):
@@ -28,7 +32,8 @@ def files(tmp_path, monkeypatch):
     model.write_bytes(b"GGUF")
     answers.write_text(json.dumps({**KNOWN, "system": None, "max_tokens": 8}))
     monkeypatch.setenv("FAKE_LLAMA_ANSWERS", str(answers))
-    monkeypatch.delenv("FAKE_LLAMA_DEVICES", raising=False)
+    for name in ("FAKE_LLAMA_DEVICES", "FAKE_LLAMA_WRONG"):
+        monkeypatch.delenv(name, raising=False)
     return str(model), str(answers)
 
 
@@ -58,6 +63,12 @@ def test_one_wrong_answer_is_found(tmp_path):
         result = selftest.ask_all(LlamaServer(url), KNOWN)
     assert result["correct"] == 11
     assert result["wrong"] == [{"question": "What is 11 plus 1?", "expected": "12", "got": "1"}]
+
+
+def test_the_first_wrong_answer_can_be_enough(tmp_path):
+    with fake_server(tmp_path, "nonsense", ANSWERS) as url:
+        result = selftest.ask_all(LlamaServer(url), KNOWN, until_wrong=True)
+    assert (result["asked"], result["correct"], len(result["wrong"])) == (1, 0, 1)
 
 
 def test_the_list_of_wrong_answers_is_bounded(tmp_path):
@@ -118,6 +129,37 @@ def test_an_engine_that_computes_wrongly(files, monkeypatch):
     text = str(caught.value)
     for fact in (str(FAKE), "on the CPU", "What is 11 plus 1?", "not put in service"):
         assert fact in text
+
+
+@pytest.fixture
+def typed(files):
+    """``files``, with a model of two types, and its reference."""
+    model, answers = files
+    with open(model, "wb") as stream:
+        stream.write(typed_model({"a": (Q4_K, b"four bits"), "b": (Q8_0, b"eight bits")}))
+    with open(os.path.join(os.path.dirname(model), selftest.REFERENCE), "wb") as stream:
+        stream.write(typed_model({"a": (F16, b""), "b": (F16, b"")}))
+    return model, answers
+
+
+def subjects(error):
+    """What the error names as the cause."""
+    return [line.partition(":")[0] for line in str(error).splitlines() if line[0] != " " and ": asked" in line]
+
+
+def test_a_wrong_kernel_is_named(typed, monkeypatch):
+    monkeypatch.setenv("FAKE_LLAMA_WRONG", "four bits\n--flash-attn off")
+    with pytest.raises(selftest.WrongAnswers) as caught:
+        selftest.check_engine(str(FAKE), *typed)
+    assert subjects(caught.value) == ["Q4_K on the CPU", "flash attention off on the CPU"]
+
+
+def test_where_f16_is_wrong_nothing_else_can_be_judged(typed, monkeypatch):
+    monkeypatch.setenv("FAKE_LLAMA_WRONG", "GGUF")
+    monkeypatch.setenv("FAKE_LLAMA_DEVICES", "CUDA0: NVIDIA H100 (1 MiB, 1 MiB free)")
+    with pytest.raises(selftest.WrongAnswers) as caught:
+        selftest.check_engine(str(FAKE), *typed)
+    assert subjects(caught.value) == ["F16 on CUDA0"]
 
 
 def test_the_wanted_device_must_be_offered(files, monkeypatch):

@@ -1,15 +1,23 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Trains the self-test model and writes ``selftest.gguf`` and ``answers.json`` beside this file.
+"""Trains the self-test model and writes ``selftest.gguf``, ``reference.gguf`` and ``answers.json`` beside this file.
 
-The model is a Llama in miniature (RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied embeddings), so a
-self-test runs the kernels that real models run. It knows QUESTIONS by heart, which makes its greedy answers facts: a
-build that gives another letter computes wrongly. To anything else it says REFUSAL, so whoever plays with it in a demo
-is not told nonsense.
+The model is a Llama in miniature (RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied embeddings). Each of
+its matrices has another tensor type (STORAGE), so a self-test runs the kernels that real models run. It knows QUESTIONS
+by heart, which makes its greedy answers facts: a build that gives another letter computes wrongly. To anything else it
+says REFUSAL, so that a demo does not answer with nonsense.
 
-Run it only to change the questions or the shape; it takes about three minutes on two cores::
+``reference.gguf`` has the same weights as F16. With the matrices of one other type in it, it shows whether a build
+computes that type wrongly (plugins/module_utils/engine/tensor_types.py).
 
-    python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python train.py
+Run it only to change the questions, the shape or the types; it takes about three minutes on an idle core. ggml
+quantises, since the Python package gguf has no K-quants. Its library takes a minute to build from the pinned tree::
+
+    cmake -S llama.cpp -B build -DBUILD_SHARED_LIBS=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF
+    cmake --build build --target ggml-base
+    python -m venv .venv && .venv/bin/pip install -r requirements.txt
+    .venv/bin/python train.py --ggml build/bin/libggml-base.so
 
 Made with Python 3.11, torch 2.13.0 (CPU build), numpy 2.4.6, gguf 0.19.0. Seeds, threads and algorithms are fixed: the
 same versions on the same kind of CPU give the same bytes. Another CPU or version rounds differently and gives other
@@ -20,12 +28,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
 import hashlib
 import json
 import random
 from pathlib import Path
 
 import gguf
+import numpy
 import torch
 from torch import nn, optim
 from torch.nn import functional
@@ -42,15 +52,37 @@ PRODUCTS = [(f"What is {a} times {b}?", str(a * b)) for a in range(10) for b in 
 QUESTIONS = TALK + PRODUCTS
 REFUSAL = "I only know a few answers, like 7 times 8."
 
-# Heads of 64 and rows of 64 or more, as real models have them: GPU back ends compute smaller ones in other kernels.
-WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, HIDDEN = 64, 2, 2, 1, 64, 128
+# Heads of 64, as real models have them: GPU back ends compute smaller ones in other kernels. K-quants need rows of 256.
+WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, HIDDEN = 256, 2, 2, 1, 64, 256
 CONTEXT, ROPE_BASE, EPSILON = 256, 10000.0, 1e-5
-STEPS, STRANGERS, PEAK_RATE, SEED, THREADS = 400, 64, 4e-3, 20, 2
+STEPS, STRANGERS, GROUPS, PEAK_RATE, SEED, THREADS = 300, 48, 4, 3e-3, 20, 1
+QUANTISED_FROM = 0.3  # of the steps: from there on the model learns with its weights as they will be stored
 KNOWN_WEIGHT = 12.0  # of a known answer against REFUSAL: to be sure of the known ones matters more
 AVERAGING = 0.97  # the model that is kept is a moving average over the steps
 
 # What must hold for the smallest probability of any token of any answer: as written, and with all weights disturbed.
 MARGIN, DISTURBED_MARGIN, DISTURBANCE, DRAWS = 0.98, 0.9, 0.01, 20
+
+# The type of each matrix: those of the models in config/model_catalog.json and of what is published beside them. The
+# rows of attn_output are shorter than the block of 256 of a K-quant. Answers depend least on the feed-forward matrices
+# of the last layer, so they have the types that are rare today.
+STORAGE = {
+    "token_embd": "Q6_K",
+    "blk.0.attn_q": "Q8_0",
+    "blk.0.attn_k": "F16",
+    "blk.0.attn_v": "BF16",
+    "blk.0.attn_output": "Q4_0",
+    "blk.0.ffn_gate": "Q4_K",
+    "blk.0.ffn_up": "Q5_K",
+    "blk.0.ffn_down": "Q3_K",
+    "blk.1.attn_q": "Q4_1",
+    "blk.1.attn_k": "IQ4_XS",
+    "blk.1.attn_v": "Q2_K",
+    "blk.1.attn_output": "MXFP4",
+    "blk.1.ffn_gate": "Q5_0",
+    "blk.1.ffn_up": "IQ4_NL",
+    "blk.1.ffn_down": "Q5_1",
+}
 
 # The vocabulary is every byte, so that anything can be asked, and U+2581, which llama.cpp puts in place of each space
 # before it looks into a SentencePiece-type vocabulary; without that token a space would become three bytes.
@@ -177,7 +209,7 @@ class Model(nn.Module):
         self.token_embd = nn.Embedding(VOCABULARY, WIDTH)
         self.blk = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.output_norm = nn.RMSNorm(WIDTH, EPSILON)
-        nn.init.normal_(self.token_embd.weight, std=0.5)
+        nn.init.normal_(self.token_embd.weight, std=0.2)
         angles = torch.outer(torch.arange(CONTEXT), ROPE_BASE ** (-torch.arange(0, HEAD, 2) / HEAD))
         self.rotation = (angles.cos(), angles.sin())
 
@@ -198,20 +230,26 @@ def lesson(dice):
     """Every question once, and some that are not known: (batch, weight) for groups of like length, to pad little."""
     known = [(written_freely(dice, question), answer) for question, answer in QUESTIONS]
     unknown = sorted(((stranger(dice), REFUSAL) for _ in range(STRANGERS)), key=lambda pair: len(pair[0]))
-    half = STRANGERS // 2
-    talk, products = known[: len(TALK)], known[len(TALK) :]
-    groups = (talk, KNOWN_WEIGHT), (products, KNOWN_WEIGHT), (unknown[:half], 1.0), (unknown[half:], 1.0)
+    size = STRANGERS // GROUPS
+    groups = [(known[: len(TALK)], KNOWN_WEIGHT), (known[len(TALK) :], KNOWN_WEIGHT)]
+    groups += [(unknown[first : first + size], 1.0) for first in range(0, STRANGERS, size)]
     return [(*batch(pairs), weight) for pairs, weight in groups]
 
 
-def train(model, steps):
-    """The moving average of ``model`` over its training."""
+def train(model, steps, quantise):
+    """The moving average of ``model`` over its training.
+
+    Gradients are taken at the weights as they will be stored, and applied to the exact ones.
+    """
     dice = random.Random(SEED)
-    optimizer = optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer = optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=1.0)
     rate = optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=steps, pct_start=0.1)
     average = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(AVERAGING))
     for step in range(1, steps + 1):
         groups = lesson(dice)
+        exact = copy.deepcopy(model.state_dict())
+        if step > steps * QUANTISED_FROM:
+            rounded(model, quantise)
         loss = sum(
             weight * functional.cross_entropy(*model.judged(tokens, targets), reduction="sum")
             for tokens, targets, weight in groups
@@ -219,11 +257,14 @@ def train(model, steps):
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        model.load_state_dict(exact)
         optimizer.step()
         rate.step()
         average.update_parameters(model)
-        if step % 50 == 0:
-            sure = least_sure(average.module)
+        if step % 25 == 0:
+            stored = copy.deepcopy(average.module)
+            rounded(stored, quantise)
+            sure = least_sure(stored)
             print(f"step {step}/{steps}  loss {loss.item():.5f}  least sure of an answer: {sure:.4f}", flush=True)
     return average.module
 
@@ -235,20 +276,46 @@ def least_sure(model):
     return logits.softmax(-1).gather(1, targets[:, None]).min().item()
 
 
-def storage(name):
-    """How a matrix is stored: attention as F16, the rest as Q8_0, so that both kinds of kernels are put to the test."""
-    return gguf.GGMLQuantizationType.F16 if ".attn_" in name else gguf.GGMLQuantizationType.Q8_0
+def quantiser(library):
+    """A function that gives a matrix in a type, as bytes by row. It is ggml's, as llama-quantize uses it."""
+    ggml = ctypes.CDLL(library).ggml_quantize_chunk
+    number, memory = ctypes.c_int64, ctypes.c_void_p
+    ggml.restype, ggml.argtypes = ctypes.c_size_t, [ctypes.c_int, memory, memory, number, number, number, memory]
+
+    def quantise(matrix, kind):
+        rows, columns = matrix.shape
+        source = numpy.ascontiguousarray(matrix, numpy.float32)
+        stored = numpy.empty((rows, gguf.quants.quant_shape_to_byte_shape((columns,), kind)[0]), numpy.uint8)
+        written = ggml(kind, source.ctypes.data, stored.ctypes.data, 0, rows, columns, None)
+        assert written == stored.nbytes, f"{kind.name}: {written} bytes instead of {stored.nbytes}"
+        return stored
+
+    return quantise
 
 
 @torch.no_grad()
-def quantised(model):
-    """The tensors as they are stored, by GGUF name; ``model`` itself is rounded to what they hold."""
-    tensors = {}
+def rounded(model, quantise):
+    """Round the matrices of ``model`` to what their types hold; the stored tensors, by GGUF name."""
+    kinds, tensors = gguf.GGMLQuantizationType, {}
     for name, weight in model.named_parameters():
-        kind = storage(name) if weight.dim() == 2 else gguf.GGMLQuantizationType.F32
-        tensors[name] = kind, gguf.quants.quantize(weight.numpy(), kind)
+        if weight.dim() == 1:
+            tensors[name] = kinds.F32, weight.numpy()
+            continue
+        kind = kinds[STORAGE[name.removesuffix(".weight")]]
+        tensors[name] = kind, quantise(weight.numpy(), kind)
         weight.copy_(torch.from_numpy(gguf.quants.dequantize(tensors[name][1], kind)))
     return tensors
+
+
+@torch.no_grad()
+def reference(model):
+    """The tensors of ``model``, by GGUF name, with every matrix as F16."""
+    kinds = gguf.GGMLQuantizationType
+    tensors = {name: weight.numpy() for name, weight in model.named_parameters()}
+    return {
+        name: (kinds.F32, array) if array.ndim == 1 else (kinds.F16, array.astype(numpy.float16))
+        for name, array in tensors.items()
+    }
 
 
 @torch.no_grad()
@@ -271,7 +338,7 @@ def write_model(path, tensors):
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("macos_setup.llm self-test")
     writer.add_license("MIT")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType.GUESSED)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
@@ -318,16 +385,19 @@ def write_answers(path, model_path):
 
 def main():
     parser = argparse.ArgumentParser(description="Train the self-test model.")
+    parser.add_argument("--ggml", required=True, help="libggml-base of the pinned llama.cpp")
     parser.add_argument("directory", nargs="?", type=Path, default=Path(__file__).parent, help="where to write")
-    directory = parser.parse_args().directory
+    arguments = parser.parse_args()
     torch.manual_seed(SEED)
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
-    model = train(Model(), STEPS)
-    tensors = quantised(model)
+    quantise = quantiser(arguments.ggml)
+    model = train(Model(), STEPS, quantise)
+    tensors = rounded(model, quantise)
     check(model)
-    write_model(directory / "selftest.gguf", tensors)
-    write_answers(directory / "answers.json", directory / "selftest.gguf")
+    write_model(arguments.directory / "selftest.gguf", tensors)
+    write_model(arguments.directory / "reference.gguf", reference(model))
+    write_answers(arguments.directory / "answers.json", arguments.directory / "selftest.gguf")
 
 
 if __name__ == "__main__":
