@@ -38,7 +38,7 @@ def measure():
         for (name, model), device in itertools.product(models(Path(directory)), devices):
             for threads, batch in itertools.product(THREADS, BATCHES):
                 title = f"{name}, {shown(device)}, {threads} threads, batch {batch}"
-                options = ["--device", device, "--threads", str(threads), "--batch-size", str(batch)]
+                options = ["--device", device, "--threads", str(threads), "--ubatch-size", str(batch)]
                 rows.append(row(server, title, model, options, known))
     for device, (name, setting) in itertools.product(devices, SETTINGS.items()):
         options = ["--device", device, "--threads", "1", *setting]
