@@ -3,10 +3,12 @@
 """How sure the self-test model is of its answers: per tensor type, device, number of threads and batch size.
 
 The margin is the smallest difference, in nats, between the log-probabilities of the first and the second token, over
-all tokens of all answers. Every answer must be right, too.
+all tokens of the answers to every fourth question. These answers must be right, too. It takes minutes on an idle
+machine; on a busy one, threads wait for each other. More threads than processors are not tried.
 """
 
 import itertools
+import os
 import tempfile
 from pathlib import Path
 
@@ -25,8 +27,8 @@ from support.paths import REPOSITORY
 from benchmarks._rows import Row, at_least
 
 DIRECTORY = REPOSITORY / "roles" / "llama_cpp" / "files" / "selftest"
-THREADS, BATCHES = (1, 2, 4), (1, 8, 512)
-MARGIN = 1.0  # rounding of all kernels together changes a difference by less than a tenth of that
+THREADS, BATCHES = [count for count in (1, 2, 4) if count <= os.cpu_count()], (1, 8, 512)
+MARGIN = 2.0
 
 
 def measure():
@@ -37,8 +39,8 @@ def measure():
     with tempfile.TemporaryDirectory() as directory:
         for (name, model), device in itertools.product(models(Path(directory)), devices):
             for threads, batch in itertools.product(THREADS, BATCHES):
-                title = f"{name}, {shown(device)}, {threads} threads, batch {batch}"
-                options = ["--device", device, "--threads", str(threads), "--batch-size", str(batch)]
+                title = f"{name}, {shown(device)}, threads {threads}, batch {batch}"
+                options = ["--device", device, "--threads", str(threads), "--ubatch-size", str(batch)]
                 rows.append(row(server, title, model, options, known))
     for device, (name, setting) in itertools.product(devices, SETTINGS.items()):
         options = ["--device", device, "--threads", "1", *setting]
@@ -64,7 +66,7 @@ def models(directory):
 def row(server, title, model, options, known):
     margins, wrong = [], 0
     with TemporaryServer(server, str(model), ["--parallel", "1", *options]) as running:
-        for pair in known["answers"]:
+        for pair in known["answers"][::4]:
             question = [{"role": "user", "content": pair["question"]}]
             reply = running.chat(question, max_tokens=known["max_tokens"], logprobs=True, top_logprobs=2, **GREEDY)
             choice = reply["choices"][0]
