@@ -117,6 +117,10 @@ options:
         type: str
         choices: [model, chat, reranker, embedder, mmproj, adapter]
         default: model
+      licenses:
+        description: Licences of which the header of the file (C(general.license)) must state one. Without it, any.
+        type: list
+        elements: str
       sha256:
         description: Expected SHA-256 of the file, 64 hexadecimal digits.
         type: str

@@ -35,7 +35,7 @@ def remove(path, check_only=False):
 
 
 #: The options of gguf_model that are those of a file.
-FILE_OPTIONS = ("name", "dest", "kind", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
+FILE_OPTIONS = ("name", "dest", "kind", "licenses", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
 
 
 def request(arguments):

@@ -96,6 +96,7 @@ class GgufInfo(NamedTuple):
     version: int
     architecture: str | None
     name: str | None
+    license: str | None  # an identifier such as apache-2.0, or its name
     context_length: int | None  # tokens the model was trained for
     n_tensors: int
     parameters: int  # elements of all tensors in this file
@@ -160,6 +161,23 @@ def require(path, info, kind, number, count):
     if (split.number, split.count) != (number, count):
         found, wanted = (_place(*place) for place in ((split.number, split.count), (number, count)))
         raise GgufError(path, "is, by its header, %s; its name and place are those of %s" % (found, wanted))
+
+
+def require_license(path, info, allowed, name):
+    """Raise GgufError unless the licence in the header is one of those ``allowed``; ``name`` is that of the model."""
+    if not is_allowed(info.license, allowed):
+        found = (
+            'has the licence "%s" by its header, which is' % told(info.license)
+            if info.license
+            else ("does not say by its header (general.license) what its licence is, so it is")
+        )
+        words = "%s not among policy.allowed_licenses (%s). If its publisher states another one, set models.%s.license"
+        raise GgufError(path, words % (found, ", ".join(allowed), name))
+
+
+def is_allowed(license, allowed):
+    """Whether a licence is one of those ``allowed``: SPDX identifiers are compared without regard to case."""
+    return license is not None and license.casefold() in (one.casefold() for one in allowed)
 
 
 def _require_language_model(path, info):
@@ -230,6 +248,7 @@ def _read(reader):
         version=version,
         architecture=architecture,
         name=value("general.name", str),
+        license=_license(value("general.license", str), value("general.license.name", str)),
         context_length=value("%s.context_length" % architecture, int),
         n_tensors=n_tensors,
         parameters=sum(tensor.elements for tensor in tensors),
@@ -242,6 +261,11 @@ def _read(reader):
         unknown_types=tuple(sorted({tensor.kind for tensor in tensors if tensor.size is None})),
         metadata=metadata,
     )
+
+
+def _license(identifier, name):
+    """Hugging Face's identifier, unless that only says that its list has none."""
+    return (name or identifier) if identifier == "other" else identifier
 
 
 def _read_version(reader):

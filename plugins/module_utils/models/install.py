@@ -35,6 +35,7 @@ class Wanted(NamedTuple):
     sha256: str | None = None  # 64 lower-case hex digits
     bytes: int | None = None
     kind: str = "model"  # what it must be, see gguf.require
+    licenses: list | None = None  # of which its header must state one; None: any
     number: int = 0  # which of the files of its model it is, from 0
     count: int = 1  # how many files that are
     require_checksum: bool = False  # refuse a download of which no SHA-256 is known beforehand
@@ -259,6 +260,8 @@ class FileInstall:
         """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
         info = gguf.check(path)
         gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        if self.wanted.licenses is not None and self.wanted.number == 0:
+            gguf.require_license(path, info, self.wanted.licenses, self.wanted.name)
         if self.wanted.kind == gguf.CHAT and self.wanted.number == 0 and not info.has_chat_template:
             self._warn(
                 "it has no chat template, as base models have none: it continues texts and answers questions badly. "
@@ -273,8 +276,8 @@ class FileInstall:
         return info
 
     def _require_purpose(self):
-        """The file was proved to be a model, but perhaps for another purpose."""
-        if self.wanted.kind in (gguf.RERANKER, gguf.EMBEDDER):
+        """The file was proved to be a model, but perhaps for another purpose, or when another licence was allowed."""
+        if self.wanted.kind in (gguf.RERANKER, gguf.EMBEDDER) or self.wanted.licenses is not None:
             try:
                 self._sound(self._dest)
             except gguf.GgufError as error:

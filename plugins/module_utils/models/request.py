@@ -41,6 +41,7 @@ FILE = {
         "choices": ["model", "chat", "reranker", "embedder", "mmproj", "adapter"],
         "default": "model",
     },
+    "licenses": {"type": "list", "elements": "str"},
     "dest": {"type": "path", "required": True},
     "source": {
         "type": "dict",
@@ -189,6 +190,7 @@ def _wanted(file, shard, given):
         sha256=sha256,
         bytes=shard.bytes,
         kind=file["kind"],
+        licenses=file["licenses"],
         number=shard.number,
         count=shard.count,
         require_checksum=given["require_checksum"],

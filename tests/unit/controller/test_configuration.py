@@ -222,6 +222,21 @@ def test_one_line_for_one_mistake(path, value, where, words):
         assert word in lines[0], lines
 
 
+@pytest.mark.parametrize(
+    ("model", "refused"),
+    [
+        ({"url": "https://models.example/a.gguf"}, True),
+        ({"url": "https://models.example/a.gguf", "license": "mit"}, False),
+        ({"path": "/srv/a.gguf"}, False),
+        ({"path": "/srv/a.gguf", "license": "Gemma terms"}, True),
+    ],
+)
+def test_the_licence_of_a_file_on_the_host_may_be_stated_by_its_header(model, refused):
+    llm_settings = {**GOOD["llm_settings"], "default_model": "a"}
+    config = {**GOOD, "llm_settings": llm_settings, "models": {"a": model}, "policy": {"allowed_licenses": ["MIT"]}}
+    assert [line.partition(":")[0] for line in lines_of(config)] == ["models.a.license"] * refused
+
+
 def test_two_models_of_one_file_are_told_what_to_do():
     models = changed("models/tinyllama", DELETE)["models"]
     source = {"url": "https://models.example/a.gguf", "sha256": "0" * 64}

@@ -244,7 +244,7 @@ def test_a_file_has_one_shape():
     }
     found = resolve({"models": models, "llm_settings": {"default_model": "big"}})
     at, unknown = found["paths"]["models_dir"], {"bytes": None, "sha256": None, "shards": None}
-    every = {"mirrors": [], "locked_by": {}, **unknown}
+    every = {"licenses": None, "mirrors": [], "locked_by": {}, **unknown}
     shards = [{"sha256": digit * 64, "bytes": size} for digit, size in (("a", 7), ("b", 8))]
     assert found["files"] == [
         {

@@ -10,7 +10,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import WebSource
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
 from support.fault_server import Fault, FaultServer
-from support.model_factory import KEYS, header, hostile_files, model_bytes, tensor
+from support.model_factory import KEYS, STRING, header, hostile_files, model_bytes, tensor
 from support.models import install, link, remove
 
 SIZE = 50_000
@@ -347,6 +347,26 @@ def test_a_base_model_for_chat_is_a_warning(path, tmp_path, kind, keys, count):
     path.parent.mkdir()
     warnings = link(path, target, kind=kind)["warnings"]
     assert len(warnings) == count and all("chat template" in warning for warning in warnings)
+
+
+def licensed(path, *values):
+    keys = [(key, STRING, value) for key, value in zip(("general.license", "general.license.name"), values)]
+    path.write_bytes(model_bytes(4096, keys=(*KEYS, *keys)))
+
+
+def test_the_licence_in_the_header_is_one_that_is_allowed(path, tmp_path):
+    target = tmp_path / "own.gguf"
+    path.parent.mkdir()
+    for values in ((), ("gemma",), ("other", "lfm1.0")):
+        licensed(target, *values)
+        with pytest.raises(LlamaCppError, match=r"models\.tiny\.license"):
+            link(path, target, licenses=["Apache-2.0"])
+        assert not path.exists()
+    for allowed, values in (("Apache-2.0", ("apache-2.0",)), ("LFM1.0", ("other", "lfm1.0"))):
+        licensed(target, *values)
+        assert link(path, target, licenses=[allowed])["verified"]
+    with pytest.raises(LlamaCppError, match=r"models\.tiny\.license"):  # the policy was changed since
+        link(path, target, licenses=["MIT"])
 
 
 def test_tensor_types_that_only_a_newer_engine_knows_are_told(path, tmp_path):
