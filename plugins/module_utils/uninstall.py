@@ -90,7 +90,7 @@ class Uninstall:
         if self._staying:
             self._manifest.write(self._remaining_entries())
             return
-        if home:  # in one step, or there would be a moment with a directory that nobody knows of
+        if home:  # in one step, or there would be a moment with a directory that is not noted
             top = min(home, key=_depth)
             os.rename(top, staging_of(top))
             self._remove([staging_of(top)])

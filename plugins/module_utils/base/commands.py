@@ -21,10 +21,10 @@ FURTHER_DIRECTORIES = ("/opt/homebrew/bin", "/usr/local/bin", "~/.local/bin")
 OUTPUT_LINES = 15
 LONGEST_LINE = 1000  # of each, in characters
 
-#: What programs make (compilers, pip, unpackers) is for everybody to read and for us to write, whoever runs the play.
+#: What programs make (compilers, pip, unpackers) everybody may read and only we may write, whichever user runs it.
 UMASK = 0o022
 
-#: Where all of them run. Whoever runs the play may be in a directory that others write to, and ``python -m`` takes
+#: Where all of them run. The user who runs the play may be in a directory that others write to, and ``python -m`` takes
 #: modules from the one it is started in, uv its configuration from there and above.
 DIRECTORY = "/"
 

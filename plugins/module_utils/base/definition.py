@@ -21,7 +21,7 @@ class Definition:
     :meth:`restore` can always go back to what worked. These names start with a dot and do not end in ``.plist``, so no
     manager takes them for jobs.
 
-    :param owner: (uid, gid) that the file must have, or None to leave it to whoever writes.
+    :param owner: (uid, gid) that the file must have, or None for that of the process that writes.
     """
 
     def __init__(self, path, mode=0o644, owner=None):

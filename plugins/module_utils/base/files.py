@@ -68,7 +68,7 @@ def identity(path):
 def why_not_own(path):
     """Why what stands at ``path`` is no file or directory of this user, in words; None if it is, or nothing is there.
 
-    A link is nobody's own: it leads wherever somebody else wants. So is a file with a second name.
+    A link is never our own: it leads wherever somebody else wants. So is a file with a second name.
     """
     try:
         return _why_not_own(os.lstat(path), path)
@@ -220,10 +220,10 @@ def exclusive(path, on_wait=None, timeout=None, poll=0.5):
 
     Yields the file descriptor of the lock. A child process that inherits it keeps the lock until it ends too.
     ``on_wait(holder)`` is called at every poll while another process has it: its number and its command, as text that
-    goes behind the word "process". Who gives none has little patience, since nobody would know what is waited for.
+    goes behind the word "process". Who gives none has little patience, since it is not told what is waited for.
     Raises LlamaCppError when the lock is still taken after ``timeout`` seconds, or is not this user's own file.
 
-    The file is closed to others (0600): a lock can be held by whoever may open it.
+    The file is closed to others (0600): a lock can be held by every user who may open it.
     """
     if timeout is None:
         timeout = PATIENT_SECONDS if on_wait else SILENT_SECONDS

@@ -85,7 +85,7 @@ def _all_on_the_way(path):
 
 
 def user_to_act_for(user, paths):
-    """``user``, or None where root needs nobody else: he is root, or None, and root's is all that ``paths`` lead to.
+    """``user``, or None where root needs no other user: he is root, or None, and root's is all that ``paths`` lead to.
 
     :raises LlamaCppError: he is, and others can change one of the paths.
     """
@@ -235,7 +235,7 @@ def _send(channel, message):
 
 
 def _give_up_root(account):
-    """Become ``account`` for good: groups first, since nobody else may change them (man 2 setuid)."""
+    """Become ``account`` for good: groups first, since only root may change them (man 2 setuid)."""
     os.initgroups(account.pw_name, account.pw_gid)
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)

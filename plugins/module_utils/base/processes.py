@@ -47,7 +47,7 @@ class Process:
 
 
 def _contains(words, wanted):
-    """``words`` is a list, or one line where nobody can tell blanks between words from blanks within."""
+    """``words`` is a list, or one line where one cannot tell blanks between words from blanks within."""
     wanted = list(wanted)
     if not wanted:
         raise ValueError("no words are in every command line, and what matches may be ended")

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""How far a long task is: written by the task on its host, shown by whoever started it.
+"""How far a long task is: written by the task on its host, shown by the play.
 
 A task owns one :class:`Progress` and calls :meth:`Progress.update` as often as it likes. The state goes to a
 small JSON file that a watcher polls; :func:`describe` turns it into the one line that people see.
@@ -26,13 +26,13 @@ LEASE_SECONDS = 20
 
 
 class WatcherGone(LlamaCppError):
-    """Nobody waits for this task any more."""
+    """The play that started this task has ended."""
 
 
 class Progress:
     """Reports the progress of one task.
 
-    :param path: the state file; None reports to nobody, at no cost.
+    :param path: the state file; None: not reported, at no cost.
     :param subject: what is worked on, in the owner's words (``engine``, a model's name).
     :param interval: seconds between two writes at the least.
     """

@@ -3,8 +3,8 @@
 """A log of bounded size: ``log`` is written, ``log.1`` is what was written before it, and so on.
 
 Files are only ever renamed to a name that is free, the highest number first, except that the oldest one gives way
-when all are there. So whoever is killed in the middle of a rotation leaves a gap in the numbers and nothing else, and
-the next rotation closes it.
+when all are there. So a process that is killed in the middle of a rotation leaves a gap in the numbers and nothing
+else, and the next rotation closes it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class RotatingLog:
             if self._torn:
                 self._size += os.write(self._descriptor, b"\n")
             if self._lost:
-                self._confess()
+                self._tell_what_was_lost()
             while self._waiting:
                 self._waiting = self._waiting[self._put(self._waiting) :]
         except OSError as error:
@@ -86,7 +86,7 @@ class RotatingLog:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (0 if self._is_own() else os.O_NOFOLLOW)
             self._descriptor = os.open(self._path, flags | os.O_NONBLOCK, 0o600)
             there = os.fstat(self._descriptor)
-            if not stat.S_ISREG(there.st_mode):  # what nobody reads from a pipe would hold the writer up
+            if not stat.S_ISREG(there.st_mode):  # a pipe that is not read would hold the writer up
                 self.close()
                 raise OSError(errno.EEXIST, "it is no file", self._path)
             self._torn = there.st_size > 0 and os.pread(self._descriptor, 1, there.st_size - 1) != b"\n"
@@ -99,7 +99,7 @@ class RotatingLog:
         except FileNotFoundError:
             return False
 
-    def _confess(self):
+    def _tell_what_was_lost(self):
         words = f"{self._lost} lines were lost between {self._lost_since} and now: {self._problem}"
         notice = own_line(words).encode()
         while notice:

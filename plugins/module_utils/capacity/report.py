@@ -286,7 +286,7 @@ def _files(model):
 
 
 def _uncounted(model):
-    """The files beside a model of which nobody knows yet all that they take: their size, or a draft model's context."""
+    """The further files of a model whose need is not known yet: their size, or a draft model's context."""
     drafts = _drafts(model)
     return [
         file["path"]

@@ -20,7 +20,7 @@ UNCERTAIN = "It may fit all the same: what Metal allows on this Mac only the eng
 class Fit(NamedTuple):
     """Whether a model has room."""
 
-    fits: bool | None  # None: nobody can tell
+    fits: bool | None  # None: it cannot be told
     needed: Need | None
     words: str
 
@@ -76,7 +76,7 @@ def too_large(name, need, room):
 
 
 def without(fit, missing):
-    """``fit`` of a model beside which ``missing`` (paths) are to be, of which nobody knows yet all that they take."""
+    """``fit`` of a model that needs further files, ``missing`` (paths), too, whose need is not known yet."""
     if not missing or fit.needed is None:
         return fit
     words = f"{fit.words} Not counted in full, since not there yet: {', '.join(missing)}."

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The shared libraries with which an adopted llama-server computes: whoever installed them upgrades them apart from it.
+"""The shared libraries with which an adopted llama-server computes: they are upgraded apart from it.
 
 The loader tells which ones it takes: glibc instead of starting the program, that of macOS while it does (dyld(1)).
 """

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""A llama-server of our own for a few seconds: nobody else's settings reach it, and nothing of it stays."""
+"""A llama-server of our own for a few seconds: no other settings reach it, and nothing of it stays."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def read_api_key(path):
 def read_api_keys(path):
     """The keys in a llama-server ``--api-key-file``: empty lines and lines that start with ``#`` do not count.
 
-    Raises LlamaCppError when the file cannot be read, holds no key (llama-server would then ask nobody for one),
+    Raises LlamaCppError when the file cannot be read, holds no key (llama-server would then require none),
     or holds one that cannot work. The key never appears in the error.
     """
     _require_file(path, "The API key file")

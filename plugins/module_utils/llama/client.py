@@ -49,7 +49,7 @@ class ServerError(LlamaCppError):
 
 
 class NotRunning(ServerError):
-    """Nobody listens at the address, or whoever did went away before answering."""
+    """No process listens at the address, or the connection ended without an answer."""
 
 
 class NotAnswering(ServerError):
@@ -65,7 +65,7 @@ class NotAuthorised(ServerError):
 
 
 class Stranger(ServerError):
-    """Whoever answers is not the server that the API key belongs to, so it was not told the key."""
+    """The process that answers is not the server that the API key belongs to, so the key was not sent."""
 
 
 class LlamaServer:
@@ -77,9 +77,9 @@ class LlamaServer:
         has to be there after WHOLE times as long.
     :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
-        the name in it. Whoever asks for 127.0.0.1 could never verify a name.
+        the name in it. A client of 127.0.0.1 could never verify a name.
     :param owner: the user id of a server on this machine: without TLS, which proves who answers, the key is sent only
-        to a process of this user. Its port may be anybody's while it is stopped. None: to whoever answers.
+        to a process of this user. Its port may be anybody's while it is stopped. None: to any process.
 
     Every method raises ServerError or one of its kinds. Raises LlamaCppError when a parameter is unusable.
     """
@@ -99,7 +99,7 @@ class LlamaServer:
         return client
 
     def health(self):
-        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when nobody listens, or NotAnswering."""
+        """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when no process listens, or NotAnswering."""
         try:
             try:
                 self._json("GET", "/health", with_key=False)
@@ -114,7 +114,7 @@ class LlamaServer:
         return self._json("GET", "/props", form=answers.PROPS)
 
     def models(self):
-        """The models on offer, as a list of dicts with at least ``id``."""
+        """The available models, as a list of dicts with at least ``id``."""
         return self._json("GET", "/v1/models", form=answers.MODELS)["data"]
 
     def slots(self, model=None):

@@ -57,7 +57,7 @@ def check_server(
 
     :param ca_file, certificate: how the server proves that it may be told the key: see :class:`llama_api.LlamaServer`.
     :param own: whether it is told the key only as a process of the user who asks.
-    :param model: the name under which the model must be on offer; None takes the first one offered.
+    :param model: the name under which the model must be available; None takes the first one offered.
     :param purpose: what it is asked for: a ``chat`` answer, an ``embedding`` or a ``rerank`` of documents.
     :param expected_build: what ``/props`` must call the build, for example ``b1-0c1e570``.
     :param expected_device: a device that ``server`` (the path of the llama-server binary) must list, such as ``MTL0``.
@@ -125,9 +125,9 @@ def wait_until_ready(server, timeout, on_look=None, model=None):
 
 
 def identify(server, model=None, will_be_asked=False):
-    """Who answers: ``{"build": "b1-0c1e570", "model": name}``, with ``model`` or the first model on offer.
+    """Who answers: ``{"build": "b1-0c1e570", "model": name}``, with ``model`` or the first available model.
 
-    Wants the key to be right, and raises Unhealthy when the model is not on offer or could not be loaded. A router
+    Wants the key to be right, and raises Unhealthy when the model is not available or could not be loaded. A router
     tries that again for a model that ``will_be_asked``.
     """
     offered = offered_models(server)
@@ -148,7 +148,7 @@ def model_state(server, model):
 
 
 def offered_models(server):
-    """The models on offer, as a dict of every name and alias to what ``/v1/models`` says about the model."""
+    """The available models, as a dict of every name and alias to what ``/v1/models`` says about the model."""
     return {name: model for model in server.models() for name in (model["id"], *(model.get("aliases") or ()))}
 
 

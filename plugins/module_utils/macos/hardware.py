@@ -67,7 +67,7 @@ def reported_memory(description):
 
 
 def stock_ceiling(memory):
-    """How many of ``memory`` bytes the GPU may use when nobody raised the limit: a rule of thumb, on the safe side.
+    """How many of ``memory`` bytes the GPU may use when the limit was not raised: a rule of thumb, on the safe side.
 
     Two thirds up to 36 GiB, three quarters above, as Ollama assumed before it asked Metal (ollama#2354). Apple
     publishes no rule and changes it: of 16384 MiB llama.cpp was told 10922 and, on newer macOS, 12124; of 131072 MiB

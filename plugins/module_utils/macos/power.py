@@ -48,7 +48,7 @@ class Power(NamedTuple):
     filevault: bool | None  # whether the disk is locked when the Mac next starts
     sources: dict | None  # power source -> {setting of pmset: number}; "Battery Power" is there when a battery is
     sleep_disabled: bool  # by ``pmset disablesleep 1``, whatever the settings say
-    automatic_login: str | None  # the user who is logged in at boot; None for nobody
+    automatic_login: str | None  # the user who is logged in at boot; None: no user
 
 
 def read_power(pmset=PMSET, fdesetup=FDESETUP, login_window=LOGIN_WINDOW):

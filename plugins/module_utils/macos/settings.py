@@ -4,7 +4,8 @@
 
 macOS forgets the share at every restart, so a job of launchd sets it at boot (man sysctl; /etc/sysctl.conf is not read
 any more). Its plist tells that the limit is ours, and a record that the start after a power cut is: only then is it
-taken back when nobody asks for it any more. Both are root's files: root believes nothing that a user can write.
+taken back when the configuration does not ask for it any more. Both are root's files: root believes nothing that a
+user can write.
 """
 
 from __future__ import annotations

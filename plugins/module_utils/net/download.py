@@ -81,7 +81,7 @@ class Download:
 
     :param part: path of the part file; its directory exists.
     :param web: a :class:`~.web.Web`.
-    :param sha256: 64 hex digits expected, or None when nobody knows them.
+    :param sha256: 64 hex digits expected, or None when they are not known.
     :param size: bytes expected, or None.
     :param reservation: the :class:`~.disk_space.DiskReservation` that it shares with others.
     :param stall_seconds: this long at less than 1 KiB/s is a stalled connection.

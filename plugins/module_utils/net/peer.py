@@ -19,7 +19,7 @@ LSOF = "/usr/sbin/lsof"
 LSOF_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.5
 
-PENDING = "pending"  # nobody has accepted the connection yet
+PENDING = "pending"  # the connection is not accepted yet
 UNKNOWN = "unknown"  # somebody whose processes this user may not see
 
 
@@ -28,7 +28,7 @@ def owner_of_peer(connection, patience=None):
 
     :param patience: seconds to wait until somebody has accepted it, which a busy server does in its time and a stopped
         one never; None waits for ever.
-    :raises socket.timeout: nobody has. :raises ConnectionError: it was closed instead.
+    :raises socket.timeout: it was not. :raises ConnectionError: it was closed instead.
     """
     look = _look_into_proc if os.path.exists(f"{PROC_NET}/tcp") else _ask_lsof
     deadline = None if patience is None else time.monotonic() + patience
@@ -57,7 +57,7 @@ def _is_closed(connection):
 
 
 def _look_into_proc(theirs, ours):
-    """The user id in the row whose local address is ``theirs``. Without an inode nobody has accepted it (proc(5))."""
+    """The user id in the row whose local address is ``theirs``. Without an inode it is not accepted yet (proc(5))."""
     for name, mapped in (("tcp", False), ("tcp6", True)):
         try:
             wanted = [_in_proc(*theirs, mapped), _in_proc(*ours, mapped)]

@@ -48,7 +48,7 @@ class Seed(NamedTuple):
 
 
 def own_address():
-    """The address at which whoever manages this host reaches it; loopback when that is no network connection."""
+    """The address at which this host is managed; loopback when that is no network connection."""
     words = os.environ.get("SSH_CONNECTION", "").split()  # sshd(8): client address and port, server address and port
     return words[2] if len(words) == 4 else LOOPBACK
 

@@ -7,8 +7,8 @@ because the module that starts it is gone a moment later. It gets a listening so
 argument names, and on standard input a JSON object:
 
 ``files``         {sha256: {path, size, mtime_ns, inode}}; only these are served, at /<sha256>?<token>
-``token``         random text; whoever does not know it finds nothing
-``idle_seconds``  it ends by itself when so long nobody fetched anything
+``token``         random text; without it nothing is found
+``idle_seconds``  it ends by itself when so long nothing was fetched
 ``limit_seconds`` and after so long in any case
 
 Everyone may connect, so a connection counts for nothing until it has shown the token: there are never more than

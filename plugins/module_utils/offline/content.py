@@ -50,7 +50,7 @@ class BundleContent:
         )
 
     def facts(self):
-        """What tells this content from another one; models are read only if nobody has hashed them yet."""
+        """What tells this content from another one; models are read only if they are not hashed yet."""
         if self._facts is None:
             content = hashlib.sha256("\0".join([*self._requirements, *map(str, sorted(self._texts.items()))]).encode())
             self._facts = {

@@ -35,7 +35,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Difference:
-    """A file that is not as wanted. None for ``before`` or ``after``: there is none, or there shall be none."""
+    """A file that is not as wanted. None for ``before`` or ``after``: there is none, or there is to be none."""
 
     path: str
     before: bytes | None
@@ -128,7 +128,7 @@ def _file_holds(path, sha256, mode):
 
 
 def missing_keys(paths):
-    """Those of ``paths`` that have no file yet. A key that is there is nobody's business, whatever is in it."""
+    """Those of ``paths`` that have no file yet. A key that is there stays, whatever is in it."""
     return [path for path in paths if not os.path.lexists(path)]
 
 

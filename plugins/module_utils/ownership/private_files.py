@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Whether a file with a secret in it, a key or a token, is kept from others.
 
-The rule is that of PostgreSQL for its private key: the user's own file is for nobody else; one of root may be read by a
-group, as where a system keeps the keys of its certificates, and written by nobody else.
+The rule is that of PostgreSQL for its private key: the user's own file is for the user alone; one of root may be read
+by a group, as where a system keeps the keys of its certificates, and written by root alone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Whose a file is that lies in a tree of ours: the directories that the manifest notes as a whole.
 
-What fills such a directory is a program: pip, a compiler, supervisord, this collection. Nobody could note every file
+What fills such a directory is a program: pip, a compiler, supervisord, this collection. Not every file could be noted
 before it is there, and somebody may have put a file of his own among them since. So each tree tells, by its name, what
 its makers call their files and where they list them. What they do not know of stays.
 """

@@ -25,7 +25,7 @@ EXAMPLE = {
     "fast_exit": {"seconds": 60.0, "limit": 5, "settle_seconds": 1.0},
 }
 
-#: ``_``             may be there too: a word to whoever opens the file
+#: ``_``             may be there too: a note for the reader of the file
 #: ``argv``          the server's command line; the program by its path
 #: ``environment``   what the server gets besides server_runner.INHERITED
 #: ``beside``        a command that runs as long as the server, whose process id is its last argument; empty for none

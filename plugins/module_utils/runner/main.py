@@ -59,7 +59,7 @@ SECRET_OPTIONS = ("--api-key-file", "--ssl-key-file")
 #: The server's environment is what is configured and these. In particular no LLAMA_ARG_* changes it.
 INHERITED = (
     *("PATH", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
-    "LLAMA_CPP_SERVICE_FINGERPRINT",  # what it was started with, for whoever looks at the process
+    "LLAMA_CPP_SERVICE_FINGERPRINT",  # what it was started with, for those who inspect the process
     "SUPERVISOR_SERVER_URL",  # by which service/supervisor/program.py finds what outlived its supervisord
 )
 

@@ -31,7 +31,7 @@ STARTING = ("replace", "restart", "start")
 def reporter(progress_file, name):
     """What a service calls with each stage of a change, for people to see.
 
-    A change that has begun is completed even when nobody watches any more: half of one is a service that is down.
+    A change that has begun is completed even when the play has ended: half of one is a service that is down.
     """
     progress = Progress(progress_file, name)
 

@@ -80,7 +80,7 @@ class NoRollout:
         return False
 
     def exclusively(self):
-        """A context in which nobody else changes the service."""
+        """A context in which no other process changes the service."""
         return contextlib.nullcontext()
 
     def words(self):

@@ -13,8 +13,8 @@ import math
 from typing import NamedTuple
 
 # What one look sees.
-DOWN = "down"  # nobody listens
-GIVEN_UP = "given up"  # nobody listens: the server ended too often, too soon, and is not started any more
+DOWN = "down"  # no process listens
+GIVEN_UP = "given up"  # no process listens: the server ended too often, too soon, and is not started any more
 LOADING = "loading"  # the server says that it loads its model
 SLEEPING = "sleeping"  # the server says that it has unloaded its model, having had nothing to do
 WAKING = "waking"  # alive, but all that touches the model waits: it is loaded again, or being unloaded

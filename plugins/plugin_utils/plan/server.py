@@ -4,7 +4,7 @@
 
 A router starts a llama-server for each model that is asked for. What stands on its own command line wins over all that
 its ``models.ini`` says of any model (tools/server/server-models.cpp of llama.cpp 0c1e570), so there stands only what
-belongs to whoever listens.
+belongs to the process that listens.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def _disabled(job):
 
 
 def _file(job):
-    """Owner and mode of the plist and of its folder: nobody but the owner of the domain may be able to write."""
+    """Owner and mode of the plist and of its folder: only the owner of the domain may be able to write."""
     path = job.definition.path
     try:
         file, folder = os.stat(path), os.stat(os.path.dirname(path))

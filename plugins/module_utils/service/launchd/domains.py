@@ -50,7 +50,7 @@ def jobs_of(launchctl, labels, domains, directory, home):
 def home_of(launchctl, label, domain, path):
     """The HOME that a job's plist gives it, or that it was loaded with when there is no plist.
 
-    An empty text for a job that names none, which is nobody's here; None where there is neither plist nor job.
+    An empty text for a job that names none; None where there is neither plist nor job.
     """
     job = _job(launchctl, domain, label)
     if job is None and not os.path.lexists(path):

@@ -41,7 +41,7 @@ REMEDIES = {
     117: _UNKNOWN_COMMAND,
     119: "Allow it: launchctl enable {target}",
     121: "Move the plist to a Library/Launch… folder.",
-    122: "The plist and its folder must belong to root:wheel (system) or the user, and nobody else may write to them.",
+    122: "The plist and its folder must belong to root:wheel (system) or the user, and no one else may write to them.",
     124: "Somebody logs out or the Mac shuts down; try again afterwards.",
     NO_DOMAIN_ACTION: _OTHER_DOMAIN
     + " If the domain is right: allow it in System Settings > General > Login Items & Extensions.",

@@ -5,7 +5,7 @@
 Only the verbs enable, bootstrap, bootout, kickstart and print are used. The order of a start is enable, bootout (an
 absent job is fine), wait until print says that the label is free, bootstrap, and again for a while when launchd says
 that it is still busy, then proof: the job has a process, and keeps it. Ending a job is asynchronous in launchd: the
-label stays for seconds after bootout returned, and error 5 is the answer to whoever does not wait.
+label stays for seconds after bootout returned, and error 5 is the answer when one does not wait.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """One program under one supervisord: the service where there is no launchd.
 
-supervisord is started with an environment of its own, never with that of whoever runs the play: llama-server takes
+supervisord is started with an environment of its own, never with that of the user who runs the play: llama-server takes
 settings from LLAMA_ARG_* variables. Its children carry SUPERVISOR_SERVER_URL (supervisor/process.py), by which a
 server that outlived a killed supervisord is found again and ended before a new one starts.
 """
@@ -172,7 +172,7 @@ class Supervisor(ServiceManager):
                 "The service %s is not installed: there is no %s. Install it with the play's tag llm_service."
                 % (self.name, self.definition.path)
             )
-        if config is not None:  # below /tmp another user may have made it first, with a socket that listens to nobody
+        if config is not None:  # below /tmp another user may have made it first, with a socket that does not answer
             require_private(os.path.dirname(config.socket))
         return config
 
@@ -305,7 +305,7 @@ class Supervisor(ServiceManager):
 
 
 def _environment():
-    """The environment of supervisord: the same, whoever starts it and from wherever."""
+    """The environment of supervisord: always the same."""
     try:
         user = pwd.getpwuid(os.getuid())
         who = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}

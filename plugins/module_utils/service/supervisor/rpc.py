@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class NoAnswer(LlamaCppError):
-    """No supervisord takes the call: nobody listens on the socket, or whoever does is silent."""
+    """No supervisord takes the call: no process listens on the socket, or it is silent."""
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -35,7 +35,7 @@ class _SocketConnection(http.client.HTTPConnection):
 def call(socket_path, method, *arguments):
     """The answer of ``supervisor.<method>(*arguments)``.
 
-    Raises NoAnswer when nobody answers on ``socket_path`` (also when a dead supervisord left the file behind),
+    Raises NoAnswer without an answer on ``socket_path`` (also when a dead supervisord left the file behind),
     Fault (``faultCode``, ``faultString``) when supervisord refuses, LlamaCppError when something else answers.
     """
     connection = _SocketConnection(socket_path, TIMEOUT_SECONDS)
