@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf, kinds
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.server import command_line
 from support.model_factory import F32, STRING, header, split_of, tensor
@@ -36,7 +36,7 @@ def adapter(path, weight):
         tensor("blk.0.attn_v.weight.lora_b", [1, VALUES], FLOAT_TENSOR, size),
     ]
     path.write_bytes(header(keys, tensors) + struct.pack("<f", weight) * (WIDTH + VALUES))
-    gguf.require(str(path), gguf.check(str(path)), "adapter", 0, 1)
+    kinds.require(str(path), gguf.check(str(path)), "adapter", 0, 1)
     return str(path)
 
 

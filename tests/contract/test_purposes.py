@@ -13,7 +13,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import ServerError
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
-from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf
+from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf, kinds
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.policy import ANSWERED
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.probe import look_at
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files
@@ -77,7 +77,7 @@ def ask(server, *content):
 def test_a_rerank_model_scores_documents_and_is_found_healthy(served, tmp_path):
     path = tmp_path / "order.gguf"
     tiny_models.write_reranker(path)
-    gguf.require(str(path), gguf.check(str(path)), gguf.RERANKER, 0, 1)
+    kinds.require(str(path), gguf.check(str(path)), kinds.RERANKER, 0, 1)
     with served({"path": str(path), "purpose": "rerank"}) as server:
         found = check_server(server.base_url, model="main", purpose="rerank")
         assert found["answer"] == "scores of 2 documents"
@@ -101,7 +101,7 @@ def test_without_a_head_scores_mean_nothing_so_the_file_is_refused(served):
         scores = server.rerank(QUESTION, [DOCUMENTS[0]] * 2, model="main")
         assert scores[0] != pytest.approx(scores[1], rel=1e-3)  # of one and the same document
     with pytest.raises(gguf.GgufError, match="no classification head"):
-        gguf.require(str(SELFTEST), gguf.check(str(SELFTEST)), gguf.RERANKER, 0, 1)
+        kinds.require(str(SELFTEST), gguf.check(str(SELFTEST)), kinds.RERANKER, 0, 1)
 
 
 def test_without_a_pooling_type_there_is_no_vector_so_the_file_is_refused(served):
@@ -109,13 +109,13 @@ def test_without_a_pooling_type_there_is_no_vector_so_the_file_is_refused(served
     with embedder as server, pytest.raises(ServerError, match=r"400.*[Pp]ooling"):
         server.embed(QUESTION, model="main")
     with pytest.raises(gguf.GgufError, match="pooling"):
-        gguf.require(str(SELFTEST), gguf.check(str(SELFTEST)), gguf.EMBEDDER, 0, 1)
+        kinds.require(str(SELFTEST), gguf.check(str(SELFTEST)), kinds.EMBEDDER, 0, 1)
 
 
 def test_a_model_with_a_projector_sees(served, tmp_path):
     eye = tmp_path / "eye.gguf"
     tiny_models.write_projector(eye, WIDTH)
-    gguf.require(str(eye), gguf.check(str(eye)), "mmproj", 0, 1)
+    kinds.require(str(eye), gguf.check(str(eye)), "mmproj", 0, 1)
     with served({"path": str(SELFTEST), "mmproj": {"path": str(eye)}}) as server:
         assert takes_images(server)
         text = {"type": "text", "text": QUESTION}

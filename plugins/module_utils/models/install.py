@@ -22,7 +22,7 @@ from ..base.progress import Progress, byte_counter
 from ..net.disk_space import DiskReservation
 from ..net.download import DownloadFailed
 from ..net.http import WebError
-from . import gguf
+from . import gguf, kinds
 from .source import NO_CHECKSUM, SourceError
 from .verification import NOTE_SUFFIX, PART_SUFFIX, UNFINISHED, WHEEL_SUFFIX, VerificationRecord
 
@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
     dest: str  # absolute path
     sha256: str | None = None  # 64 lower-case hex digits
     bytes: int | None = None
-    kind: str = "model"  # what it must be, see gguf.require
+    kind: str = "model"  # what it must be, see kinds.require
     licenses: list | None = None  # of which its header must state one; None: any
     number: int = 0  # which of the files of its model it is, from 0
     count: int = 1  # how many files that are
@@ -259,10 +259,10 @@ class FileInstall:
     def _sound(self, path):
         """The GgufInfo of a whole file of the wanted kind; raises GgufError for any other."""
         info = gguf.check(path)
-        gguf.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
+        kinds.require(path, info, self.wanted.kind, self.wanted.number, self.wanted.count)
         if self.wanted.licenses is not None and self.wanted.number == 0:
-            gguf.require_license(path, info, self.wanted.licenses, self.wanted.name)
-        if self.wanted.kind == gguf.CHAT and self.wanted.number == 0 and not info.has_chat_template:
+            kinds.require_license(path, info, self.wanted.licenses, self.wanted.name)
+        if self.wanted.kind == kinds.CHAT and self.wanted.number == 0 and not info.has_chat_template:
             self._warn(
                 "it has no chat template, as base models have none: it continues texts and answers questions badly. "
                 'For chat choose the model that was trained for it (often called "instruct"), or set chat-template in '
@@ -277,7 +277,7 @@ class FileInstall:
 
     def _require_purpose(self):
         """The file was proved to be a model, but perhaps for another purpose, or when another licence was allowed."""
-        if self.wanted.kind in (gguf.RERANKER, gguf.EMBEDDER) or self.wanted.licenses is not None:
+        if self.wanted.kind in (kinds.RERANKER, kinds.EMBEDDER) or self.wanted.licenses is not None:
             try:
                 self._sound(self._dest)
             except gguf.GgufError as error:

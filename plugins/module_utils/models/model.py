@@ -8,7 +8,7 @@ import contextlib
 import functools
 
 from ..base.errors import LlamaCppError
-from . import gguf
+from . import gguf, kinds
 from .parallel import at_once
 
 
@@ -51,7 +51,7 @@ class ModelInstall:
 
     def _require_whole(self, prepared):
         try:
-            gguf.require_set([one.path for one in prepared])
+            kinds.require_set([one.path for one in prepared])
         except gguf.GgufError as error:
             for file, one in zip(self._files, prepared):
                 if one.changed:

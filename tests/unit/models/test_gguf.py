@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """The GGUF reader: what it reads, and that nothing hostile gets past it or hurts."""
 
-import contextlib
 import os
 import struct
 import tracemalloc
@@ -86,38 +85,6 @@ def test_a_removed_tensor_type_is_named_with_what_to_take_instead(written, kind)
 def test_what_is_unusual_but_loaded_by_the_engine_is_not_refused(written):
     keys = [("k" * 305, factory.U32, 1), *((f"key.{number}", factory.U8, 1) for number in range(5000))]
     assert gguf.check(written(factory.header([*factory.KEYS, *keys]))).architecture == "llama"
-
-
-NAMELESS = [key for key in factory.KEYS if key[0] != "general.architecture"]
-
-
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        (NAMELESS, "names no architecture"),
-        ([("general.type", factory.STRING, "imatrix")], '"imatrix"'),
-        ([*factory.KEYS, ("general.type", factory.STRING, "imatrix")], '"imatrix"'),
-        ([*factory.KEYS, ("general.type", factory.U32, 7)], '"7"'),
-    ],
-)
-def test_what_is_no_language_model_is_refused_as_one(written, keys, words):
-    path = written(factory.model_bytes(4096, keys=keys))
-    with pytest.raises(gguf.GgufError, match=words):
-        gguf.require(path, gguf.check(path), "model", 0, 1)
-
-
-@pytest.mark.parametrize(("pooling", "fits"), [(None, False), (0, False), (1, True), (3, True)])
-def test_an_embedding_model_names_its_pooling(written, pooling, fits):
-    keys = [*factory.KEYS, *([] if pooling is None else [("llama.pooling_type", factory.U32, pooling)])]
-    path = written(factory.model_bytes(4096, keys=keys))
-    with contextlib.nullcontext() if fits else pytest.raises(gguf.GgufError, match=r'llama\.pooling_type.*"pooling"'):
-        gguf.require(path, gguf.check(path), gguf.EMBEDDER, 0, 1)
-
-
-def test_only_the_first_file_of_a_set_names_the_architecture(written):
-    keys = [("split.no", factory.U32, 1), ("split.count", factory.U32, 2)]
-    path = written(factory.model_bytes(4096, keys=keys))
-    gguf.require(path, gguf.check(path), "model", 1, 2)
 
 
 def test_a_file_of_a_split_set(written):

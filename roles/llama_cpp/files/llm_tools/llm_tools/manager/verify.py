@@ -10,7 +10,8 @@ from ..arguments import add_json
 from ..core.base.errors import LlamaCppError
 from ..core.base.files import sha256_of
 from ..core.base.progress import byte_counter, describe
-from ..core.models.gguf import GgufError, check, require
+from ..core.models.gguf import GgufError, check
+from ..core.models.kinds import require
 from ..core.models.shards import shards_of
 from ..core.models.verification import VerificationRecord
 from ..exit_codes import ExitCode
