@@ -15,7 +15,7 @@ HOST_DIRECTORY = Path(os.environ["SCENARIO_HOST"])
 INSTALL, BIN = CLIENT.parents[1], HOST_DIRECTORY / "bin"
 URL = json.loads(CLIENT.read_text())["server"]["url"]
 ADDRESS = URL.removeprefix("http://")
-MODEL = "selftest"  # which the demo serves beside another
+MODEL = "selftest"  # one of the two that the demo serves
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
 
 

@@ -23,19 +23,19 @@ SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/System/")
 OURS = re.compile(r"lib(ggml|llama|mtmd)")
 
 #: Backends are loaded later, from the directory of the program or of the library (GGML_BACKEND_DL).
-BESIDE = ("*.so", "*.so.*", "*.dylib")
+PATTERNS = ("*.so", "*.so.*", "*.dylib")
 
 
 def libraries_of(server):
     """Path, size and time of change, as JSON has them, of each shared library that the program ``server`` is linked to,
-    and of those of llama.cpp beside it and beside them."""
+    and of those of llama.cpp in its directory and in theirs."""
     told = commands.output_of([server, "--version"], environment={**os.environ, **LOADER}) or ""
     linked = {os.path.realpath(path) for path in LOADED.findall(told) if os.path.isfile(path)}
     linked = {path for path in linked if _is_ours(path) or not path.startswith(SYSTEM)}
     directories = {os.path.dirname(path) for path in (*linked, os.path.realpath(server))}
-    patterns = (os.path.join(glob.escape(directory), pattern) for directory in directories for pattern in BESIDE)
-    beside = {os.path.realpath(path) for pattern in patterns for path in glob.glob(pattern) if _is_ours(path)}
-    return [_state(path) for path in sorted(linked | beside)]
+    patterns = (os.path.join(glob.escape(directory), pattern) for directory in directories for pattern in PATTERNS)
+    backends = {os.path.realpath(path) for pattern in patterns for path in glob.glob(pattern) if _is_ours(path)}
+    return [_state(path) for path in sorted(linked | backends)]
 
 
 def _is_ours(path):
