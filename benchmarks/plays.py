@@ -28,15 +28,15 @@ COUNTING = '#!/bin/sh\necho start >> "$0.starts"\nexec "{}" "$@"\n'
 
 def measure():
     with tempfile.TemporaryDirectory() as scratch:
-        host = Host(Path(scratch, "host"), find_or_build_server().parent)
-        host.directory.mkdir()
+        hosts = [Host(Path(scratch, f"host{number}"), find_or_build_server().parent) for number in range(ROUNDS)]
         try:
-            return _measured(host, Path(scratch))
+            return _measured(hosts, Path(scratch))
         finally:
-            processes.end(processes_below(host.directory), patience=20)
+            for host in hosts:
+                processes.end(processes_below(host.directory), patience=20)
 
 
-def _measured(host, scratch):
+def _measured(hosts, scratch):
     python, report = scratch / "python", scratch / "cost.json"
     python.write_text(COUNTING.format(sys.executable))
     python.chmod(0o755)
@@ -49,20 +49,24 @@ def _measured(host, scratch):
         done = subprocess.run(words, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(report.read_text())["cpu"], done.stdout
 
-    def play():
+    def play(host):
         """CPU-seconds, module runs and changes of a play."""
         starts.write_text("")
         seconds, output = cost(*host.command("-e", f"ansible_python_interpreter={python}"))
         return seconds, len(starts.read_text().split()), recap(output)["changed"]
 
-    facts, unchanged = [cost(*FACTS)[0]], []
-    first, first_runs, _changes = play()
-    for _ in range(ROUNDS):
-        unchanged.append(play())
+    facts, firsts, unchanged = [], [], []
+    for host in hosts:
+        host.directory.mkdir()
         facts.append(cost(*FACTS)[0])
+        firsts.append(play(host))
+        facts.append(cost(*FACTS)[0])
+        unchanged.append(play(host))
+        processes.end(processes_below(host.directory), patience=20)
     assert not any(changes for _seconds, _runs, changes in unchanged)
-    gathering, nothing = statistics.median(facts), statistics.median(seconds for seconds, *_ in unchanged)
-    runs = max(runs for _seconds, runs, _changes in unchanged)
+    gathering = statistics.median(facts)
+    first, nothing = (statistics.median(seconds for seconds, *_ in plays) for plays in (firsts, unchanged))
+    first_runs, runs = (max(runs for _seconds, runs, _changes in plays) for plays in (firsts, unchanged))
     words = f"%.1f of {gathering:.1f}"
     return [
         Row("unchanged play: CPU-seconds / those of setup", nothing / gathering, at_most(2.5), words % nothing),

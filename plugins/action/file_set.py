@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -33,7 +33,20 @@ class ActionModule(ActionBase):
             return item
         source = self._find_needle("files", item["src"])
         with open(source, "rb") as stream:
-            return {**item, "base64": base64.b64encode(stream.read()).decode()}
+            sha256 = hashlib.sha256(stream.read()).hexdigest()
+        return {**item, "staged": self._staged(source, sha256), "sha256": sha256}
+
+    def _staged(self, source, name):
+        """The path on the host of a copy of ``source``, in the temporary directory of the task.
+
+        As an argument its bytes would be part of a program, which the host's Python reads as one line of source.
+        """
+        shell = self._connection._shell
+        if shell.tmpdir is None:
+            self._make_tmp_path()
+        path = self._transfer_file(source, shell.join_path(shell.tmpdir, name))
+        self._fixup_perms2((shell.tmpdir, path))
+        return path
 
     def _tree(self, item):
         source = self._find_needle("files", item["src"])

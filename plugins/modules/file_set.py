@@ -60,8 +60,11 @@ options:
         type: list
         elements: str
         default: []
-      base64:
-        description: Content of O(files[].src). Set by the action plugin.
+      staged:
+        description: Copy of O(files[].src) on the host. Set by the action plugin.
+        type: path
+      sha256:
+        description: SHA-256 of O(files[].staged). Set by the action plugin.
         type: str
   trees:
     description:
@@ -135,7 +138,6 @@ paths:
   elements: str
 """
 
-import base64
 import hashlib
 import os
 
@@ -177,7 +179,8 @@ def argument_spec():
             src={"type": "path"},
             mode={"type": "str", "default": file_set.FILE_MODE},
             validate={"type": "list", "elements": "str", "default": []},
-            base64={"type": "str"},
+            staged={"type": "path"},
+            sha256={"type": "str"},
         ),
         "trees": items(src=path, dest=path, texts={"type": "dict"}),
         "keys": paths(),
@@ -219,8 +222,20 @@ def claims(given, wanted, trees):
 
 
 def wanted_file(file):
-    content = base64.b64decode(file["base64"]) if file["base64"] is not None else (file["content"] or "").encode()
+    content = (file["content"] or "").encode() if file["staged"] is None else staged(file)
     return file_set.Wanted(content, int(file["mode"], 8), tuple(file["validate"]))
+
+
+def staged(file):
+    """The content that the action plugin sent; the user who connects can write where it lies."""
+    with open(file["staged"], "rb") as stream:
+        content = stream.read()
+    if hashlib.sha256(content).hexdigest() != file["sha256"]:
+        raise LlamaCppError(
+            "{dest}: the copy of {src} on the host, {staged}, is not what was sent. Nothing was changed. "
+            "Run the play again.".format(**file)
+        )
+    return content
 
 
 def make_directory(module, path, mode, kind):

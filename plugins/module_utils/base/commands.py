@@ -97,7 +97,7 @@ def quote_end(output, count=OUTPUT_LINES):
     return "\n".join("  " + redacted(line)[:LONGEST_LINE] for line in last_lines(output, count))
 
 
-def check(command, what, remedy, on_line=None, environment=None, inherit=()):
+def check(command, what, remedy="", on_line=None, environment=None, inherit=()):
     """Run ``command`` to its end and return its output; ``on_line(line)`` sees every line as it comes.
 
     Raises CommandFailed ("<what> failed ... <remedy>") with the last lines of the output. When ``on_line``
@@ -131,7 +131,8 @@ def check(command, what, remedy, on_line=None, environment=None, inherit=()):
         raise
     output = "\n".join(lines)
     if code != 0:
-        raise CommandFailed("%s failed (exit status %d). %s\n%s" % (what, code, remedy, quote_end(output)))
+        said = f"{what} failed (exit status {code}). {remedy}".rstrip()
+        raise CommandFailed(f"{said}\n{quote_end(output)}")
     return output
 
 

@@ -70,41 +70,40 @@ class PythonEnvironment:
 
         Raises LlamaCppError with what they printed.
         """
-        uv = self._uv or commands.find("uv")
-        makers = [*([self._commands_of_uv(uv)] if uv else []), *([self._commands_of_pip()] if _has_venv() else [])]
-        if not makers:
-            raise LlamaCppError(
-                f"{sys.executable} has no venv module, so {self.path} cannot be made. Nothing was changed. "
-                "Install it (Debian and Ubuntu: sudo apt-get install python3-venv) or uv, then run the play again."
-            )
         with tempfile.TemporaryDirectory() as scratch:
             packages = self._packages(scratch)
             failures = []
-            for make, install in makers:
-                last = len(failures) + 1 == len(makers)
-                remedy = self._remedy() if last else "So pip was tried."
+            for make, install in self._installers():
                 try:
-                    self._make([make, [*install, *packages]] if packages else [make], remedy, progress)
+                    self._make([make, [*install, *packages]] if packages else [make], progress)
                     break
                 except LlamaCppError as error:
                     failures.append(str(error))
             else:
-                raise LlamaCppError("\n".join(failures))
+                raise LlamaCppError("\n".join([*failures, self._remedy(failures)]))
         with contextlib.suppress(FileNotFoundError):  # uv lets everybody write to it, whatever the umask
             os.chmod(os.path.join(self.path, ".lock"), 0o644)
         trees.note_files(self.path)
         write_atomically(self._stamp, self._digest + "\n")
 
-    def _make(self, steps, remedy, progress):
+    def _installers(self):
+        """The commands of each program that can install, as they are needed."""
+        uv = self._uv or commands.find("uv")
+        if uv:
+            yield self._commands_of_uv(uv)
+        if _has_venv():
+            yield self._commands_of_pip()
+
+    def _make(self, steps, progress):
         """Run the commands ``steps`` and see that what is wanted was installed."""
         shutil.rmtree(self.path, ignore_errors=True)
         make_directories(os.path.dirname(self.path))
         what = f"Installing the Python environment {self.path}"
         for command in steps:
             progress.update("installing Python packages")
-            commands.check(command, what, remedy, on_line=lambda _line: progress.heartbeat())
+            commands.check(command, what, on_line=lambda _line: progress.heartbeat())
         wanted = UNCONDITIONAL.findall(self._requirements)
-        commands.check([self.python, "-I", "-c", PROOF, *wanted], f"{what}: importing what it is to have", remedy)
+        commands.check([self.python, "-I", "-c", PROOF, *wanted], f"{what}: importing what it is to have")
 
     def _commands_of_uv(self, uv):
         """How uv makes an empty environment, and installs into it."""
@@ -131,7 +130,12 @@ class PythonEnvironment:
         # The hash of a source distribution covers it, but not what is fetched and run to make a wheel of it.
         return [*offline, "--only-binary", ":all:", "--require-hashes", "-r", requirements_file]
 
-    def _remedy(self):
+    def _remedy(self, failures):
+        if not failures:
+            return (
+                f"{sys.executable} has no venv module, so {self.path} cannot be made. Nothing was changed. "
+                "Install it (Debian and Ubuntu: sudo apt-get install python3-venv) or uv, then run the play again."
+            )
         if self._bundle:
             return (
                 f"The packages in {self._bundle.path} are for Python {self._bundle.facts['python']} and this is "

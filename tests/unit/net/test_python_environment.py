@@ -116,11 +116,11 @@ def installers(tmp_path, monkeypatch):
     notes = SimpleNamespace(commands=[], fails=lambda _command: False)
     monkeypatch.setattr(commands, "output_of", lambda *_arguments: "")
 
-    def check(command, what, remedy, **_more):
+    def check(command, what, **_more):
         (tmp_path / "venv").mkdir(exist_ok=True)
         notes.commands.append(command)
         if notes.fails(command):
-            raise LlamaCppError(f"{what}: {command[0]} failed. {remedy}")
+            raise LlamaCppError(f"{what}: {command[0]} failed.")
 
     monkeypatch.setattr(commands, "check", check)
     return notes

@@ -1,7 +1,7 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 
-import base64
+import hashlib
 import os
 
 import pytest
@@ -130,19 +130,34 @@ def test_a_place_that_is_taken_is_refused_with_a_manifest(tmp_path):
 # -- single files -----------------------------------------------------------------------------------------------------
 
 
+def sent(tmp_path, content):
+    """A file as the action plugin hands it over."""
+    (tmp_path / "staged").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"dest": str(tmp_path / "bytes"), "src": "/there", "staged": str(tmp_path / "staged"), "sha256": sha256}
+
+
 def test_files_of_text_and_of_bytes(tmp_path):
     content = bytes(range(256))
     files = [
         {"dest": str(tmp_path / "new" / "text"), "content": "ü {{ x }}\n", "mode": "0600"},
-        {"dest": str(tmp_path / "bytes"), "src": "/ignored", "base64": base64.b64encode(content).decode()},
+        sent(tmp_path, content),
     ]
     assert run(check=True, files=files)["changed"] is True
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["staged"]
     assert run(files=files)["changed"] is True
     assert (tmp_path / "new" / "text").read_text(encoding="utf-8") == "ü {{ x }}\n"
     assert (mode(tmp_path / "new" / "text"), mode(tmp_path / "bytes")) == (0o600, 0o644)
     assert (tmp_path / "bytes").read_bytes() == content
     assert run(files=files)["changed"] is False
+
+
+def test_what_was_sent_and_changed_on_its_way_is_refused(tmp_path):
+    file = sent(tmp_path, b"ours")
+    (tmp_path / "staged").write_bytes(b"theirs")
+    refused = run(files=[{"dest": str(tmp_path / "text"), "content": "x"}, file])
+    assert refused["failed"] and str(tmp_path / "staged") in refused["msg"]
+    assert os.listdir(tmp_path) == ["staged"]
 
 
 def test_another_mode_alone_is_a_change_that_keeps_the_file(tmp_path):
