@@ -64,6 +64,17 @@ class NotAuthorised(ServerError):
     """The server wants another API key than the one it was given."""
 
 
+class ContextExceeded(ServerError):
+    """The prompt does not fit into the context.
+
+    :ivar prompt_tokens, context: how long the prompt is, and what there is room for, in tokens; None: not told.
+    """
+
+    def __init__(self, text, status=None, reason="", prompt_tokens=None, context=None):
+        super().__init__(text, status, reason)
+        self.prompt_tokens, self.context = prompt_tokens, context
+
+
 class Stranger(ServerError):
     """The process that answers is not the server that the API key belongs to, so the key was not sent."""
 
@@ -134,13 +145,50 @@ class LlamaServer:
         body = {"prompt": prompt, **options}
         return self._json("POST", "/completion" + _loading(load), body, form=answers.COMPLETION)
 
+    def complete_stream(self, prompt, **options):
+        """Like :meth:`complete`, but yields the dicts of the stream; their ``content`` adds up to the whole."""
+        return self._events("/completion", {"prompt": prompt, **options}, answers.COMPLETION_EVENT)
+
     def embed(self, text, load=True, **options):
         """The vector of ``text``, a list of numbers, by an embedding model."""
-        body = {"input": text, **options}
+        return self.embed_all([text], load, **options)[0]
+
+    def embed_all(self, texts, load=True, **options):
+        """The vector of each of ``texts``, in their order."""
+        body = {"input": texts, **options}
         reply = self._json("POST", "/v1/embeddings" + _loading(load), body, form=answers.EMBEDDING)
-        if not reply["data"] or not reply["data"][0]["embedding"]:
+        vectors = {entry.get("index", place): entry["embedding"] for place, entry in enumerate(reply["data"])}
+        found = [vectors.get(place) for place in range(len(texts))]
+        if not all(found):
             raise self._not_understood(json.dumps(reply))
-        return reply["data"][0]["embedding"]
+        return found
+
+    def tokenize(self, text, **options):
+        """The tokens of ``text``, as a list of their numbers; of dicts with ``id`` and ``piece`` when asked for.
+
+        ``options`` are keys of the request: ``add_special``, ``parse_special``, ``with_pieces``, a router's ``model``.
+        """
+        return self._json("POST", "/tokenize", {"content": text, **options}, form=answers.TOKENS)["tokens"]
+
+    def detokenize(self, tokens, **options):
+        """The text of ``tokens``, a list of numbers."""
+        return self._json("POST", "/detokenize", {"tokens": tokens, **options}, form=answers.COMPLETION)["content"]
+
+    def load(self, model):
+        """Have a router load ``model``; returns at once, :meth:`models` tells how it gets on."""
+        self._json("POST", "/models/load", {"model": model})
+
+    def unload(self, model):
+        """Have a router unload ``model``, whatever it works at; returns at once."""
+        self._json("POST", "/models/unload", {"model": model})
+
+    def end_reasoning(self, completion, model=None):
+        """Whether the model was told to stop reasoning and to answer.
+
+        :param completion: the ``id`` in the events of a :meth:`chat_stream` with ``reasoning_control``.
+        """
+        body = {"id": completion, "action": "reasoning_end", **({"model": model} if model else {})}
+        return self._json("POST", "/v1/chat/completions/control", body).get("success") is True
 
     def rerank(self, query, documents, load=True, **options):
         """How well each of ``documents`` answers ``query``, as numbers in their order, by a rerank model."""
@@ -164,15 +212,20 @@ class LlamaServer:
 
         Closing the iterator closes the connection, on which the server stops working at the answer.
         """
-        body = {"messages": messages, "stream": True, **options}
-        with self._open("POST", "/v1/chat/completions", body) as response:
+        return self._events("/v1/chat/completions", {"messages": messages, **options}, answers.EVENT)
+
+    def _events(self, path, body, form):
+        """The JSON documents, of that ``form``, of an event stream."""
+        with self._open("POST", path, {"stream": True, **body}) as response:
             for data in sse_data(response):
                 if data == "[DONE]":
                     return
                 event = self._parse(data)
                 if "error" in event:
                     raise self._refusal(_code(event) or response.status, event)
-                yield self._formed(event, answers.EVENT)
+                yield self._formed(event, form)
+                if event.get("stop") is True:  # of /completion, which says nothing more
+                    return
         raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
 
     def _json(self, method, path, body=None, with_key=True, form=answers.OBJECT):
@@ -265,6 +318,10 @@ class LlamaServer:
         if status in (401, 403):
             given = "refuses the API key it was given" if self._api_key else "wants an API key"
             return NotAuthorised(f"{self.base_url} {given}: {reason}", status, reason)
+        told = _error_of(body)
+        if told.get("type") == "exceed_context_size_error":
+            sizes = [size if isinstance(size := told.get(name), int) else None for name in ("n_prompt_tokens", "n_ctx")]
+            return ContextExceeded(f"{self.base_url} answered {status}: {reason}", status, reason, *sizes)
         return ServerError(f"{self.base_url} answered {status}: {reason}", status, reason)
 
     def _failure(self, error):
@@ -374,6 +431,17 @@ def _code(event):
     """The HTTP status inside an error that came after the stream had begun with 200, or None."""
     error = event["error"]
     return error.get("code") if isinstance(error, dict) else None
+
+
+def _error_of(body):
+    """The object ``error`` in the body of a refusal; an empty one where there is none."""
+    if isinstance(body, str):
+        try:
+            body = parse(body, any_text=True)
+        except NotStrict:
+            return {}
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
 
 
 def _reason(body):

@@ -42,12 +42,17 @@ def of_not_running(commands, serve):
 
 def of_still_loading(commands, serve):
     with serve("loading-forever"):
-        return commands.run("llm", "Why?").returncode
+        return commands.run("llm", "--wait", "0", "Why?").returncode
 
 
 def of_not_authorised(commands, serve):
     with serve():
         return commands.run("llm", "Why?", environ={"LLM_API_KEY": "wrong"}).returncode
+
+
+def of_incomplete(commands, serve):
+    with serve():
+        return commands.run("llm", "-n", "3", "What is the capital of France?").returncode
 
 
 def of_interrupted(commands, serve):

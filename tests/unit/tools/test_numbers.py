@@ -98,8 +98,8 @@ def test_numbers_of_the_command_line(text):
 
 def test_a_schema_that_is_nested_too_deep_is_no_exception():
     from llm_tools.environment import UsageError
-    from llm_tools.llm.ask import read_schema
+    from llm_tools.schemas import read
 
-    assert read_schema('{"type": "object"}') == json.loads('{"type": "object"}')
+    assert read('{"type": "object"}') == json.loads('{"type": "object"}')
     with pytest.raises(UsageError, match="not JSON"):
-        read_schema('{"a":' * 100_000)
+        read('{"a":' * 100_000)

@@ -35,3 +35,20 @@ def number(text):
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text} is not a finite number")
     return value
+
+
+def add_wait(parser, default=300):
+    """``--wait SECONDS``, for the loading of a model."""
+    parser.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=lambda text: 0 if text == "0" else seconds(text),
+        default=default,
+        help=f"wait up to this long while the server loads its model (default: {default})",
+    )
+
+
+def add_server(parser):
+    """``--server URL`` and ``--key-file FILE``."""
+    parser.add_argument("--server", metavar="URL", help="use this server instead of the configured one")
+    parser.add_argument("--key-file", metavar="FILE", help="file with the API key of the server")

@@ -15,6 +15,7 @@ import os
 import sys
 
 from . import __version__, llm, manager
+from .arguments import add_server
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.text import nearest
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
@@ -24,7 +25,7 @@ from .failures import advice, exit_code
 
 def main(name, argv):
     """Run the command that was called as ``name`` with the arguments ``argv``; returns the exit status."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")
     program, environ = (manager, local_environ()) if name == MANAGER else (llm, os.environ)
@@ -62,8 +63,10 @@ def run(environment, program, argv):
     if len(argv) == 2 and argv[0] == "help" and argv[1] in program.COMMANDS:
         argv = [argv[1], "--help"]
     command, rest = choose(environment, program, argv)
-    parser = build_parser(environment.program, program, command)
-    return module_of(program, command).run(environment, parser.parse(rest))
+    arguments = build_parser(environment.program, program, command).parse(rest)
+    if program is llm:
+        environment.name_server(arguments.server, arguments.key_file)
+    return module_of(program, command).run(environment, arguments)
 
 
 def choose(environment, program, argv):
@@ -84,10 +87,23 @@ def choose(environment, program, argv):
             raise UsageError(f"options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help")
         remedy = f"Did you mean: {meant}" if meant else f'To send a prompt: {environment.client} "{argv[0]}"'
         raise UsageError(f'unknown command "{argv[0]}". {remedy}\nFor help: {name} --help')
-    if meant and len(words) == 1 and "--" not in argv:
-        remedy = f"Did you mean: {meant}\nTo send it as a prompt: {name} {program.DEFAULT} {words[0]}"
-        raise UsageError(f'"{words[0]}" looks like a command. {remedy}')
+    if "--" not in argv and words:
+        refuse_command(name, program, words, meant)
     return program.DEFAULT, argv
+
+
+def refuse_command(name, program, words, meant):
+    """Raise UsageError where ``words`` are rather a command than a prompt: one word that resembles a command
+    (``meant``), or a command of another program with at most one argument."""
+    peer = program.PEERS.get(words[0]) if len(words) <= 2 else None
+    if peer:
+        remedy = f"Here it is: {peer % {'prog': name}}"
+    elif meant and len(words) == 1:
+        remedy = f"Did you mean: {meant}"
+    else:
+        return
+    prompt = f"To send it as a prompt: {name} {program.DEFAULT} {' '.join(words)}"
+    raise UsageError(f'"{words[0]}" looks like a command. {remedy}\n{prompt}')
 
 
 def nearest_command(environment, program, word):
@@ -134,7 +150,6 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def error(self, message):
-        self.print_usage(sys.stderr)
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nFor help: {self.prog} --help\n")
 
 
@@ -148,6 +163,8 @@ def build_parser(name, program, command):
     module = module_of(program, command)
     parser = Parser(name, command, module)
     module.add_arguments(parser)
+    if program is llm:
+        add_server(parser)
     return parser
 
 

@@ -13,19 +13,25 @@ import sys
 from . import client_config
 from .client_config import UsageError
 from .core.base.errors import LlamaCppError
-from .core.llama.api_keys import read_api_key, secret_of_environment
 from .core.llama.client import LlamaServer
+from .endpoint import (
+    CONFIG_VARIABLE,
+    KEY_VARIABLE,
+    OPENAI_KEY_VARIABLE,
+    OPENAI_URL_VARIABLE,
+    URL_VARIABLE,
+    Endpoint,
+)
 
 MANAGER = "llm-manager"
-CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
-URL_VARIABLE = "LLM_BASE_URL"
-KEY_VARIABLE = "LLM_API_KEY"
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: What is read from the environment, for the help and the documentation.
 VARIABLES = {
     URL_VARIABLE: "address of another server, without /v1; the configured API key and model are not sent to it",
     KEY_VARIABLE: "API key of the server; overrides the configured key file",
+    OPENAI_URL_VARIABLE: "address of a server, for hosts without a configured one",
+    OPENAI_KEY_VARIABLE: f"API key of the server that {OPENAI_URL_VARIABLE} names",
     CONFIG_VARIABLE: "configuration file of the commands; set by their launchers",
     "NO_COLOR": "disable colours if not empty",
     "CLICOLOR_FORCE": "force colours without a terminal, unless empty or 0",
@@ -47,6 +53,7 @@ class Environment:
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
         self._status_shown = False
+        self._named = (None, None)
 
     # Output: data on stdout, everything else on stderr.
 
@@ -96,7 +103,7 @@ class Environment:
     def is_terminal(self, stream):
         return stream is not None and stream.isatty()
 
-    # Configuration: client.json, then LLM_BASE_URL and LLM_API_KEY.
+    # Configuration: client.json, and what the command line and the environment name instead.
 
     @functools.cached_property
     def config(self):
@@ -118,11 +125,31 @@ class Environment:
         """The name of the client on this machine."""
         return self.section("client").get("command") or (self.program if self.program != MANAGER else "llm")
 
+    def name_server(self, url, key_file):
+        """Take the server of ``--server`` and the key of ``--key-file``; None: those that are configured."""
+        self._named = (url, key_file)
+        self.__dict__.pop("endpoint", None)
+
+    @functools.cached_property
+    def endpoint(self):
+        """The server that this run is for, as an :class:`Endpoint`."""
+        return Endpoint(self.environ, self.section("server"), *self._named)
+
     @property
     def elsewhere(self):
-        """Whether LLM_BASE_URL names another server than the configured one, to which nothing of that one is sent."""
-        url = self.environ.get(URL_VARIABLE)
-        return bool(url) and url.rstrip("/") != (self.section("server").get("url") or "").rstrip("/")
+        """Whether another server than the configured one is meant, to which nothing of that one is sent."""
+        return not self.endpoint.ours
+
+    @property
+    def default_model(self):
+        """The model that is asked where none is named; None: the server's own."""
+        if self.elsewhere:
+            return None
+        return self.section("client").get("default_model") or self.section("server").get("model")
+
+    def models_for(self, purpose):
+        """The names of the configured models for ``purpose``."""
+        return [entry["name"] for entry in self.config.get("models") or () if self.purpose_of(entry["name"]) == purpose]
 
     def purpose_of(self, model):
         """What the configuration says that ``model`` is for: chat, where it says nothing."""
@@ -130,21 +157,9 @@ class Environment:
         return purposes.get(model) or "chat"
 
     @property
-    def url(self):
-        url = self.environ.get(URL_VARIABLE) or self.section("server").get("url")
-        if not url:
-            raise UsageError(
-                f"No server is configured: neither {URL_VARIABLE} nor {CONFIG_VARIABLE} is set.\n"
-                f"Try: {URL_VARIABLE}=http://127.0.0.1:8080 {self.program} …"
-            )
-        return url
-
-    @property
     def key_source(self):
         """Where the API key comes from, in words, or None when there is none."""
-        if self.environ.get(KEY_VARIABLE, "").strip():
-            return KEY_VARIABLE
-        return None if self.elsewhere else self.section("server").get("api_key_file")
+        return self.endpoint.key_source
 
     @property
     def owner(self):
@@ -152,22 +167,21 @@ class Environment:
 
         None for a server that was named together with its key: that is the caller's own affair.
         """
-        named = self.environ.get(URL_VARIABLE) and self.environ.get(KEY_VARIABLE)
-        if self.elsewhere or named or not self.environ.get(CONFIG_VARIABLE):
+        if self.elsewhere or self.endpoint.key_was_named or not self.environ.get(CONFIG_VARIABLE):
             return None
         return os.stat(self.environ[CONFIG_VARIABLE]).st_uid
 
     def server(self, timeout=30.0):
         """The server to talk to. Raises UsageError when what is configured cannot be used."""
+        if not self.endpoint.url:
+            raise UsageError(
+                f"No server is configured: neither --server nor {URL_VARIABLE} nor {CONFIG_VARIABLE} is given.\n"
+                f"Try: {self.program} --server http://127.0.0.1:8080 …"
+            )
         try:
-            key = None
-            if self.key_source == KEY_VARIABLE:
-                key = secret_of_environment(KEY_VARIABLE, self.environ)
-            elif self.key_source:
-                key = read_api_key(self.key_source)
             proofs = {} if self.elsewhere else self.section("server")
             tls = {name: proofs.get(name) for name in ("ca_file", "certificate")}
-            return LlamaServer(self.url, key, timeout, owner=self.owner, **tls)
+            return LlamaServer(self.endpoint.url, self.endpoint.key(), timeout, owner=self.owner, **tls)
         except LlamaCppError as error:
             raise UsageError(str(error)) from error
 

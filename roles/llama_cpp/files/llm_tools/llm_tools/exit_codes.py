@@ -22,4 +22,5 @@ class ExitCode(enum.IntEnum):
     NOT_RUNNING = 3, "server not running"
     STILL_LOADING = 4, "server still loading its model"
     NOT_AUTHORISED = 5, "API key refused by the server"
+    INCOMPLETE = 6, "answer cut off, empty, or only reasoning"
     INTERRUPTED = 130, "interrupted (Ctrl-C)"

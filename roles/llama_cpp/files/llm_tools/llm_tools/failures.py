@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from .answer import Incomplete
 from .core.base.errors import LlamaCppError
 from .core.llama.client import NotAuthorised, NotRunning, StillLoading
-from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, UsageError
+from .environment import KEY_VARIABLE, MANAGER, UsageError
 from .exit_codes import ExitCode
 
 MEANINGS = (
@@ -14,6 +15,7 @@ MEANINGS = (
     (NotRunning, ExitCode.NOT_RUNNING, "down"),
     (StillLoading, ExitCode.STILL_LOADING, "loading"),
     (NotAuthorised, ExitCode.NOT_AUTHORISED, "unauthorised"),
+    (Incomplete, ExitCode.INCOMPLETE, "failing"),
     (LlamaCppError, ExitCode.FAILURE, "failing"),
 )
 
@@ -31,7 +33,7 @@ def state_word(error):
 def advice(environment, error):
     """What to do about it, as a list of lines, with the commands to paste."""
     if isinstance(error, NotRunning) and environment.elsewhere:
-        return [f"The address comes from {URL_VARIABLE}."]
+        return [f"The address comes from {environment.endpoint.source}."]
     if isinstance(error, NotRunning) and environment.section("service").get("manager"):
         return [f"Start the server: {MANAGER} start", f"Find the cause: {MANAGER} logs"]
     if isinstance(error, StillLoading):

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import select
-
-from ..arguments import add_json, add_timeout, number
+from .. import schemas
+from ..answer import Answer, figures, tool_call_line
+from ..arguments import add_json, add_timeout, add_wait
 from ..core.base.errors import LlamaCppError
-from ..core.base.strict_json import parse
-from ..core.base.text import did_you_mean
-from ..core.llama.health import offered_models
-from ..environment import UsageError
 from ..exit_codes import ExitCode
 from ..markdown import first_code_block
+from ..model_names import check_purpose, context_of, requested_model, told_context
+from ..prompt import add_prompt, content_of, read_text
+from ..sampling import add_sampling, sampling_of
+from ..waiting import Waiting, when_ready
 from ..writers import open_writer
 
 SUMMARY = "Send a prompt to the model and print the answer. This is the default command."
@@ -22,44 +22,37 @@ EXAMPLES = (
     '%(prog)s "What does this program do?" < program.py',
     'git diff | %(prog)s --raw -s "You write commit messages." > message.txt',
     '%(prog)s -x "A shell loop over all PDF files" > loop.sh',
+    '%(prog)s -f report.txt -f notes.txt -u "Compare the two."',
     '%(prog)s --schema year.json "When did Apollo 11 land?"',
+    '%(prog)s --image photo.jpg "What is in this picture?"',
     "%(prog)s ask health",
 )
 
-WAITING_NOTICE_SECONDS = 2.0
-NOT_SAMPLING = ("command", "default_model", "system_prompt")
-
 
 def add_arguments(parser):
-    parser.add_argument("words", metavar="WORD", nargs="*", help="the prompt; text on stdin is put before it")
+    add_prompt(parser)
     parser.add_argument("-m", "--model", metavar="NAME", help="model to use (see: llm models)")
-    parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
-    parser.add_argument(
-        "-t",
-        "--temperature",
-        metavar="NUMBER",
-        type=number,
-        help="sampling temperature: 0 for the most likely answer, higher for more variety",
-    )
-    parser.add_argument("-n", "--max-tokens", metavar="NUMBER", type=int, help="maximum length of the answer in tokens")
-    parser.add_argument(
-        "--top-p",
-        metavar="NUMBER",
-        type=number,
-        help="nucleus sampling: sample only from the most likely tokens with this total probability",
-    )
-    parser.add_argument("--seed", metavar="NUMBER", type=int, help="sampling seed; the same seed gives the same answer")
+    parser.add_argument("-s", "--system", metavar="TEXT|@FILE", help="system prompt")
+    add_sampling(parser)
     parser.add_argument("--schema", metavar="FILE|JSON", help="JSON Schema that the answer must match")
+    parser.add_argument("--tools", metavar="FILE|JSON", help="tools the model may call; its calls are printed, not run")
     parser.add_argument(
         "-x", "--extract", action="store_true", help="print only the first fenced code block of the answer"
     )
     parser.add_argument("--raw", action="store_true", help="do not render Markdown (only terminals render it)")
     parser.add_argument("--no-stream", action="store_true", help="print the answer when it is complete")
     add_json(parser, "the server's complete response")
-    parser.add_argument("--stats", action="store_true", help="print token counts and speed to stderr")
+    parser.add_argument(
+        "-u",
+        "--usage",
+        "--stats",
+        action="store_true",
+        help="print tokens, cached tokens, rates, time to the first token and use of the context to stderr",
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the request without sending it; the API key is omitted"
     )
+    add_wait(parser)
     add_timeout(parser, 600, "time out after this many seconds without data from the server")
 
 
@@ -70,85 +63,53 @@ def run(environment, arguments):
     if arguments.dry_run:
         show_request(environment, server, {**body, "stream": streamed})
         return ExitCode.SUCCESS
-    model = check_name(server, arguments.model) if arguments.model else body.get("model")
-    if not environment.elsewhere:
-        check_purpose(environment, model)
-    if streamed:
-        reply = stream(environment, server, body, raw=arguments.raw or arguments.schema)
-    else:
-        reply = server.chat(**body)
-        deliver(environment, reply, arguments)
-    if arguments.stats:
-        environment.say(speed(reply.get("timings")))
-    choice = reply["choices"][0]
-    if not arguments.json:
-        require_answer(choice)
-    if choice.get("finish_reason") == "length":
-        environment.say("The answer was cut off: it reached --max-tokens or filled the model's context.")
-    return ExitCode.SUCCESS
-
-
-def require_answer(choice):
-    """Raise LlamaCppError when a reply holds no answer, whatever the model has thought."""
-    message = choice.get("message") or {}
-    if (message.get("content") or "").strip():
-        return
-    if choice.get("finish_reason") == "length":
-        raise LlamaCppError(
-            "the model gave no answer before it reached --max-tokens or filled its context; allow it more tokens."
+    model = when_ready(
+        environment, server, lambda: requested_model(environment, server, arguments.model), arguments.wait
+    )
+    check_purpose(environment, model)
+    with told_context(environment, server, model):
+        answer = when_ready(
+            environment,
+            server,
+            lambda: (stream if streamed else fetch)(environment, server, body, arguments),
+            arguments.wait,
+            model,
         )
-    thought = " It only reasoned; ask again." if message.get("reasoning_content") else ""
-    raise LlamaCppError(f"the model gave no answer.{thought}")
+    if arguments.usage:
+        environment.say(figures(answer, context_of(server, model)))
+    answer.require_complete(body.get("max_tokens"))
+    if arguments.schema:
+        schemas.check_answer(environment, answer.content, schemas.read(arguments.schema))
+    return ExitCode.SUCCESS
 
 
 def request_body(environment, arguments):
     """The request body, from the options, then the configuration; the server's defaults apply to the rest."""
     client = environment.section("client")
-    body = {key: value for key, value in client.items() if key not in NOT_SAMPLING and value is not None}
-    for name in ("temperature", "max_tokens", "top_p", "seed"):
-        if getattr(arguments, name) is not None:
-            body[name] = getattr(arguments, name)
-    model = arguments.model or client.get("default_model") or environment.section("server").get("model")
-    if model and (arguments.model or not environment.elsewhere):
+    body = sampling_of(arguments, client)
+    model = arguments.model or environment.default_model
+    if model:
         body["model"] = model
     if arguments.schema:
-        schema = read_schema(arguments.schema)
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": schema},
-        }
-    system = client.get("system_prompt") if arguments.system is None else arguments.system
-    messages = [{"role": "system", "content": system}] if system else []
-    return {"messages": [*messages, {"role": "user", "content": question(environment, arguments.words)}], **body}
+        body["response_format"] = schemas.response_format(schemas.read(arguments.schema))
+    if arguments.tools:
+        body["tools"] = schemas.read_tools(arguments.tools)
+    messages = [
+        *system_messages(arguments.system, client),
+        {"role": "user", "content": content_of(environment, arguments)},
+    ]
+    return {"messages": messages, **body}
 
 
-def question(environment, words):
-    """The prompt: the text on stdin, if any, then the words of the command line."""
-    asked = " ".join(words)
-    given = ""
-    if environment.stdin is not None and not environment.is_terminal(environment.stdin):
-        if not select.select([environment.stdin], [], [], WAITING_NOTICE_SECONDS)[0]:
-            environment.say(f"{environment.program}: waiting for text on stdin (use < /dev/null for none)")
-        given = environment.stdin.read().rstrip("\n")
-    text = "\n\n".join(part for part in (given, asked) if part.strip())
-    if not text:
-        raise UsageError(f'no prompt given. Try: {environment.program} "What is the capital of France?"')
-    return text.encode("utf-8", "replace").decode("utf-8")  # a word that was not UTF-8 holds surrogates
-
-
-def read_schema(text):
-    """The JSON Schema in ``text``, which is JSON or the name of a file."""
-    source = "--schema"
-    try:
-        if not text.lstrip().startswith("{"):
-            source = text
-            with open(text, encoding="utf-8") as stream:
-                text = stream.read()
-        return parse(text)
-    except OSError as error:
-        raise UsageError(f"the schema {source} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UsageError(f"{source} is not JSON: {error}.") from error
+def system_messages(given, client):
+    """The system prompt ``given`` on the command line, else the configured one, as a list of no or one message."""
+    if given is None:
+        system = client.get("system_prompt")
+    elif given.startswith("@"):
+        system = read_text(given[1:])
+    else:
+        system = given
+    return [{"role": "system", "content": system}] if system else []
 
 
 def show_request(environment, server, body):
@@ -158,56 +119,36 @@ def show_request(environment, server, body):
     environment.write_json({"url": f"{server.base_url}/v1/chat/completions", "headers": headers, "body": body})
 
 
-def check_name(server, wanted):
-    """The name of the model that has the name or alias ``wanted``.
-
-    Raises UsageError if there is none; llama-server with one model would answer under any name.
-    """
-    offered = offered_models(server)
-    names = sorted(offered)
-    if wanted not in names:
-        hint = did_you_mean(wanted, names) or f"; available models: {', '.join(names)}."
-        raise UsageError(f'unknown model "{wanted}"{hint}')
-    return offered[wanted]["id"]
-
-
-def check_purpose(environment, model):
-    """Raise UsageError if ``model`` is not configured for chat: llama-server would fail or return nonsense."""
-    purpose = environment.purpose_of(model)
-    if purpose != "chat":
-        others = [
-            entry["name"] for entry in environment.config["models"] if environment.purpose_of(entry["name"]) == "chat"
-        ]
-        hint = f"chat models: {', '.join(others)}." if others else "this host has no chat model."
-        raise UsageError(f'the model "{model}" is configured for {purpose}, not for chat; {hint}')
-
-
-def stream(environment, server, body, raw):
-    """Print the answer as it arrives; returns its end in the form of a complete reply."""
+def stream(environment, server, body, arguments):
+    """Print the answer as it arrives."""
     if environment.is_terminal(environment.stderr):
         body = {**body, "return_progress": True}
-    finish_reason = timings = None
-    reasoning, message = "", {"content": "", "reasoning_content": ""}
-    with open_writer(environment, raw) as writer:
-        for event in server.chat_stream(**body):
-            timings = event.get("timings") or timings
-            show_progress(environment, event.get("prompt_progress"))
-            for choice in event.get("choices") or ():
-                finish_reason = choice.get("finish_reason") or finish_reason
-                delta = choice.get("delta") or {}
-                for key in message:
-                    message[key] += delta.get(key) or ""
-                if delta.get("reasoning_content"):
-                    reasoning = delta["reasoning_content"]
-                    environment.say(reasoning, end="", colour="dim")
-                if delta.get("content"):
-                    if reasoning:
-                        environment.say("" if reasoning.endswith("\n") else "\n")
-                        reasoning = ""
-                    writer.write(delta["content"])
-    if reasoning and not reasoning.endswith("\n"):
-        environment.say("")
-    return {"choices": [{"finish_reason": finish_reason, "message": message}], "timings": timings}
+    answer, thinking = Answer(), False
+    with Waiting(environment, server, body.get("model")) as waiting:
+        events = server.chat_stream(**body)
+        with open_writer(environment, arguments.raw or arguments.schema) as writer:
+            for event in events:
+                waiting.end()
+                show_progress(environment, event.get("prompt_progress"))
+                for kind, text in answer.feed(event):
+                    if kind == "reasoning":
+                        thinking = True
+                        environment.say(text, end="", colour="dim")
+                    else:
+                        if thinking:
+                            thinking = end_reasoning(environment, answer)
+                        writer.write(text)
+    if thinking:
+        end_reasoning(environment, answer)
+    show_calls(environment, answer)
+    return answer
+
+
+def end_reasoning(environment, answer):
+    """End the text of the reasoning, with an empty line before the answer; returns False."""
+    blank = "\n" if answer.content else ""
+    environment.say(blank if answer.reasoning.endswith("\n") else blank + "\n", end="")
+    return False
 
 
 def show_progress(environment, progress):
@@ -218,35 +159,30 @@ def show_progress(environment, progress):
         environment.status("")
 
 
-def deliver(environment, reply, arguments):
-    """Print a complete reply in the requested form."""
-    message = reply["choices"][0].get("message") or {}
-    answer = message.get("content") or ""
+def show_calls(environment, answer):
+    """The tools that the model wants to have called, each as a line of JSON."""
+    for call in answer.tool_calls:
+        environment.write(tool_call_line(call) + "\n")
+
+
+def fetch(environment, server, body, arguments):
+    """Print the answer when it is complete, in the requested form."""
+    with Waiting(environment, server, body.get("model")):
+        reply = server.chat(**body)
+    answer = Answer.of_reply(reply)
     if arguments.json:
         environment.write_json(reply)
-        return
-    if message.get("reasoning_content"):
-        environment.say(message["reasoning_content"].rstrip("\n") + "\n", colour="dim")
+        return answer
+    if answer.reasoning:
+        environment.say(answer.reasoning.rstrip("\n") + "\n", colour="dim")
+    text = answer.content
     if arguments.extract:
-        code = first_code_block(answer)
-        if code is None:
+        text = first_code_block(text)
+        if text is None:
             raise LlamaCppError(
-                f"the answer contains no complete code block; nothing was printed. The answer:\n{answer}"
+                f"the answer contains no complete code block; nothing was printed. The answer:\n{answer.content}"
             )
-        answer = code
     with open_writer(environment, arguments.raw or arguments.schema or arguments.extract) as writer:
-        writer.write(answer)
-
-
-def speed(timings):
-    """Token counts and speed of a reply, in one line."""
-    if not timings:
-        return "The server reported no statistics."
-    return "; ".join([pace("answer", "predicted", timings), pace("prompt", "prompt", timings)])
-
-
-def pace(what, prefix, timings):
-    """``answer: 12 tokens in 0.31 s, 38.7 tokens/s``"""
-    tokens, seconds = timings.get(f"{prefix}_n") or 0, (timings.get(f"{prefix}_ms") or 0) / 1000
-    rate = timings.get(f"{prefix}_per_second") or (tokens / seconds if seconds else 0)
-    return f"{what}: {tokens} tokens in {seconds:.2f} s, {rate:.1f} tokens/s"
+        writer.write(text)
+    show_calls(environment, answer)
+    return answer

@@ -9,6 +9,7 @@ from ..core.base.errors import LlamaCppError
 from ..core.llama.health import identify, wait_until_ready
 from ..exit_codes import ExitCode
 from ..failures import state_word
+from ..waiting import waiting_line
 
 SUMMARY = "Show whether the server is ready; the exit status reports it, too."
 EXAMPLES = ("%(prog)s health", '%(prog)s health --wait 60 && %(prog)s "Are you there?"', "%(prog)s health --json")
@@ -39,8 +40,3 @@ def run(environment, arguments):
     if not arguments.json:
         environment.write(f"{server.base_url} is ready: model {found['model']}, build {found['build']}\n")
     return ExitCode.SUCCESS
-
-
-def waiting_line(environment):
-    """Shows the state of the server on the terminal while waiting."""
-    return lambda state, seconds: environment.status(f"{state}, {seconds:.0f} s")

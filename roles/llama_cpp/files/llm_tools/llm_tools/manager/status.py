@@ -35,7 +35,7 @@ def add_arguments(parser):
 
 def run(environment, arguments):
     service = configured_service(environment).status()
-    url = environment.url
+    url = environment.endpoint.url
     model = environment.section("server").get("model")
     found, failure = {"build": None, "model": None}, None
     try:

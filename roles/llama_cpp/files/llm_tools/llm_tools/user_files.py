@@ -1,0 +1,42 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""Where the files of the user of ``llm`` are: conversations, templates, the history of the line editor.
+
+The XDG base directories (https://specifications.freedesktop.org/basedir-spec/latest/) count on every system; where
+they are not set, macOS has its own place (docs/macos.md).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .core.base.errors import LlamaCppError, in_words
+
+NAME = "llm-client"
+MACOS = "~/Library/Application Support"
+
+
+def data_dir(environ):
+    """The directory of what the user made with ``llm``, such as conversations; it need not exist."""
+    return _directory(environ, "XDG_DATA_HOME", "~/.local/share")
+
+
+def config_dir(environ):
+    """The directory of what the user wrote for ``llm``, such as templates; it need not exist."""
+    return _directory(environ, "XDG_CONFIG_HOME", "~/.config")
+
+
+def make_private(directory):
+    """Make ``directory`` for its owner alone. Raises LlamaCppError when it cannot be made."""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LlamaCppError(in_words(error, "cannot be made", directory)) from error
+
+
+def _directory(environ, variable, fallback):
+    base = environ.get(variable, "")
+    if not os.path.isabs(base):  # to be ignored, says the specification
+        base = os.path.expanduser(MACOS if sys.platform == "darwin" else fallback)
+    return os.path.join(base, NAME)
