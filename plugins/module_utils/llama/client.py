@@ -86,7 +86,7 @@ class LlamaServer:
     :param api_key: the key itself, or None when the server has none.
     :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
         has to be there after WHOLE times as long.
-    :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
+    :param ca_file: PEM file with an authority that is trusted like the system's.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. A client of 127.0.0.1 could never verify a name.
     :param owner: the user id of a server on this machine: without TLS, which proves who answers, the key is sent only
@@ -402,8 +402,11 @@ def _split_url(url):
 
 
 def _tls_context(ca_file):
+    context = ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        if ca_file:
+            context.load_verify_locations(ca_file)
+        return context
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error

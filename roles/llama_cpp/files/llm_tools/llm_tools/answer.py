@@ -8,12 +8,8 @@ import json
 import time
 from dataclasses import dataclass, field
 
-from .core.base.errors import LlamaCppError
+from .errors import Incomplete
 from .sampling import MOST_TOKENS
-
-
-class Incomplete(LlamaCppError):
-    """There is no answer, or only a part of one."""
 
 
 @dataclass

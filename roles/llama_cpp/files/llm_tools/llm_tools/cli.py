@@ -18,7 +18,8 @@ from . import __version__, llm, manager
 from .arguments import add_server
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.text import nearest
-from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
+from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment
+from .errors import UsageError
 from .exit_codes import ExitCode
 from .failures import advice, exit_code
 

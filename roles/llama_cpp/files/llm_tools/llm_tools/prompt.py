@@ -9,8 +9,8 @@ import codecs
 import os
 import select
 
-from .client_config import UsageError
 from .core.base.errors import in_words
+from .errors import UsageError
 
 WAITING_NOTICE_SECONDS = 2.0
 

@@ -14,7 +14,7 @@ from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
 from ..core.llama.health import identify, wait_until_ready
 from ..core.watchdog.daemon import remembered, settings_from
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..failures import advice, exit_code, state_word
 from .readiness import exit_words
