@@ -78,15 +78,15 @@ def _imported(key, title, messages, problem):
     if not messages:
         problem(f"conversation {key}: it has no messages.")
         return
-    dates = [message["created"] for message in messages if "created" in message]
+    dates = [message["created"] for message in messages if message.get("created")] or [utc(0)]
     models = [message["model"] for message in messages if message.get("model")]
     yield {
         "source": f"{PROGRAM}:{key}",
         "title": title,
         "model": models[-1] if models else None,
         "system": system and _text(system),
-        "created": seconds_of(dates[0]) if dates else 0,
-        "messages": [{"created": dates[0] if dates else utc(0), **message} for message in messages],
+        "created": seconds_of(dates[0]),
+        "messages": [{**message, "created": message.get("created") or dates[0]} for message in messages],
     }
 
 
@@ -178,7 +178,7 @@ class Log:
             messages = self._messages_of_parts(row)
             found += [{**message, **facts, "created": created} for message in reversed(messages)]
             place = row["parent_hash"]
-        return [{key: value for key, value in message.items() if value is not None} for message in reversed(found)]
+        return found[::-1]
 
     def _messages_of_parts(self, message):
         """One message, or one for each result where the parts are results of tools."""

@@ -19,7 +19,7 @@ ESCAPES = {
     **dict(zip("0abtnvfre", "\0\a\b\t\n\v\f\r\x1b")),
     **dict(zip(' "/\\N_LP', ' "/\\\x85\xa0\u2028\u2029')),
 }
-INDICATORS = tuple("&*!|>%@`?[]{},#'\"")
+INDICATORS = (*"&*!|>%@`[]{},#'\"", "? ", "- ")
 
 
 class NotUnderstood(ValueError):
@@ -41,10 +41,8 @@ def parse(text):
 
 class _Document:
     def __init__(self, text):
-        self._lines = text.split("\n")
-        self._at = 0
-        if self._lines[0] == "---":
-            self._at = 1
+        self._lines = re.sub(r"^\.\.\.\n\Z", "", text, flags=re.M).split("\n")  # the mark of the end, if there is one
+        self._at = 1 if self._lines[0] == "---" else 0
 
     def value(self):
         value = self._block(0)
