@@ -55,8 +55,9 @@ def list_all(environment, arguments):
     usable = [summary for summary in summaries if not summary.problem]
     if arguments.json:
         environment.write_json({"conversations": [facts(summary) for summary in usable]})
-    for summary in () if arguments.json else usable:
-        environment.write("  ".join([summary.id, local_time(summary.updated), summary.title or "-"]) + "\n")
+    else:
+        lines = ("  ".join([entry.id, local_time(entry.updated), entry.title or "-"]) + "\n" for entry in usable)
+        environment.write("".join(lines))
     for summary in summaries:
         if summary.problem:
             environment.say(summary.problem)
@@ -165,5 +166,5 @@ ACTIONS = {
     "export": Action(export, "ID"),
     "delete": Action(delete, "ID…"),
     "rename": Action(rename, "ID TITLE…"),
-    "import": Action(import_history, "PROGRAM [PATH]"),
+    "import": Action(import_history, "simonw-llm|aichat [PATH]"),
 }

@@ -67,16 +67,15 @@ def _conversation(log, key, title, responses, thread, problem):
     except (LookupError, TypeError, ValueError) as error:
         problem(f"conversation {key} is damaged: {type(error).__name__}: {error}.")
     else:
-        yield from _imported(key, title, messages, problem)
+        yield from _imported(key, title, messages)
 
 
-def _imported(key, title, messages, problem):
+def _imported(key, title, messages):
     """The conversation as the arguments of ``add``, or nothing when it has no message but the system prompt."""
     system = None
     if messages and messages[0]["role"] == "system":
         system, *messages = messages
     if not messages:
-        problem(f"conversation {key}: it has no messages.")
         return
     dates = [message["created"] for message in messages if message.get("created")] or [utc(0)]
     models = [message["model"] for message in messages if message.get("model")]
