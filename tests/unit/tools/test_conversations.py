@@ -190,7 +190,8 @@ def test_full_disk_is_one_error_and_leaves_the_file_as_it_was(store, saving):
 
 
 def test_last_exchange_is_replaced(store):
-    conversation = saved(store)
+    conversation = store.create()
+    conversation.replace_last_exchange(exchange("Is it?"))
     conversation.append(exchange("Sure?", "No."))
     assert conversation.last_exchange() == conversation.messages[2:]
     conversation.replace_last_exchange(exchange("Sure?", "Yes!"))

@@ -108,6 +108,7 @@ class Conversation:
     def append(self, messages):
         """Add ``messages``, dicts as described above, and save them: all of them or none.
 
+        An image or a recording may be as it was sent; with its file as ``path`` in its part, it can be sent again.
         Raises LlamaCppError if they cannot be saved; the file is then as it was.
         """
         messages = [_prepared(message) for message in messages]
@@ -128,10 +129,10 @@ class Conversation:
 
         Raises LlamaCppError, also if another process has added messages meanwhile: they would be lost.
         """
-        count, messages = self._last_user(), [_prepared(message) for message in messages]
         if self.path is None:
-            self.messages = messages
+            self.append(messages)
             return
+        count, messages = self._last_user(), [_prepared(message) for message in messages]
 
         def changed(lines):
             if len(lines) != 1 + len(self.messages):
