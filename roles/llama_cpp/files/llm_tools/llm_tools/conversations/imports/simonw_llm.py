@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The log of simonw/llm, an SQLite database.
 
-Since 0.32 it keeps threads of messages, whose parts refer to fragments and attachments; before, it kept a row with
+Version 0.36 keeps threads of messages, whose parts refer to fragments and attachments; older versions kept a row with
 prompt and answer for each response. A database may have both, and a thread that continues old responses repeats the
 last of them. Read as of version 0.36 (llm/migrations.py, llm/logs.py).
 """
