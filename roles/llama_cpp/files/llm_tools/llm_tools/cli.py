@@ -172,8 +172,9 @@ def build_parser(name, program, command):
 def overview(name, program):
     """What ``--help`` prints: every subcommand in a line, and how they are used."""
     modules = {command: module_of(program, command) for command in program.COMMANDS}
+    width = max(map(len, modules))
     lines = [program.SUMMARY, "", "commands:"]
-    lines += [f"  {name} {command:<8} {module.SUMMARY}" for command, module in modules.items()]
+    lines += [f"  {name} {command.ljust(width)}  {module.SUMMARY}" for command, module in modules.items()]
     lines += ["", "examples:"]
     lines += ["  " + example % {"prog": name} for module in modules.values() for example in module.EXAMPLES[:2]]
     lines += ["", "environment:", *(f"  {variable:<23} {meaning}" for variable, meaning in VARIABLES.items())]
