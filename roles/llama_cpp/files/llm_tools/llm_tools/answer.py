@@ -36,11 +36,15 @@ class Answer:
     def of_reply(cls, reply):
         """The answer in a whole reply of ``/v1/chat/completions``."""
         answer = cls()
-        choice = reply["choices"][0]
-        for _ in answer.feed({**reply, "choices": [{**choice, "delta": choice.get("message")}]}):
-            pass
-        answer.first_token_seconds = None
+        answer.feed_reply(reply)
         return answer
+
+    def feed_reply(self, reply):
+        """Take in a whole reply of ``/v1/chat/completions``."""
+        choice = reply["choices"][0]
+        for _ in self.feed({**reply, "choices": [{**choice, "delta": choice.get("message")}]}):
+            pass
+        self.first_token_seconds = None
 
     def feed(self, event):
         """Take in an event of a stream; yields its pieces as ("reasoning" or "content", text)."""
@@ -78,6 +82,22 @@ class Answer:
         ]
         return {"role": "assistant", "content": self.content, **({"tool_calls": calls} if calls else {})}
 
+    def saved(self, model=None):
+        """It as a message of a saved conversation: with what it was reasoned, by which model, and its figures."""
+        prompt, cached, produced = self.token_counts()
+        usage = {"prompt_tokens": prompt, "cached_tokens": cached, "completion_tokens": produced}
+        more = {"reasoning": self.reasoning, "model": model, "usage": usage if prompt or produced else None}
+        return {**self.message(), **{key: value for key, value in more.items() if value}}
+
+    def token_counts(self):
+        """(tokens of the prompt, how many of them came from the cache or None, tokens of the answer)."""
+        usage, timings = self.usage, self.timings
+        cached = timings.get("cache_n")
+        if cached is None:
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        prompt = usage.get("prompt_tokens") or (timings.get("prompt_n") or 0) + (cached or 0)
+        return prompt, cached, usage.get("completion_tokens") or timings.get("predicted_n") or 0
+
     def require_complete(self, limit):
         """Raise Incomplete when it is empty, only reasoning, or cut off.
 
@@ -112,14 +132,10 @@ def tool_call_line(call):
 
 def figures(answer, context=None):
     """Tokens, cache, rates, time to the first token and use of the context (in tokens, where known), in one line."""
-    timings, usage = answer.timings, answer.usage
-    if not timings and not usage:
+    timings = answer.timings
+    if not timings and not answer.usage:
         return "The server reported no statistics."
-    cached = timings.get("cache_n")
-    if cached is None:
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    prompt = usage.get("prompt_tokens") or (timings.get("prompt_n") or 0) + (cached or 0)
-    produced = usage.get("completion_tokens") or timings.get("predicted_n") or 0
+    prompt, cached, produced = answer.token_counts()
     parts = [f"answer: {_pace(produced, timings, 'predicted')}"]
     parts.append(f"prompt: {_pace(prompt, timings, 'prompt')}" + (f", {cached:.0f} of them cached" if cached else ""))
     if answer.first_token_seconds is not None:

@@ -13,10 +13,14 @@ import math
 from dataclasses import dataclass
 
 from .core.base.strict_json import NotStrict, parse
+from .errors import UsageError
 
 #: How long an answer may get, in tokens, when neither option nor configuration says so: a model can repeat itself for
 #: ever.
 MOST_TOKENS = 4096
+
+#: Keys of the section ``client`` of the configuration that are none of a request.
+NOT_SAMPLING = ("command", "default_model", "system_prompt")
 
 MOST = 2**31 - 1  # of a whole number of llama-server
 
@@ -45,7 +49,7 @@ class Option:
         if not self.low <= value <= self.high:
             what = "a whole number" if self.kind is int else "a number"
             wanted = f"{what} from {self.low} to {self.high}"
-            raise argparse.ArgumentTypeError(f'"{text}" is no value for it; expected: {wanted}')
+            raise argparse.ArgumentTypeError(f'"{text}" is no value for {self.key}; expected: {wanted}')
         return value
 
 
@@ -104,13 +108,20 @@ def add_sampling(parser):
 
 def sampling_of(arguments, configured):
     """The keys of a request that options give, else ``configured`` (section ``client``), else the limit of tokens."""
-    body = {option.key: configured.get(option.key) for option in OPTIONS}
-    for name in (*body, "stop"):
-        if getattr(arguments, name) is not None:
-            body[name] = getattr(arguments, name)
-    if body["max_tokens"] is None:
-        body["max_tokens"] = MOST_TOKENS
-    return {**{name: value for name, value in body.items() if value is not None}, **dict(arguments.options)}
+    body = {key: value for key, value in configured.items() if key not in NOT_SAMPLING and value is not None}
+    for key in (*(option.key for option in OPTIONS), "stop"):
+        if getattr(arguments, key) is not None:
+            body[key] = getattr(arguments, key)
+    return {"max_tokens": MOST_TOKENS, **body, **dict(arguments.options)}
+
+
+def checked(options, source):
+    """``options`` of the file ``source``, keys of a request with values. Raises UsageError for one out of range."""
+    known = {option.key: option for option in OPTIONS}
+    try:
+        return {name: known[name].parse(str(value)) if name in known else value for name, value in options.items()}
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{source}: {error}.") from None
 
 
 def _named(text):

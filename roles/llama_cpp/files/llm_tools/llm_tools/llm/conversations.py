@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from ..actions import Action, add_actions, run_action
@@ -16,7 +15,7 @@ from ..core.base.errors import LlamaCppError
 from ..core.base.text import did_you_mean
 from ..environment import UsageError
 from ..exit_codes import ExitCode
-from ..user_files import data_dir
+from ..user_files import conversations_dir
 from ..writers import open_writer
 
 SUMMARY = "List, show, search, export, delete and import saved conversations."
@@ -47,7 +46,7 @@ def run(environment, arguments):
 
 def store_of(environment):
     """The conversations of this user."""
-    return Store(os.path.join(data_dir(environment.environ), "conversations"))
+    return Store(conversations_dir(environment.environ))
 
 
 def list_all(environment, arguments):

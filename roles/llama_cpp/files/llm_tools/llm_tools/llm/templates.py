@@ -14,7 +14,7 @@ from ..actions import Action, add_actions, run_action
 from ..core.base.errors import LlamaCppError
 from ..environment import UsageError
 from ..exit_codes import ExitCode
-from ..user_files import config_dir, make_private
+from ..user_files import make_private, templates_dir
 
 SUMMARY = "List, show, edit and delete templates, which are named prompts with variables."
 EXAMPLES = (
@@ -35,7 +35,7 @@ def run(environment, arguments):
 
 def directory_of(environment):
     """The directory of this user's templates."""
-    return os.path.join(config_dir(environment.environ), "templates")
+    return templates_dir(environment.environ)
 
 
 def list_all(environment, arguments):
