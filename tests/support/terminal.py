@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """A command on a pseudo-terminal, and the window that its user sees: ``Terminal`` runs it, ``Window`` shows it.
 
-    with Terminal([program, "chat"], environment, columns=80, lines=24) as terminal:
-        terminal.wait_for("> ")
-        terminal.type("Hello\\r")
-        terminal.wait_for(lambda window: len(window.rows) > 3)
-        terminal.resize(40, 24)
-        assert terminal.end() == 0
+with Terminal([program, "chat"], environment, columns=80, lines=24) as terminal:
+    terminal.wait_for("> ")
+    terminal.type("Hello\\r")
+    terminal.wait_for(lambda window: len(window.rows) > 3)
+    terminal.resize(40, 24)
+    assert terminal.end() == 0
 """
 
 import contextlib
