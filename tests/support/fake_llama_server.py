@@ -33,12 +33,15 @@ Environment:
     ``stuck``            its only slot works for somebody else, and stands still
     ``failing``          after the first completion there is an error, as after a fault of the GPU
     ``crashes``          it ends at the first completion, as after a fault of the GPU
+    ``endless``          its answers repeat themselves until the client has gone
+    ``thinks``           it reasons until it is told to stop, then it answers
     ``ignores-term``     only SIGKILL ends it
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -54,6 +57,9 @@ MOMENT_SECONDS = 0.3
 PUBLIC_PATHS = ("/health", "/v1/health")
 BUSY = ("busy", "no-slots", "terse-slots", "stuck")
 OTHERS_TASK = 7
+TOKEN_SECONDS = 0.01  # of what would go on for ever
+COMPLETION = "chatcmpl-fake"
+CONTROL_PATH = "/v1/chat/completions/control"
 IGNORED = ("--ctx-size", "--parallel", "--n-gpu-layers", "--cors-origins", "--sse-ping-interval", "--threads")
 IGNORED += ("--flash-attn", "--cache-type-k", "--cache-type-v")
 LOAD_FAILED = "E srv  load_model: failed to load model, '{}'"
@@ -120,6 +126,7 @@ class State:
         self.address = None
         self.sleeping = mode == "sleeping"
         self.completions = 0
+        self.reasoning_ended = threading.Event()
         self.generated = 40  # by the slot that works for somebody else
         self.answers = {}
         if os.environ.get("FAKE_LLAMA_ANSWERS"):
@@ -251,6 +258,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.refused():
             return
+        if self.path == CONTROL_PATH:
+            self.control(body)
+            return
         if self.path not in ("/completion", "/chat/completions", "/v1/chat/completions"):
             self.reply(*error(404, "not_found_error", "File Not Found"))
             return
@@ -272,6 +282,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         finish = "stop" if text == answer else "length"
         (self.reply_stream if request.get("stream") else self.reply_whole)(request, text, finish)
+
+    def control(self, body):
+        """End the reasoning, as far as the request names it and there is any."""
+        wanted = json.loads(body)
+        ends = self.state.mode == "thinks" and (wanted["id"], wanted["action"]) == (COMPLETION, "reasoning_end")
+        if ends:
+            self.state.reasoning_ended.set()
+        self.reply(200, {"success": ends})
 
     def computes(self):
         """Whether there will be an answer, as soon as there would be one."""
@@ -295,7 +313,7 @@ class Handler(BaseHTTPRequestHandler):
     def envelope(self, request, kind):
         return {
             "created": int(time.time()),
-            "id": "chatcmpl-fake",
+            "id": COMPLETION,
             "model": request.get("model") or self.state.model,
             "object": kind,
             "system_fingerprint": BUILD,
@@ -321,7 +339,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply_stream(self, request, text, finish):
         """Server-sent events, one per character, as the byte-level self-test model gives them."""
-        deltas = [{"role": "assistant", "content": None}, *({"content": character} for character in text)]
+        deltas = itertools.chain([{"role": "assistant", "content": None}], self.deltas(request, text))
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -333,6 +351,19 @@ class Handler(BaseHTTPRequestHandler):
         self.send_event({**last, "timings": self.timings(text)})
         self.send_event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
+
+    def deltas(self, request, text):
+        """What the events of a stream add, one after the other."""
+        state = self.state
+        if state.mode == "thinks" and request.get("reasoning_control"):
+            state.reasoning_ended.clear()
+            while not state.reasoning_ended.wait(TOKEN_SECONDS):
+                yield {"reasoning_content": "Hm. "}
+        for character in text:
+            yield {"content": character}
+        while state.mode == "endless":
+            yield {"content": " " + text}
+            time.sleep(TOKEN_SECONDS)
 
     def send_event(self, data):
         event = b"data: %s\n\n" % (data if isinstance(data, str) else json.dumps(data)).encode()

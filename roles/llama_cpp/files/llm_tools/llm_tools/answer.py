@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from .errors import Incomplete
 from .sampling import MOST_TOKENS
 
+#: The ``finish_reason`` of an answer that its reader stopped.
+INTERRUPTED = "interrupted"
+#: Those of an answer that is whole.
+WHOLE = ("stop", "tool_calls")
+
 
 @dataclass
 class Answer:
@@ -18,7 +23,8 @@ class Answer:
 
     :ivar id: the identifier of the completion, by which the server can be told to end its reasoning.
     :ivar tool_calls: list of ``{"id", "name", "arguments"}``; the arguments are JSON text as the model wrote it.
-    :ivar finish_reason: ``stop``, ``length``, ``tool_calls``, or what the server calls it; None while it is unfinished.
+    :ivar finish_reason: ``stop``, ``length``, ``tool_calls``, INTERRUPTED, or what the server calls it; None while it
+        is unfinished.
     :ivar first_token_seconds: from the making of this object to the first piece; None for a whole reply.
     """
 
@@ -87,6 +93,7 @@ class Answer:
         prompt, cached, produced = self.token_counts()
         usage = {"prompt_tokens": prompt, "cached_tokens": cached, "completion_tokens": produced}
         more = {"reasoning": self.reasoning, "model": model, "usage": usage if prompt or produced else None}
+        more["finish_reason"] = None if self.finish_reason in WHOLE else self.finish_reason
         return {**self.message(), **{key: value for key, value in more.items() if value}}
 
     def token_counts(self):
@@ -98,13 +105,14 @@ class Answer:
         prompt = usage.get("prompt_tokens") or (timings.get("prompt_n") or 0) + (cached or 0)
         return prompt, cached, usage.get("completion_tokens") or timings.get("predicted_n") or 0
 
-    def require_complete(self, limit):
+    def require_complete(self, limit, option="--max-tokens"):
         """Raise Incomplete when it is empty, only reasoning, or cut off.
 
         :param limit: the ``max_tokens`` of the request.
+        :param option: what raises it.
         """
         cut = self.finish_reason == "length"
-        told = self._told_limit(limit)
+        told = self._told_limit(limit, option)
         if not self.content.strip() and not self.tool_calls:
             if cut:
                 raise Incomplete(f"the model gave no answer before it was cut off: {told}")
@@ -113,11 +121,11 @@ class Answer:
         if cut:
             raise Incomplete(f"the answer was cut off: {told}")
 
-    def _told_limit(self, limit):
+    def _told_limit(self, limit, option):
         tokens = self.usage.get("completion_tokens") or self.timings.get("predicted_n")
         if limit and limit > 0 and (not tokens or tokens >= limit):
             default = " by default" if limit == MOST_TOKENS else ""
-            return f"{limit} tokens are the limit{default}. Allow more with --max-tokens, -1 for no limit."
+            return f"{limit} tokens are the limit{default}. Allow more with {option}, -1 for no limit."
         return "it filled the context of the model. Ask for less, or configure a larger context_size."
 
 

@@ -21,7 +21,7 @@ from .core.base.text import nearest
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment
 from .errors import UsageError
 from .exit_codes import ExitCode
-from .failures import advice, exit_code
+from .failures import exit_code, told
 
 
 def main(name, argv):
@@ -34,7 +34,7 @@ def main(name, argv):
     try:
         return run(environment, program, argv)
     except LlamaCppError as error:
-        environment.say("\n".join([f"{name}: {error}", *advice(environment, error)]))
+        environment.say(told(environment, error))
         return exit_code(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -30,6 +30,11 @@ def state_word(error):
     return next((word for kind, code, word in MEANINGS if isinstance(error, kind)), "ready")
 
 
+def told(environment, error):
+    """An expected failure as it ends a command: what is wrong, and what to do."""
+    return "\n".join([f"{environment.program}: {error}", *advice(environment, error)])
+
+
 def advice(environment, error):
     """What to do about it, as a list of lines, with the commands to paste."""
     if isinstance(error, NotRunning) and environment.elsewhere:

@@ -8,6 +8,7 @@ import argparse
 from dataclasses import dataclass
 
 from . import schemas, templates
+from .conversations.conversation import as_messages
 from .conversations.store import Store
 from .errors import UsageError
 from .prompt import content_of, read_text, text_of, without_paths
@@ -70,6 +71,35 @@ def parameter(text):
 
 def compose(environment, arguments):
     """The :class:`Request` of one prompt. Raises UsageError when something of it cannot be used."""
+    beginning = begin(environment, arguments)
+    message = {"role": "user", "content": content_of(environment, arguments, beginning.text)}
+    conversation, system = beginning.conversation, beginning.system
+    past = conversation.request_messages() if conversation else as_messages(system)
+    if conversation and system != conversation.system:
+        past = [*as_messages(system), *(message for message in past if message["role"] != "system")]
+    sent = {**message, "content": without_paths(message["content"])}
+    saved = None if arguments.no_save else conversation or store(environment).create(beginning.model, system)
+    return Request(saved, message, {"messages": [*past, sent], **beginning.options})
+
+
+@dataclass
+class Beginning:
+    """What the command line, a template, a conversation and the configuration say together.
+
+    :ivar conversation: the Conversation that goes on, or None.
+    :ivar text: the prompt; it may be empty.
+    :ivar options: the keys of the request besides its messages.
+    """
+
+    conversation: object
+    text: str
+    system: str | None
+    model: str | None
+    options: dict
+
+
+def begin(environment, arguments):
+    """The :class:`Beginning` of one or more answers. Raises UsageError when something of it cannot be used."""
     conversation = chosen_conversation(environment, arguments)
     template = templates.load(templates_dir(environment.environ), arguments.template) if arguments.template else None
     text, system, options = text_of(environment, arguments), None, {}
@@ -78,21 +108,12 @@ def compose(environment, arguments):
         options = checked(options, template.path)
     elif arguments.param:
         raise UsageError("-p is for a template, and there is no --template.")
-    continued = bool(conversation and conversation.messages)
-    system = system_prompt(environment, arguments, system, conversation if continued else None)
+    conversation = conversation if conversation and conversation.messages else None
+    system = system_prompt(environment, arguments, system, conversation)
     model = arguments.model or options.pop("model", None)
-    model = model or (conversation.model if continued else None) or environment.default_model
-    body = {**sampling_of(arguments, {**environment.section("client"), **options}), **extras(arguments)}
-    if model:
-        body["model"] = model
-    message = {"role": "user", "content": content_of(environment, arguments, text)}
-    if conversation is None or not continued:
-        conversation = None if arguments.no_save else store(environment).create(model=model, system=system)
-    past = conversation.request_messages() if continued else as_messages(system)
-    if continued and system != conversation.system:
-        past = [*as_messages(system), *(message for message in past if message["role"] != "system")]
-    sent = {**message, "content": without_paths(message["content"])}
-    return Request(None if arguments.no_save else conversation, message, {"messages": [*past, sent], **body})
+    model = model or (conversation and conversation.model) or environment.default_model
+    options = {**sampling_of(arguments, {**environment.section("client"), **options}), **extras(arguments)}
+    return Beginning(conversation, text, system, model, {**options, **({"model": model} if model else {})})
 
 
 def extras(arguments):
@@ -131,8 +152,3 @@ def system_prompt(environment, arguments, of_template=None, conversation=None):
     if of_template is not None:
         return of_template or None
     return conversation.system if conversation else environment.section("client").get("system_prompt")
-
-
-def as_messages(system):
-    """A system prompt as a list of no or one message."""
-    return [{"role": "system", "content": system}] if system else []

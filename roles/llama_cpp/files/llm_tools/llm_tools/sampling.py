@@ -100,7 +100,7 @@ def add_sampling(parser):
         metavar="NAME=VALUE",
         dest="options",
         action="append",
-        type=_named,
+        type=named,
         default=[],
         help="any other option of the request; the value is JSON, or else text",
     )
@@ -124,8 +124,11 @@ def checked(options, source):
         raise UsageError(f"{source}: {error}.") from None
 
 
-def _named(text):
-    """(name, value) of ``NAME=VALUE``; a name of :data:`OPTIONS` has its range here, too."""
+def named(text):
+    """(name, value) of ``NAME=VALUE``; a name of :data:`OPTIONS` has its range here, too.
+
+    Raises argparse.ArgumentTypeError, which says what is allowed.
+    """
     name, separator, value = text.partition("=")
     if not separator or not name.isidentifier():
         raise argparse.ArgumentTypeError(f'"{text}" is not NAME=VALUE')

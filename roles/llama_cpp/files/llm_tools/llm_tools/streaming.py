@@ -20,22 +20,24 @@ def stream(environment, server, body, raw=False, answer=None):
         body = {**body, "return_progress": True}
     answer = Answer() if answer is None else answer
     thinking = False
-    with Waiting(environment, server, body.get("model")) as waiting:
-        events = server.chat_stream(**body)
-        with open_writer(environment, raw) as writer:
-            for event in events:
-                waiting.end()
-                show_progress(environment, event.get("prompt_progress"))
-                for kind, text in answer.feed(event):
-                    if kind == "reasoning":
-                        thinking = True
-                        environment.say(text, end="", colour="dim")
-                    else:
-                        if thinking:
-                            thinking = end_reasoning(environment, answer)
-                        writer.write(text)
-    if thinking:
-        end_reasoning(environment, answer)
+    try:
+        with Waiting(environment, server, body.get("model")) as waiting:
+            events = server.chat_stream(**body)
+            with open_writer(environment, raw) as writer:
+                for event in events:
+                    waiting.end()
+                    show_progress(environment, event.get("prompt_progress"))
+                    for kind, text in answer.feed(event):
+                        if kind == "reasoning":
+                            thinking = True
+                            environment.say(text, end="", colour="dim")
+                        else:
+                            if thinking:
+                                thinking = end_reasoning(environment, answer)
+                            writer.write(text)
+    finally:
+        if thinking:
+            end_reasoning(environment, answer)
     show_calls(environment, answer)
     return answer
 

@@ -4,7 +4,8 @@
 
 The first line is the header: ``{"format": 1, "id", "created", "title", "model", "system"}``, and ``source`` when it
 was imported. Each further line is a message: ``role`` and ``content`` as in a request and, where they are known,
-``reasoning``, ``model``, ``created``, ``usage``. Times are UTC. The name of the file is the identifier.
+``reasoning``, ``model``, ``created``, ``usage``, and ``finish_reason`` for an answer that is not whole. Times are UTC.
+The name of the file is the identifier.
 
 Messages are appended in one write, so after a crash at most the last line is incomplete: it is not read, and the next
 append cuts it off. Every writer locks the file, so the messages of two writers do not mix.
@@ -40,7 +41,7 @@ PART = {
 MESSAGE = {
     "role": Needed(str),
     "content": OneOf((str, [PART])),
-    **dict.fromkeys(("reasoning", "model", "created", "tool_call_id"), str),
+    **dict.fromkeys(("reasoning", "model", "created", "tool_call_id", "finish_reason"), str),
     "tool_calls": [dict],
     "usage": dict,
 }
@@ -99,11 +100,7 @@ class Conversation:
 
     def request_messages(self):
         """The system prompt and all messages as a request has them. Raises LlamaCppError for an image that is gone."""
-        sent = [{"role": "system", "content": self.system}] if self.system else []
-        for message in self.messages:
-            found = {key: message[key] for key in SENT if key in message}
-            sent.append({**found, "content": sendable(found.get("content"))})
-        return sent
+        return [*as_messages(self.system), *map(as_sent, self.messages)]
 
     def append(self, messages):
         """Add ``messages``, dicts as described above, and save them: all of them or none.
@@ -111,7 +108,7 @@ class Conversation:
         An image or a recording may be as it was sent; with its file as ``path`` in its part, it can be sent again.
         Raises LlamaCppError if they cannot be saved; the file is then as it was.
         """
-        messages = [_prepared(message) for message in messages]
+        messages = [prepared(message) for message in messages]
         with _told(self.path or self._directory):
             if self.path is None:
                 self._make_file(messages)
@@ -122,7 +119,7 @@ class Conversation:
 
     def last_exchange(self):
         """The last user message and what follows it; everything when there is no user message."""
-        return self.messages[self._last_user() :]
+        return self.messages[last_user(self.messages) :]
 
     def replace_last_exchange(self, messages):
         """Put ``messages`` in the place of :meth:`last_exchange`, in one step; none removes it.
@@ -132,7 +129,7 @@ class Conversation:
         if self.path is None:
             self.append(messages)
             return
-        count, messages = self._last_user(), [_prepared(message) for message in messages]
+        count, messages = last_user(self.messages), [prepared(message) for message in messages]
 
         def changed(lines):
             if len(lines) != 1 + len(self.messages):
@@ -157,10 +154,6 @@ class Conversation:
                 self._rewrite(lambda lines: _lines([header]) + _joined(lines[1:]))
                 os.utime(self.path, ns=(times.st_atime_ns, times.st_mtime_ns))
         self.header = header
-
-    def _last_user(self):
-        found = [index for index, message in enumerate(self.messages) if message["role"] == "user"]
-        return found[-1] if found else 0
 
     def _make_file(self, messages):
         """The file appears complete under its name, which an empty file has reserved."""
@@ -213,7 +206,23 @@ def title_of(messages):
     return shortened(visible(" ".join(next(texts, "").split())), LONGEST_TITLE)
 
 
-def _prepared(message):
+def as_messages(system):
+    """A system prompt as a list of no or one message."""
+    return [{"role": "system", "content": system}] if system else []
+
+
+def as_sent(message):
+    """``message``, as it is saved, as a request has it. Raises LlamaCppError for an image that is gone."""
+    found = {key: message[key] for key in SENT if key in message}
+    return {**found, "content": sendable(found.get("content"))}
+
+
+def last_user(messages):
+    """The index of the last user message; 0 when there is none."""
+    return next((index for index in reversed(range(len(messages))) if messages[index]["role"] == "user"), 0)
+
+
+def prepared(message):
     """``message`` as it is saved."""
     whole = {**message, "content": kept(message.get("content")), "created": message.get("created") or utc()}
     return {key: value for key, value in whole.items() if value is not None or key == "content"}

@@ -5,6 +5,7 @@
 SUMMARY = "Send prompts to the language model of this machine. Without a command, the arguments are the prompt."
 COMMANDS = (
     "ask",
+    "chat",
     "complete",
     "embed",
     "rerank",
@@ -26,8 +27,9 @@ PEERS = {
         ("pull", "get", "download", "import", "rm", "install"), "add the model to the configuration, then run the play"
     ),
     **dict.fromkeys(("serve", "server"), "llm-manager start"),
-    **dict.fromkeys(("run", "prompt", "cli"), "%(prog)s ask"),
+    **dict.fromkeys(("run", "cli"), "%(prog)s chat"),
     **dict.fromkeys(("embed-multi", "similar", "collections"), "%(prog)s embed --lines"),
+    "prompt": "%(prog)s ask",
     "keys": "--key-file FILE, or the variable LLM_API_KEY",
     "schemas": "%(prog)s ask --schema FILE",
 }

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
-import subprocess
 
 from .. import templates
 from ..actions import Action, add_actions, run_action
-from ..core.base.errors import LlamaCppError
-from ..environment import UsageError
+from ..editing import edit_file
 from ..exit_codes import ExitCode
 from ..user_files import make_private, templates_dir
 
@@ -58,16 +55,7 @@ def edit(environment, arguments):
     directory, name = directory_of(environment), arguments.words[0]
     path = templates.path_of(directory, name)
     make_private(directory)
-    editor = environment.environ.get("VISUAL") or environment.environ.get("EDITOR") or "vi"
-    umask = os.umask(0o077)
-    try:
-        status = subprocess.run([*shlex.split(editor), path], check=False).returncode
-    except OSError as error:
-        raise UsageError(f'the editor "{editor}" cannot be started: {error.strerror}. Set VISUAL or EDITOR.') from error
-    finally:
-        os.umask(umask)
-    if status:
-        raise LlamaCppError(f'the editor "{editor}" ended with status {status}.')
+    edit_file(environment, path)
     if os.path.exists(path):
         templates.load(directory, name)
     else:
