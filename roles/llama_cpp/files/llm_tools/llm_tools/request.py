@@ -5,32 +5,37 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 
-from . import schemas, templates
-from .conversations.store import Store
+from . import schemas
 from .errors import UsageError
 from .prompt import content_of, read_text, text_of, without_paths
 from .sampling import add_sampling, checked, sampling_of
 from .user_files import conversations_dir, templates_dir
 
 
-@dataclass
 class Request:
     """What is sent, and what is saved of it.
 
-    :ivar conversation: the Conversation that goes on, or a new one; None: nothing is to be saved.
-    :ivar message: the user's message, as it is saved.
     :ivar body: the body of the request.
+    :ivar message: the user's message, as it is saved.
+    :ivar conversation: the Conversation that goes on, or None until a new one is saved.
+    :param new: makes that; None: nothing is to be saved.
     """
 
-    conversation: object
-    message: dict
-    body: dict
+    def __init__(self, body, message, conversation, new):
+        self.body, self.message, self.conversation = body, message, conversation
+        self._new = new
 
     def save(self, answer):
-        """Add the message and the ``answer`` to the conversation. Raises LlamaCppError when that fails."""
-        if self.conversation is not None and (answer.content or answer.reasoning or answer.tool_calls):
+        """Add the message and the ``answer`` to the conversation, which may be a new one.
+
+        Raises LlamaCppError when that fails.
+        """
+        if not (answer.content or answer.reasoning or answer.tool_calls):
+            return
+        if self.conversation is None and self._new:
+            self.conversation = self._new()
+        if self.conversation is not None:
             self.conversation.append([self.message, answer.saved(self.body.get("model"))])
 
 
@@ -71,11 +76,9 @@ def parameter(text):
 def compose(environment, arguments):
     """The :class:`Request` of one prompt. Raises UsageError when something of it cannot be used."""
     conversation = chosen_conversation(environment, arguments)
-    template = templates.load(templates_dir(environment.environ), arguments.template) if arguments.template else None
     text, system, options = text_of(environment, arguments), None, {}
-    if template:
-        text, system, options = templates.render(template, dict(arguments.param), text)
-        options = checked(options, template.path)
+    if arguments.template:
+        text, system, options = rendered_template(environment, arguments, text)
     elif arguments.param:
         raise UsageError("-p is for a template, and there is no --template.")
     continued = bool(conversation and conversation.messages)
@@ -86,13 +89,23 @@ def compose(environment, arguments):
     if model:
         body["model"] = model
     message = {"role": "user", "content": content_of(environment, arguments, text)}
-    if conversation is None or not continued:
-        conversation = None if arguments.no_save else store(environment).create(model=model, system=system)
     past = conversation.request_messages() if continued else as_messages(system)
     if continued and system != conversation.system:
         past = [*as_messages(system), *(message for message in past if message["role"] != "system")]
     sent = {**message, "content": without_paths(message["content"])}
-    return Request(None if arguments.no_save else conversation, message, {"messages": [*past, sent], **body})
+    body = {"messages": [*past, sent], **body}
+    if arguments.no_save:
+        return Request(body, message, None, None)
+    return Request(body, message, conversation, lambda: store(environment).create(model=model, system=system))
+
+
+def rendered_template(environment, arguments, text):
+    """(prompt, system prompt or None, keys of a request) that the template makes of ``text``."""
+    from . import templates  # noqa: PLC0415 - few ask for one, and the commands have to start fast
+
+    template = templates.load(templates_dir(environment.environ), arguments.template)
+    prompt, system, options = templates.render(template, dict(arguments.param), text)
+    return prompt, system, checked(options, template.path)
 
 
 def extras(arguments):
@@ -107,6 +120,8 @@ def extras(arguments):
 
 def store(environment):
     """The conversations of the user."""
+    from .conversations.store import Store  # noqa: PLC0415 - after the answer, which is not to wait for it
+
     return Store(conversations_dir(environment.environ))
 
 
