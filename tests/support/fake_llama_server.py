@@ -180,6 +180,7 @@ class State:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body of an answer waits until its head is acknowledged
 
     def log_message(self, *_):
         """llama-server does not log its polls either."""

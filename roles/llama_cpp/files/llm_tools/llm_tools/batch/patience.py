@@ -12,6 +12,8 @@ from ..core.llama.client import ConnectionLost, NotRunning, ServerError, StillLo
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 BUSY = (429, 502, 503)
+#: Trouble that comes and goes is told about no more often.
+TOLD_SECONDS = 60.0
 #: A request at which so many connections in a row are lost, of a server that is there before each, is what ends it.
 MOST_LOST = 5
 
@@ -21,15 +23,19 @@ class EndsServer(LlamaCppError):
 
 
 class Patience:
-    """Asks ``server``, and waits up to ``seconds`` whenever it is away.
+    """Asks ``server``, and waits up to ``seconds`` whenever it is away; threads may share it.
 
+    :param tell: is called with the failure when the waiting begins.
     :ivar trouble: the failure that is waited for at present, or None.
     """
 
-    def __init__(self, server, seconds):
+    def __init__(self, server, seconds, tell):
         self._server = server
         self._seconds = seconds
+        self._tell = tell
         self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._told = float("-inf")
         self.trouble = None
 
     def ask(self, function, *arguments):
@@ -64,9 +70,18 @@ class Patience:
                 end = end or now + self._seconds
                 if not (passes(error) and passing(error)) or self._over.is_set() or now >= end:
                     raise
-                self.trouble = error
+                self._note(error, now)
             self._over.wait(min(pause, end - now))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _note(self, error, now):
+        with self._lock:
+            news = self.trouble is None and now - self._told > TOLD_SECONDS
+            self.trouble = error
+            if news:
+                self._told = now
+        if news:
+            self._tell(error)
 
     def _look(self):
         """Raise ServerError unless the server, which may be no llama-server, is there."""

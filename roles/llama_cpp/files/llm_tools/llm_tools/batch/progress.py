@@ -66,19 +66,14 @@ class Tally:
 
 
 class Display:
-    """Shows on the terminal how far it is, and says when the server is waited for."""
+    """Shows on the terminal how far it is."""
 
     def __init__(self, environment, tally, patience, total=None):
         self._environment, self._tally, self._patience, self._total = environment, tally, patience, total
         self._recent = collections.deque([(time.monotonic(), tally.lines, 0)])
-        self._told = False
         self._shown = environment.can_draw(environment.stderr) and not environment.is_terminal(environment.stdout)
 
     def show(self):
-        trouble = self._patience.trouble
-        if trouble and not self._told:
-            self._environment.say(f"{trouble} Trying again.")
-        self._told = trouble is not None
         if self._shown:
             self._environment.status(self.line(columns_of(self._environment.stderr) - 1))
 

@@ -92,7 +92,8 @@ def run(environment, arguments):
         tally = Tally(*output.resume(lines))
         if lines.are_left():
             server = stack.enter_context(environment.server(arguments.timeout).kept_alive())
-            patience = Patience(server, arguments.wait)
+            again = f"Trying again for up to {arguments.wait:g} s."
+            patience = Patience(server, arguments.wait, lambda error: environment.say(f"{error} {again}"))
             stack.callback(patience.end)
             display = Display(environment, tally, patience, total_of(environment, name))
             try:
