@@ -71,11 +71,9 @@ class Display:
     def __init__(self, environment, tally, patience, total=None):
         self._environment, self._tally, self._patience, self._total = environment, tally, patience, total
         self._recent = collections.deque([(time.monotonic(), tally.lines, 0)])
-        self._shown = environment.can_draw(environment.stderr) and not environment.is_terminal(environment.stdout)
 
     def show(self):
-        if self._shown:
-            self._environment.status(self.line(columns_of(self._environment.stderr) - 1))
+        self._environment.status(self.line(columns_of(self._environment.stderr) - 1))
 
     def line(self, width):
         """At most ``width`` characters, with a bar if there is room for it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 
-from ..arguments import add_json, add_timeout, seconds, whole_number
+from ..arguments import add_json, add_timeout, add_wait
 from ..batch.asking import Asking
 from ..batch.lines import Lines, count
 from ..batch.output import open_output
@@ -19,7 +19,9 @@ from ..batch.work import Work
 from ..core.llama.client import NotAuthorised, ServerError
 from ..environment import UsageError
 from ..exit_codes import ExitCode
-from .ask import NOT_SAMPLING, check_name
+from ..model_names import requested_model
+from ..sampling import Option, add_sampling, sampling_of
+from .ask import system_messages
 
 SUMMARY = "Send the requests in a file, several at a time; write one result for each line, in the same order."
 EXAMPLES = (
@@ -28,8 +30,15 @@ EXAMPLES = (
     "jq -c '{prompt: .title}' books.json | %(prog)s batch - --parallel 8 > answers.jsonl",
 )
 
-PARALLEL, MOST_PARALLEL = 4, 1000
-WAIT_SECONDS = 300
+SLOTS = 4
+PARALLEL = Option(
+    "parallel",
+    ("--parallel",),
+    int,
+    1,
+    1000,
+    f"requests at the same time (default: the server's number of slots, {SLOTS} if it tells none)",
+)
 TICK_SECONDS, SYNC_TICKS = 0.2, 5
 
 
@@ -38,7 +47,8 @@ def add_arguments(parser):
         "input",
         metavar="FILE",
         help='the requests, one a line, or "-" for stdin: JSON in OpenAI\'s batch format, objects with "prompt" or '
-        '"messages" and further keys of the request, or quoted prompts',
+        '"messages" and further keys of the request, or quoted prompts; the options for the request are for lines that '
+        "are not in OpenAI's format and do not hold the same",
     )
     parser.add_argument(
         "-o",
@@ -48,33 +58,16 @@ def add_arguments(parser):
     )
     parser.add_argument("--restart", action="store_true", help="discard the results in the output file and start anew")
     parser.add_argument("--text", action="store_true", help="each line is a prompt as it is, not JSON")
-    parser.add_argument(
-        "--parallel",
-        metavar="NUMBER",
-        type=whole_number(1, MOST_PARALLEL),
-        help=f"requests at the same time (default: the server's number of slots, {PARALLEL} if it tells none)",
-    )
+    parser.add_argument(*PARALLEL.flags, metavar="NUMBER", type=PARALLEL.parse, help=PARALLEL.help)
     parser.add_argument(
         "-m",
         "--model",
         metavar="NAME",
         help="model to use where a line names none; in OpenAI's batch format, for all lines",
     )
-    parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt; not for OpenAI's batch format")
-    parser.add_argument(
-        "-n",
-        "--max-tokens",
-        metavar="NUMBER",
-        type=whole_number(1),
-        help="maximum length of each answer in tokens; not for OpenAI's batch format",
-    )
-    parser.add_argument(
-        "--wait",
-        metavar="SECONDS",
-        type=seconds,
-        default=WAIT_SECONDS,
-        help="how long to try again while the server is down, loading or too busy (default: %(default)s)",
-    )
+    parser.add_argument("-s", "--system", metavar="TEXT|@FILE", help="system prompt")
+    add_sampling(parser, other_flags=("--option",))
+    add_wait(parser, meaning="try again for up to this long while the server is down, loading or too busy")
     add_timeout(parser, 600, "time out after this many seconds without data from the server")
     add_json(parser, "a summary")
 
@@ -83,68 +76,55 @@ def run(environment, arguments):
     if arguments.json and arguments.output in (None, "-"):
         raise UsageError("--json prints to stdout, where the results go; name a file for them: -o FILE")
     reader = reader_of(environment, arguments)
-    with contextlib.ExitStack() as stack:
-        stream, name = stack.enter_context(open_input(environment, arguments.input)), arguments.input
-        output = stack.enter_context(contextlib.closing(open_output(environment, arguments.output, stream)))
+    source = open_input(environment, arguments.input)
+    with contextlib.closing(open_output(environment, arguments.output, source)) as output:
         if arguments.restart:
             output.clear()
-        lines = Lines(stream, "stdin" if name == "-" else name, reader.settings)
+        lines = Lines(source, "stdin" if arguments.input == "-" else arguments.input, reader.settings)
         tally = Tally(*output.resume(lines))
-        if lines.are_left():
-            server = stack.enter_context(environment.server(arguments.timeout).kept_alive())
-            again = f"Trying again for up to {arguments.wait:g} s."
-            patience = Patience(server, arguments.wait, lambda error: environment.say(f"{error} {again}"))
-            stack.callback(patience.end)
-            display = Display(environment, tally, patience, total_of(environment, name))
-            try:
-                work(arguments, server, patience, lines, reader, output, tally, display)
-            except BrokenPipeError:
-                raise
-            except BaseException:
-                environment.say(f"{tally.lines} lines have their result. {output.continuation}")
-                raise
-    report(environment, arguments, tally)
+        try:
+            if lines.are_left():
+                work(environment, arguments, lines, reader, output, tally)
+        except BrokenPipeError:
+            raise
+        except BaseException:
+            environment.say(f"{tally.lines} lines have their result. {output.continuation}")
+            raise
+    environment.say(tally.sentence())
+    if tally.failed and arguments.output not in (None, "-"):
+        environment.say(f"The failed lines tell their error in {arguments.output}.")
+    if arguments.json:
+        environment.write_json(tally.summary())
     return ExitCode.FAILURE if tally.failed else ExitCode.SUCCESS
 
 
 def reader_of(environment, arguments):
-    """Makes requests of lines, with what the options say, then the configuration."""
+    """Makes requests of lines. What options and configuration say holds for plain lines that do not say it."""
     client = environment.section("client")
-    options = {key: value for key, value in client.items() if key not in NOT_SAMPLING and value is not None}
-    if arguments.max_tokens is not None:
-        options["max_tokens"] = arguments.max_tokens
-    configured = (
-        None if environment.elsewhere else client.get("default_model") or environment.section("server").get("model")
-    )
+    system = system_messages(arguments.system, client)
     return Reader(
         text=arguments.text,
-        model=arguments.model or configured,
+        model=arguments.model or environment.default_model,
         forced_model=arguments.model,
-        system=client.get("system_prompt") if arguments.system is None else arguments.system,
-        options=options,
+        system=system[0]["content"] if system else None,
+        options=sampling_of(arguments, client),
     )
 
 
 def open_input(environment, name):
-    """The input as a binary file."""
+    """The input as a binary file, which the end of the program closes: until then a thread may wait in it."""
     if name != "-":
         return open(name, "rb")
     if environment.stdin is None:
         raise UsageError("stdin is closed; name a file with the requests.")
-    # With a buffer of its own: a thread may be waiting in it when the program ends.
     return open(environment.stdin.fileno(), "rb", closefd=False)
 
 
-def total_of(environment, name):
-    """How many lines there are, where that can be told and is shown."""
-    return count(name) if name != "-" and environment.can_draw(environment.stderr) else None
-
-
-def work(arguments, server, patience, lines, reader, output, tally, display):
-    """Have every line answered, and its result written."""
-    if arguments.model:
-        patience.ask(check_name, server, arguments.model)
-    parallel = arguments.parallel or patience.ask(slots, server)
+def work(environment, arguments, lines, reader, output, tally):
+    """Have every line that is left answered, and its result written."""
+    again = f"Trying again for up to {arguments.wait:g} s."
+    drawn = environment.can_draw(environment.stderr) and not environment.is_terminal(environment.stdout)
+    total = count(arguments.input) if drawn and arguments.input != "-" else None
     ticks = itertools.count(1)
 
     def write(results):
@@ -152,11 +132,21 @@ def work(arguments, server, patience, lines, reader, output, tally, display):
         tally.count_lines(len(results), sum(not result.endswith(FINE) for result in results))
 
     def tick():
-        display.show()
+        if drawn:
+            display.show()
         if next(ticks) % SYNC_TICKS == 0:
             output.sync()
 
-    Work(lines, Asking(server, reader, patience, tally), write, parallel).run(tick, TICK_SECONDS)
+    with environment.server(arguments.timeout).kept_alive() as server:
+        patience = Patience(server, arguments.wait, lambda error: environment.say(f"{error} {again}"))
+        display = Display(environment, tally, patience, total)
+        try:
+            if arguments.model:
+                patience.ask(requested_model, environment, server, arguments.model)
+            parallel = arguments.parallel or patience.ask(slots, server)
+            Work(lines, Asking(server, reader, patience, tally), write, parallel).run(tick, TICK_SECONDS)
+        finally:
+            patience.end()
     output.sync()
 
 
@@ -168,13 +158,4 @@ def slots(server):
         if passes(error) or error.status is None or isinstance(error, NotAuthorised):
             raise
         found = None
-    return min(found, MOST_PARALLEL) if isinstance(found, int) and found > 0 else PARALLEL
-
-
-def report(environment, arguments, tally):
-    """What came of it."""
-    environment.say(tally.sentence())
-    if tally.failed and arguments.output not in (None, "-"):
-        environment.say(f"The failed lines tell their error in {arguments.output}.")
-    if arguments.json:
-        environment.write_json(tally.summary())
+    return min(found, PARALLEL.high) if isinstance(found, int) and found > 0 else SLOTS
