@@ -73,7 +73,7 @@ def add_arguments(parser):
 
 
 def run(environment, arguments):
-    if arguments.json and arguments.output in (None, "-"):
+    if arguments.json and to_stdout(arguments):
         raise UsageError("--json prints to stdout, where the results go; name a file for them: -o FILE")
     reader = reader_of(environment, arguments)
     source = open_input(environment, arguments.input)
@@ -91,11 +91,16 @@ def run(environment, arguments):
             environment.say(f"{tally.lines} lines have their result. {output.continuation}")
             raise
     environment.say(tally.sentence())
-    if tally.failed and arguments.output not in (None, "-"):
+    if tally.failed and not to_stdout(arguments):
         environment.say(f"The failed lines tell their error in {arguments.output}.")
     if arguments.json:
         environment.write_json(tally.summary())
     return ExitCode.FAILURE if tally.failed else ExitCode.SUCCESS
+
+
+def to_stdout(arguments):
+    """Whether the results go to stdout."""
+    return arguments.output in (None, "-")
 
 
 def reader_of(environment, arguments):
@@ -123,7 +128,8 @@ def open_input(environment, name):
 def work(environment, arguments, lines, reader, output, tally):
     """Have every line that is left answered, and its result written."""
     again = f"Trying again for up to {arguments.wait:g} s."
-    drawn = environment.can_draw(environment.stderr) and not environment.is_terminal(environment.stdout)
+    mixed = to_stdout(arguments) and environment.is_terminal(environment.stdout)
+    drawn = environment.can_draw(environment.stderr) and not mixed
     total = count(arguments.input) if drawn and arguments.input != "-" else None
     ticks = itertools.count(1)
 
