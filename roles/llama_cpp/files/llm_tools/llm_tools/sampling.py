@@ -80,16 +80,15 @@ OPTIONS = (
 )
 
 
-def add_sampling(parser):
-    """The options of :data:`OPTIONS`, ``--stop`` and ``-o``."""
+def add_sampling(parser, other_flags=("-o", "--option")):
+    """The options of :data:`OPTIONS`, ``--stop``, and the one for all others, which has the ``other_flags``."""
     for option in OPTIONS:
         parser.add_argument(*option.flags, dest=option.key, metavar="NUMBER", type=option.parse, help=option.help)
     parser.add_argument(
         "--stop", metavar="TEXT", action="append", help="end the answer before this text; may be given several times"
     )
     parser.add_argument(
-        "-o",
-        "--option",
+        *other_flags,
         metavar="NAME=VALUE",
         dest="options",
         action="append",
