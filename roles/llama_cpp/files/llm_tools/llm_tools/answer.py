@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 
 from .errors import Incomplete
 from .sampling import MOST_TOKENS
@@ -17,26 +16,24 @@ INTERRUPTED = "interrupted"
 WHOLE = ("stop", "tool_calls")
 
 
-@dataclass
 class Answer:
     """What a model has said so far.
 
     :ivar id: the identifier of the completion, by which the server can be told to end its reasoning.
+    :ivar content, reasoning: the text of each.
     :ivar tool_calls: list of ``{"id", "name", "arguments"}``; the arguments are JSON text as the model wrote it.
     :ivar finish_reason: ``stop``, ``length``, ``tool_calls``, INTERRUPTED, or what the server calls it; None while it
         is unfinished.
+    :ivar usage, timings: the figures of the server, as it names them.
     :ivar first_token_seconds: from the making of this object to the first piece; None for a whole reply.
     """
 
-    id: str | None = None
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: list = field(default_factory=list)
-    finish_reason: str | None = None
-    usage: dict = field(default_factory=dict)
-    timings: dict = field(default_factory=dict)
-    first_token_seconds: float | None = None
-    began: float = field(default_factory=time.monotonic)
+    def __init__(self):
+        self.id = self.finish_reason = self.first_token_seconds = None
+        self.content = self.reasoning = ""
+        self.tool_calls = []
+        self.usage, self.timings = {}, {}
+        self._began = time.monotonic()
 
     @classmethod
     def of_reply(cls, reply):
@@ -66,7 +63,7 @@ class Answer:
                 text = delta.get(key)
                 if text:
                     if self.first_token_seconds is None:
-                        self.first_token_seconds = time.monotonic() - self.began
+                        self.first_token_seconds = time.monotonic() - self._began
                     setattr(self, kind, getattr(self, kind) + text)
                     yield kind, text
 

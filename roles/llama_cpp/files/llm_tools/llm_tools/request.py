@@ -5,33 +5,43 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections import namedtuple
 
-from . import schemas, templates
-from .conversations.conversation import as_messages
-from .conversations.store import Store
+from . import schemas
 from .errors import UsageError
 from .prompt import content_of, read_text, text_of, without_paths
 from .sampling import add_sampling, checked, sampling_of
 from .user_files import conversations_dir, templates_dir
 
 
-@dataclass
+#: What the command line, a template, a conversation and the configuration say together: the conversation that goes on or
+#: None, the prompt, which may be empty, the system prompt or None, the model or None, the other keys of the request.
+Beginning = namedtuple("Beginning", "conversation text system model options")
+
+
 class Request:
     """What is sent, and what is saved of it.
 
-    :ivar conversation: the Conversation that goes on, or a new one; None: nothing is to be saved.
-    :ivar message: the user's message, as it is saved.
     :ivar body: the body of the request.
+    :ivar message: the user's message, as it is saved.
+    :ivar conversation: the Conversation that goes on, or None until a new one is saved.
+    :param new: makes that; None: nothing is to be saved.
     """
 
-    conversation: object
-    message: dict
-    body: dict
+    def __init__(self, body, message, conversation, new):
+        self.body, self.message, self.conversation = body, message, conversation
+        self._new = new
 
     def save(self, answer):
-        """Add the message and the ``answer`` to the conversation. Raises LlamaCppError when that fails."""
-        if self.conversation is not None and (answer.content or answer.reasoning or answer.tool_calls):
+        """Add the message and the ``answer`` to the conversation, which may be a new one.
+
+        Raises LlamaCppError when that fails.
+        """
+        if not (answer.content or answer.reasoning or answer.tool_calls):
+            return
+        if self.conversation is None and self._new:
+            self.conversation = self._new()
+        if self.conversation is not None:
             self.conversation.append([self.message, answer.saved(self.body.get("model"))])
 
 
@@ -71,41 +81,24 @@ def parameter(text):
 
 def compose(environment, arguments):
     """The :class:`Request` of one prompt. Raises UsageError when something of it cannot be used."""
-    beginning = begin(environment, arguments)
-    message = {"role": "user", "content": content_of(environment, arguments, beginning.text)}
-    conversation, system = beginning.conversation, beginning.system
+    conversation, text, system, model, options = begin(environment, arguments)
+    message = {"role": "user", "content": content_of(environment, arguments, text)}
     past = conversation.request_messages() if conversation else as_messages(system)
     if conversation and system != conversation.system:
         past = [*as_messages(system), *(message for message in past if message["role"] != "system")]
     sent = {**message, "content": without_paths(message["content"])}
-    saved = None if arguments.no_save else conversation or store(environment).create(beginning.model, system)
-    return Request(saved, message, {"messages": [*past, sent], **beginning.options})
-
-
-@dataclass
-class Beginning:
-    """What the command line, a template, a conversation and the configuration say together.
-
-    :ivar conversation: the Conversation that goes on, or None.
-    :ivar text: the prompt; it may be empty.
-    :ivar options: the keys of the request besides its messages.
-    """
-
-    conversation: object
-    text: str
-    system: str | None
-    model: str | None
-    options: dict
+    body = {"messages": [*past, sent], **options, **({"model": model} if model else {})}
+    if arguments.no_save:
+        return Request(body, message, None, None)
+    return Request(body, message, conversation, lambda: store(environment).create(model=model, system=system))
 
 
 def begin(environment, arguments):
     """The :class:`Beginning` of one or more answers. Raises UsageError when something of it cannot be used."""
     conversation = chosen_conversation(environment, arguments)
-    template = templates.load(templates_dir(environment.environ), arguments.template) if arguments.template else None
     text, system, options = text_of(environment, arguments), None, {}
-    if template:
-        text, system, options = templates.render(template, dict(arguments.param), text)
-        options = checked(options, template.path)
+    if arguments.template:
+        text, system, options = rendered_template(environment, arguments, text)
     elif arguments.param:
         raise UsageError("-p is for a template, and there is no --template.")
     conversation = conversation if conversation and conversation.messages else None
@@ -113,7 +106,16 @@ def begin(environment, arguments):
     model = arguments.model or options.pop("model", None)
     model = model or (conversation and conversation.model) or environment.default_model
     options = {**sampling_of(arguments, {**environment.section("client"), **options}), **extras(arguments)}
-    return Beginning(conversation, text, system, model, {**options, **({"model": model} if model else {})})
+    return Beginning(conversation, text, system, model, options)
+
+
+def rendered_template(environment, arguments, text):
+    """(prompt, system prompt or None, keys of a request) that the template makes of ``text``."""
+    from . import templates  # noqa: PLC0415 - few ask for one, and the commands have to start fast
+
+    template = templates.load(templates_dir(environment.environ), arguments.template)
+    prompt, system, options = templates.render(template, dict(arguments.param), text)
+    return prompt, system, checked(options, template.path)
 
 
 def extras(arguments):
@@ -128,6 +130,8 @@ def extras(arguments):
 
 def store(environment):
     """The conversations of the user."""
+    from .conversations.store import Store  # noqa: PLC0415 - after the answer, which is not to wait for it
+
     return Store(conversations_dir(environment.environ))
 
 
@@ -152,3 +156,8 @@ def system_prompt(environment, arguments, of_template=None, conversation=None):
     if of_template is not None:
         return of_template or None
     return conversation.system if conversation else environment.section("client").get("system_prompt")
+
+
+def as_messages(system):
+    """A system prompt as a list of no or one message."""
+    return [{"role": "system", "content": system}] if system else []

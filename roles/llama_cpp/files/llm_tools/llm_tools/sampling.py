@@ -9,8 +9,8 @@ refused here: the server answers it with an error of its own words, or computes 
 from __future__ import annotations
 
 import argparse
+import collections
 import math
-from dataclasses import dataclass
 
 from .core.base.strict_json import NotStrict, parse
 from .errors import UsageError
@@ -25,20 +25,13 @@ NOT_SAMPLING = ("command", "default_model", "system_prompt")
 MOST = 2**31 - 1  # of a whole number of llama-server
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(collections.namedtuple("Option", "key flags kind low high help")):
     """One key of a request.
 
+    :ivar flags: how it is spelled on the command line.
     :ivar kind: int or float.
     :ivar low, high: the range, both ends included.
     """
-
-    key: str
-    flags: tuple
-    kind: type
-    low: float
-    high: float
-    help: str
 
     def parse(self, text):
         """The value of the word ``text``. Raises argparse.ArgumentTypeError, which says what is allowed."""
@@ -87,16 +80,15 @@ OPTIONS = (
 )
 
 
-def add_sampling(parser):
-    """The options of :data:`OPTIONS`, ``--stop`` and ``-o``."""
+def add_sampling(parser, other_flags=("-o", "--option")):
+    """The options of :data:`OPTIONS`, ``--stop``, and the one for all others, which has the ``other_flags``."""
     for option in OPTIONS:
         parser.add_argument(*option.flags, dest=option.key, metavar="NUMBER", type=option.parse, help=option.help)
     parser.add_argument(
         "--stop", metavar="TEXT", action="append", help="end the answer before this text; may be given several times"
     )
     parser.add_argument(
-        "-o",
-        "--option",
+        *other_flags,
         metavar="NAME=VALUE",
         dest="options",
         action="append",

@@ -37,11 +37,13 @@ def make_private(directory):
 
     Raises LlamaCppError when it cannot be made.
     """
+    from .core.base.files import make_directories  # noqa: PLC0415 - rare, and the commands have to start fast
+
+    if os.path.isdir(directory):
+        return
+    make_private(os.path.dirname(directory))
     try:
-        if not os.path.isdir(directory):
-            if os.path.dirname(directory) != directory:
-                make_private(os.path.dirname(directory))
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_directories(directory, 0o700)
     except OSError as error:
         raise LlamaCppError(in_words(error, "cannot be made", directory)) from error
 

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from ..answer import INTERRUPTED, Answer
-from ..conversations.conversation import as_messages, as_sent, prepared
+from ..conversations.conversation import as_sent, prepared
 from ..core.base.errors import LlamaCppError
-from ..core.llama.health import offered_models
+from ..core.llama.readiness import offered_models
 from ..model_names import check_purpose, context_of, requested_model, told_context
 from ..prompt import printable_utf8
-from ..request import begin, store
+from ..request import as_messages, begin, store
 from ..streaming import stream
 from ..waiting import when_ready
 from .files import with_files
@@ -42,7 +42,7 @@ class Session:
         self.environment = environment
         self.interactive = environment.is_terminal(environment.stdin)
         self.system = beginning.system
-        self.options = {key: value for key, value in beginning.options.items() if key != "model"}
+        self.options = beginning.options
         self.model = beginning.model
         self._named = self.model if arguments.model or arguments.template else None  # and not known to exist
         self.text = beginning.text

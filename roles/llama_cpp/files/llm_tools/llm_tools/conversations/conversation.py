@@ -100,7 +100,8 @@ class Conversation:
 
     def request_messages(self):
         """The system prompt and all messages as a request has them. Raises LlamaCppError for an image that is gone."""
-        return [*as_messages(self.system), *map(as_sent, self.messages)]
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, *map(as_sent, self.messages)]
 
     def append(self, messages):
         """Add ``messages``, dicts as described above, and save them: all of them or none.
@@ -204,11 +205,6 @@ def title_of(messages):
     """The beginning of the first user message, in one line."""
     texts = (text_of(message.get("content")) for message in messages if message["role"] == "user")
     return shortened(visible(" ".join(next(texts, "").split())), LONGEST_TITLE)
-
-
-def as_messages(system):
-    """A system prompt as a list of no or one message."""
-    return [{"role": "system", "content": system}] if system else []
 
 
 def as_sent(message):

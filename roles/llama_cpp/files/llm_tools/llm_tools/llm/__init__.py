@@ -10,12 +10,13 @@ COMMANDS = (
     "embed",
     "rerank",
     "tokenize",
-    "conversations",
-    "templates",
+    "batch",
     "models",
     "load",
     "unload",
     "health",
+    "conversations",
+    "templates",
 )
 DEFAULT = "ask"
 

@@ -12,7 +12,7 @@ from ..core.base.errors import LlamaCppError
 from ..core.base.log_tail import tail
 from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
-from ..core.llama.health import identify, wait_until_ready
+from ..core.llama.readiness import identify, wait_until_ready
 from ..core.watchdog.daemon import remembered, settings_from
 from ..errors import UsageError
 from ..exit_codes import ExitCode
