@@ -50,7 +50,7 @@ class Window(pyte.Screen):
         """Like :attr:`rows`, but what the terminal itself wrapped at its edge is one line."""
         lines = [""]
         for row in self._all_rows():
-            lines[-1] += _text(row, self.columns if _wraps(row) else 0)
+            lines[-1] += _text(row)
             if not _wraps(row):
                 lines.append("")
         return _without_end([line.rstrip() for line in lines], "")
@@ -100,41 +100,47 @@ class Window(pyte.Screen):
     def resize(self, lines=None, columns=None):
         """A new size; the row of the cursor stays visible."""
         lines, columns = lines or self.lines, columns or self.columns
-        cursor = len(self.scrolled_off) + self.cursor.y
-        rows = self._all_rows()
+        rows, y, x = self._all_rows(), len(self.scrolled_off) + self.cursor.y, self.cursor.x
+        top = len(self.scrolled_off)
         if self.reflows:
-            rows, cursor = self._reflowed(rows, cursor, columns)
-        else:
+            rows, y, x = self._reflowed(rows, y, x, columns)
+            top = 0  # what has scrolled off comes back into a window that has room for it
+        elif columns < self.columns:
+            x = min(x, columns - 1)
             for row in rows:
-                for x in [x for x in row if x >= columns]:
-                    del row[x]
-        top = max(min(len(self.scrolled_off), cursor), cursor - lines + 1)
+                for beyond in [beyond for beyond in row if beyond >= columns]:
+                    del row[beyond]
+        top = max(top, y - lines + 1)
         self.scrolled_off = rows[:top]
         self.buffer.clear()
         self.buffer.update(enumerate(rows[top : top + lines]))
         self.lines, self.columns = lines, columns
         self.set_margins()
         self.tabstops = set(range(8, columns, 8))
-        self.cursor.y, self.cursor.x = cursor - top, min(self.cursor.x, columns - 1)
+        self.cursor.y, self.cursor.x = y - top, x
 
-    def _reflowed(self, rows, cursor, columns):
-        """``rows`` wrapped at ``columns``, and which of them is that of the cursor; its column is not looked after."""
-        wrapped, new_cursor, cells = [], 0, []
+    def _reflowed(self, rows, y, x, columns):
+        """``rows`` wrapped at ``columns``, and where in them the cursor is that was at ``x`` in row ``y``."""
+        wrapped, cells, offset, cursor = [], [], None, (0, 0)
         for number, row in enumerate(rows):
-            if number == cursor:
-                new_cursor = len(wrapped)
-            cells += [row[x] for x in range(self.columns if _wraps(row) else _width(row))]
+            if number == y:
+                offset = len(cells) + x
+            cells += [row[x] for x in range(_width(row))]
             if _wraps(row):
                 continue
+            if offset is not None:
+                cells += [self.default_char] * (offset - len(cells))
             while True:
                 end = columns - (len(cells) > columns and not cells[columns].data)
+                if offset is not None and (offset < end or offset == len(cells) <= end):
+                    cursor, offset = (len(wrapped), offset), None
+                elif offset is not None:
+                    offset -= end
                 wrapped.append(self._row(cells[:end], wraps=len(cells) > end))
                 cells = cells[end:]
                 if not cells:
                     break
-            if number == cursor:
-                new_cursor = len(wrapped) - 1
-        return wrapped, new_cursor
+        return wrapped, *cursor
 
     def _row(self, cells, wraps):
         row = pyte.screens.StaticDefaultDict(self.default_char)
@@ -148,11 +154,12 @@ def _wraps(row):
 
 
 def _width(row):
-    return max((x + 1 for x, cell in row.items() if cell.data != " "), default=0)
+    """The cells that were written; the blanks at the end only where the text goes on in the next row."""
+    return max((x + 1 for x, cell in row.items() if cell.data != " " or _wraps(row)), default=0)
 
 
-def _text(row, columns=0):
-    return "".join(row[x].data for x in range(columns or _width(row)))
+def _text(row):
+    return "".join(row[x].data for x in range(_width(row)))
 
 
 def _without_end(values, empty):

@@ -65,6 +65,13 @@ def test_a_new_width(reflows, narrow, wide_again):
     assert window.rows == wide_again
 
 
+def test_a_new_width_below_an_unfinished_line():
+    window = show(Window(10, 4, reflows=True), "0123456789ab")
+    for columns in (5, 12, 6):
+        window.resize(4, columns)
+    assert show(window, "c").lines_as_written == ["0123456789abc"]
+
+
 def test_a_low_window_keeps_the_row_of_the_cursor():
     window = show(Window(10, 4), "a\r\nb\r\nc\r\nd")
     window.resize(2, 10)
