@@ -13,9 +13,8 @@ from .prompt import content_of, read_text, text_of, without_paths
 from .sampling import add_sampling, checked, sampling_of
 from .user_files import conversations_dir, templates_dir
 
-
-#: What the command line, a template, a conversation and the configuration say together: the conversation that goes on or
-#: None, the prompt, which may be empty, the system prompt or None, the model or None, the other keys of the request.
+#: What the command line, a template, a conversation and the configuration say together: the conversation that goes on
+#: (or None), the prompt (or ""), the system prompt (or None), the model (or None), the other keys of the request.
 Beginning = namedtuple("Beginning", "conversation text system model options")
 
 

@@ -64,7 +64,11 @@ class PlainReader:
         """The next line; what was ``typed`` before can be edited in it."""
         if self._readline:
             self._readline.set_startup_hook(lambda: self._readline.insert_text(" ".join(typed.split("\n"))))
-        return input(question)
+        try:
+            return input(question)
+        except (EOFError, KeyboardInterrupt):
+            print()
+            raise
 
 
 def banner(session):
