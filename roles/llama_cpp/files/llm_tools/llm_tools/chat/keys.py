@@ -62,10 +62,10 @@ class Keys:
 
 @contextlib.contextmanager
 def key_by_key(terminal):
-    """The terminal gives each key at once and does not show it; Ctrl-C still interrupts."""
+    """The terminal gives each key at once and does not show it; Ctrl-C interrupts and costs nothing that was typed."""
     before = termios.tcgetattr(terminal)
     changed = [*before]
-    changed[3] &= ~(termios.ICANON | termios.ECHO)
+    changed[3] = changed[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
     termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
     try:
         yield
