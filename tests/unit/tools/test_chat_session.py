@@ -202,6 +202,7 @@ def test_a_title_may_be_given_before_the_first_answer(chat):
 
 
 def test_a_full_disk_is_told_once_and_nothing_is_lost(chat, monkeypatch):
+    chat.session.interactive = True
     chat.ask("One?")
 
     def full(*_arguments):
@@ -325,6 +326,13 @@ def test_little_context_is_told(chat):
     chat.session.interactive = True
     chat.ask("Is it?")
     assert "15 of 100" in chat.said
+
+
+def test_an_answer_is_judged_by_the_schema(tmp_path):
+    chat = Chat(tmp_path, "--schema", '{"type": "integer"}')
+    chat.ask("When?", "1969")
+    with pytest.raises(LlamaCppError, match="schema"):
+        chat.ask("When?", '"soon"')
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("/modle", "/model"), ("/quit", "/exit"), ("/usr/bin/env", "//usr")])

@@ -127,9 +127,10 @@ def test_a_server_that_fails_costs_no_prompt(chat, commands, tmp_path):
             commands.config["server"].update(url=url, api_key_file=str(tmp_path / "key"))
             talk = running.enter_context(chat())
             talk.type("Count.\r", "one two one two")
-        talk.terminal.wait_for(at_prompt)
+            talk.terminal.type("/re")
+        talk.terminal.wait_for("> /re")
         assert "in the middle of its answer" in talk.window.text
-        talk.say("/retry", "No server answers")
+        talk.say("try", "No server answers")
         with serving("loading", port=int(url.rpartition(":")[2])):
             talk.say("/retry")
             (tmp_path / "key").write_text("wrong\n")

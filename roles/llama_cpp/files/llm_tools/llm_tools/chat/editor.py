@@ -41,7 +41,7 @@ class Editor:
 
     def read(self, question, typed):
         """The next prompt, after ``question``; ``typed`` is there already. Raises EOFError and KeyboardInterrupt."""
-        return self._prompt.prompt(question, default=typed)
+        return self._prompt.prompt([("bold", question)], default=typed)
 
 
 class History(FileHistory):

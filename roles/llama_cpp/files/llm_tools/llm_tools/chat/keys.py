@@ -51,23 +51,32 @@ class Keys:
         return NOT_TEXT.sub("", self._data.decode("utf-8", "replace").replace("\r", "\n"))
 
     def _read(self, terminal, end):
-        while end not in (ready := select.select([terminal, end], [], [])[0]):
-            data = os.read(ready[0], 4096)
-            if not data:
-                return
-            if ENOUGH in data:
-                self._enough()
-            self._data += data.replace(ENOUGH, b"")
+        """Take what is typed until ``end`` is closed, and whatever is there then."""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while terminal in select.select([terminal, end], [], [])[0]:
+                data = os.read(terminal, 4096)
+                if not data:
+                    return
+                if ENOUGH in data:
+                    self._enough()
+                self._data += data.replace(ENOUGH, b"")
 
 
 @contextlib.contextmanager
 def key_by_key(terminal):
     """The terminal gives each key at once and does not show it; Ctrl-C interrupts and costs nothing that was typed."""
-    before = termios.tcgetattr(terminal)
-    changed = [*before]
-    changed[3] = changed[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
-    termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
-    try:
+    with restored(terminal) as before:
+        changed = [*before]
+        changed[3] = changed[3] & ~(termios.ICANON | termios.ECHO) | termios.NOFLSH
+        termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
         yield
+
+
+@contextlib.contextmanager
+def restored(terminal):
+    """Whatever is changed of the terminal is changed back. Yields its attributes."""
+    before = termios.tcgetattr(terminal)
+    try:
+        yield before
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

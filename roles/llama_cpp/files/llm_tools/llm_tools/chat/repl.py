@@ -11,6 +11,7 @@ from ..core.llama.client import ContextExceeded
 from ..exit_codes import ExitCode
 from ..failures import told
 from .commands import ENDINGS, obey
+from .keys import restored
 from .session import Session
 
 QUESTION = "> "
@@ -24,14 +25,20 @@ def run(session, opening=None):
     environment = session.environment
     reader = open_reader(session)
     environment.say(banner(session), colour="dim")
-    if opening:
-        environment.say(QUESTION + session.text)
-        guarded(session, Session.send, opening, session.text)
+    with restored(environment.stdin.fileno()):
+        if opening:
+            environment.say(QUESTION + session.text)
+            guarded(session, Session.send, opening, session.text)
+        converse(session, reader)
+    return ExitCode.SUCCESS if session.leave() else ExitCode.FAILURE
+
+
+def converse(session, reader):
+    """Read and do what is typed, until the user wants no more."""
     interrupts = 0
     while not session.ended:
-        typed, session.typed = session.typed, ""
         try:
-            text = reader.read(QUESTION, typed).strip("\n")
+            text = reader.read(QUESTION, session.take_typed()).strip("\n")
             interrupts = 0
             guarded(session, obeyed_or_asked, text)
         except EOFError:
@@ -39,8 +46,7 @@ def run(session, opening=None):
         except KeyboardInterrupt:
             interrupts += 1
             if interrupts > 1:
-                environment.say("To end the chat: /exit or Ctrl-D", colour="dim")
-    return ExitCode.SUCCESS if session.leave() else ExitCode.FAILURE
+                session.environment.say("To end the chat: /exit or Ctrl-D", colour="dim")
 
 
 def open_reader(session):
@@ -74,7 +80,7 @@ class PlainReader:
 def banner(session):
     """The first line: what answers, what goes on, where help is."""
     going_on = f"{session.transcript.told()}\n" if session.transcript.messages else ""
-    return f"{going_on}{session.model or 'The model'} answers. /help lists the commands; Ctrl-D ends the chat."
+    return f"{going_on}{session.model or 'The model'} answers. /help lists commands and keys; Ctrl-D ends the chat."
 
 
 def obeyed_or_asked(session, text):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .. import schemas
 from ..answer import INTERRUPTED, Answer
 from ..conversations.conversation import as_sent, prepared
 from ..core.base.errors import LlamaCppError
@@ -33,7 +34,6 @@ class Session:
     :ivar texts, media: what the next prompt brings along: fenced files, and parts of a message.
     :ivar answer: the last Answer.
     :ivar failed: the message that got no answer and whether it was to replace the last exchange, or None.
-    :ivar typed: what was typed while the model answered.
     :ivar ended: whether the user wants no more.
     """
 
@@ -50,12 +50,12 @@ class Session:
         self.transcript = Transcript(beginning.conversation or self.store.create(), not arguments.no_save)
         self.texts, self.media = [], []
         self.answer = self.failed = None
-        self.typed = ""
         self.ended = False
         self._timeout, self._wait = arguments.timeout, arguments.wait
+        self._schema = schemas.read(arguments.schema) if arguments.schema else None
         self._raw = bool(arguments.raw or arguments.schema)
         self._contexts = {}  # sizes by models
-        self._not_saved = self._notice = None
+        self._not_saved = self._notice = self._keys = None
         self.server()
 
     def server(self):
@@ -108,14 +108,12 @@ class Session:
         self.failed, self._notice = (message, replace), None
         self.answer = answer = Answer()
         server = self.server()
-        with Keys(
-            self.environment.stdin if self.interactive else None, lambda: self._end_reasoning(server, answer)
-        ) as keys:
+        keyboard = self.environment.stdin if self.interactive else None
+        with Keys(keyboard, lambda: self._end_reasoning(server, answer)) as self._keys:
             try:
                 self._stream(server, message, replace, answer)
             except KeyboardInterrupt:
                 answer.finish_reason = INTERRUPTED
-        self.typed = keys.typed
         if self._notice:
             self.environment.say(self._notice)
         if answer.content or answer.tool_calls:
@@ -126,6 +124,13 @@ class Session:
             self.environment.say("Stopped." if self.failed is None else "Stopped. Ask again: /retry", colour="dim")
         else:
             answer.require_complete(self.options.get("max_tokens"), "/set max_tokens=NUMBER")
+            if self._schema:
+                schemas.check_answer(self.environment, answer.content, self._schema)
+
+    def take_typed(self):
+        """What was typed while the model answered; the next time nothing."""
+        keys, self._keys = self._keys, None
+        return keys.typed if keys else ""
 
     def context(self):
         """The size of the context in tokens, or None where the server does not tell it."""
@@ -146,7 +151,7 @@ class Session:
             when_ready(environment, server, lambda: self.choose_model(self._named), self._wait)
         check_purpose(environment, self.model)
         messages = [*self.transcript.before(replace), message]
-        body = {"messages": [*as_messages(self.system), *map(as_sent, messages)], **self.options}
+        body = {**self.options, "messages": [*as_messages(self.system), *map(as_sent, messages)]}
         if self.model:
             body["model"] = self.model
         if self.interactive:
@@ -184,7 +189,7 @@ class Session:
             why = None
         except LlamaCppError as error:
             why = f"{error}\nThe conversation goes on; it will be tried again after the next answer."
-        if why and why != self._not_saved:
+        if why and why != self._not_saved and self.interactive:
             self.environment.say(why)
         elif self._not_saved and not why:
             self.environment.say("The conversation is saved.")
