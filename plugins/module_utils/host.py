@@ -7,6 +7,10 @@ The stages are asked by the same code that does their work, in check mode.
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
+
 from .base import commands
 from .base.errors import LlamaCppError
 from .capacity import report
@@ -20,14 +24,15 @@ from .models import request as model_request
 from .models.shards import shard_names
 from .net.python_environment import PythonEnvironment
 from .offline.bundle import Bundle
+from .ownership import programs
 from .ownership.file_set import is_in_place
 from .ownership.manifest import Manifest
-from .ownership.marker import foreign_command
 from .ownership.private_files import refuse_all_exposed
 from .service import request as service_request
 from .service.launchd.domains import jobs_of
 from .service.launchd.launchctl import Launchctl
 from .service.rollout import AddressTaken
+from .shells import login
 
 #: How often a repository is asked which commit a tag is.
 ATTEMPTS = 3
@@ -52,7 +57,7 @@ class Host:
         self._manifest.refuse_taken(given["claims"])
         found = {
             "programs": {name: commands.find(name) for name in given["programs"]},
-            "foreign": {name: foreign_command(name, given["bin_dir"]) for name in given["commands"]},
+            "commands": self._commands(given["commands"]) if given["commands"] else None,
         }
         if given["launchd"]:
             found["elsewhere"] = _jobs(given["launchd"])
@@ -63,6 +68,42 @@ class Host:
         due = {stage: self._due_parts(parts, found) for stage, parts in given["stages"].items()}
         found["due"] = {stage: kinds for stage, kinds in due.items() if kinds}
         return found
+
+    # -- the commands -------------------------------------------------------------------------------------------
+
+    def _commands(self, wanted):
+        """What is in the way of the commands, and what their user has to know to find them."""
+        bin_dir, names = wanted["directory"], wanted["names"]
+        told = login.searched([bin_dir, wanted["zsh"]])
+        path = told["path"] if told else []
+        directories = [*path, *commands.search_path().split(os.pathsep)]
+        foreign = {name: programs.foreign(name, bin_dir, directories) for name in names}
+        taken = {name: why for name, why in foreign.items() if why}
+        left_out = {path: programs.why_left_out(path) for name in names if name not in taken for path in names[name]}
+        found = {name: programs.others(name, [bin_dir, *directories]) for name in names}
+        return {
+            "foreign": foreign,
+            "others": found,
+            "simonw": next(filter(programs.is_simonw, itertools.chain(*found.values())), None),
+            "left_out": {path: why for path, why in left_out.items() if why},
+            "withheld": [
+                *(path for path, why in left_out.items() if why),
+                *(path for name in taken for path in [os.path.join(bin_dir, name), *names[name]]),
+            ],
+            "login": told and self._login(told, wanted),
+        }
+
+    @staticmethod
+    def _login(told, wanted):
+        """What the user's shell finds, and the lines with which it would find the rest."""
+        path, shell = os.pathsep.join(told["path"]), told["shell"]
+        line = login.path_line(shell, wanted["directory"], os.path.expanduser("~"), wanted["system"])
+        return {
+            "shell": shell,
+            "runs": {name: shutil.which(name, path=path) for name in wanted["names"]},
+            "path_line": None if login.has(told["path"], wanted["directory"]) else line,
+            "completes": login.has(told["fpath"], wanted["zsh"]) if shell.endswith("zsh") else True,
+        }
 
     # -- the engine ---------------------------------------------------------------------------------------------
 
@@ -143,8 +184,8 @@ class Host:
         return wanted["lock"] or engine_request.is_due(found["release"], wanted["served"])
 
     def file_set_is_due(self, wanted, found):
-        taken = {f"{self._given['bin_dir']}/{name}" for name, path in found["foreign"].items() if path}
-        files = {path: file for path, file in wanted["files"].items() if path not in taken}
+        withheld = found["commands"]["withheld"] if found["commands"] else ()
+        files = {path: file for path, file in wanted["files"].items() if path not in withheld}
         return not is_in_place({**wanted, "files": files}, self._manifest)
 
     def environment_is_due(self, wanted, _found):

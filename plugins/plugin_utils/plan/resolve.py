@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets, jobs
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, commands, file_sets, jobs
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
@@ -85,7 +85,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
         "client": {"default_model": _asked(models, served), **config["client"]},
-        "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
+        "commands": commands.names(config["client"]),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,

@@ -1,64 +1,28 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""A command of someone else is seen before it is overwritten or hidden."""
+"""What a host tells before anything is changed, and what it refuses."""
 
 import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import host
-from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import AddressTaken
 from support.model_factory import model_bytes, projector_bytes
 from support.modules import run_module
-
-OURS = f"#!/bin/sh\n# {MANAGED_BY}\n"
-THEIRS = "#!/bin/sh\necho theirs\n"
-
-
-def put(directory, text, name="llm"):
-    directory.mkdir(exist_ok=True)
-    path = directory / name
-    path.write_text(text)
-    path.chmod(0o755)
-    return str(path)
-
-
-def foreign(tmp_path, path=()):
-    searched = os.pathsep.join([*map(str, path), os.environ["PATH"]])
-    arguments = {"commands": ["llm"], "bin_dir": str(tmp_path / "bin"), "programs": ["sh", "no-such-program"]}
-    arguments["manifest"] = str(tmp_path / "install" / "manifest.json")
-    result = run_module("host_info", arguments, environment={"PATH": searched})
-    assert os.path.isabs(result["programs"]["sh"])
-    assert result["programs"]["no-such-program"] is None
-    return result["foreign"]["llm"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root is refused")
 def test_root_is_refused_in_a_directory_of_somebody_else(tmp_path):
     os.chown(tmp_path, 65534, 65534)
-    answer = run_module("host_info", {"bin_dir": "/bin", "manifest": str(tmp_path / "manifest.json")})
+    answer = run_module("host_info", {"manifest": str(tmp_path / "manifest.json")})
     assert answer["failed"] and str(tmp_path) in answer["msg"] and "without become" in answer["msg"]
-
-
-def test_a_free_name(tmp_path):
-    assert foreign(tmp_path) is None
-
-
-def test_ours_may_be_replaced(tmp_path):
-    put(tmp_path / "bin", OURS)
-    assert foreign(tmp_path, [tmp_path / "bin"]) is None
-
-
-def test_theirs_in_the_same_place(tmp_path):
-    path = put(tmp_path / "bin", THEIRS)
-    assert foreign(tmp_path) == path
 
 
 def test_all_places_that_are_taken_are_refused_in_check_mode_too(tmp_path):
     for name in ("engine/src", "tools/lib"):
         (tmp_path / name).mkdir(parents=True)
     claims = {str(tmp_path / name): "tree" for name in ("engine/src", "tools/lib", "tools/venv")}
-    arguments = {"bin_dir": str(tmp_path / "bin"), "claims": claims, "manifest": str(tmp_path / "manifest.json")}
+    arguments = {"claims": claims, "manifest": str(tmp_path / "manifest.json")}
     for check in (True, False):
         refused = run_module("host_info", arguments, check=check)
         assert refused["failed"] and "in 2 of its places" in refused["msg"]
@@ -66,27 +30,10 @@ def test_all_places_that_are_taken_are_refused_in_check_mode_too(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["engine", "tools"]
 
 
-def test_theirs_elsewhere_in_the_search_path(tmp_path):
-    path = put(tmp_path / "other", THEIRS)
-    assert foreign(tmp_path, [tmp_path / "bin", tmp_path / "other"]) == path
-
-
-def test_a_directory_that_nobody_searches_hides_nothing(tmp_path):
-    put(tmp_path / "other", THEIRS)
-    assert foreign(tmp_path, [tmp_path / "other"]) is None
-
-
-def test_a_dangling_link_is_someones_too(tmp_path):
-    (tmp_path / "bin").mkdir()
-    os.symlink("/nowhere/llm", str(tmp_path / "bin" / "llm"))
-    assert foreign(tmp_path) == str(tmp_path / "bin" / "llm")
-
-
 def test_a_key_that_is_open_to_others_is_refused(tmp_path):
     (tmp_path / "key").write_text("s3cret")
     (tmp_path / "key").chmod(0o640)
     wanted = {
-        "bin_dir": str(tmp_path),
         "manifest": str(tmp_path / "manifest.json"),
         "private_files": {"server.api_key": str(tmp_path / "key")},
     }
@@ -104,7 +51,6 @@ def look_at_models(tmp_path, *files, check=False, **stages):
         for number, path in enumerate(files)
     ]
     arguments = {
-        "bin_dir": str(tmp_path / "bin"),
         "manifest": str(tmp_path / "manifest.json"),
         "stages": {"models": [["models", {"files": wanted}]], **stages},
     }

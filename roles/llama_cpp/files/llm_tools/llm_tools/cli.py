@@ -18,6 +18,7 @@ from . import __version__, llm, manager
 from .arguments import add_server
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.text import nearest
+from .core.shells.completion import REQUEST
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
 from .exit_codes import ExitCode
 from .failures import advice, exit_code
@@ -55,6 +56,9 @@ def run(environment, program, argv):
     """Find the subcommand that ``argv`` means, and run it."""
     if argv == ["--version"]:
         environment.write(f"{environment.program} {__version__} (macos_setup.llm)\n")
+        return ExitCode.SUCCESS
+    if argv[:1] == [REQUEST]:
+        environment.write(importlib.import_module(".completion", __package__).reply(environment, program, argv[1:]))
         return ExitCode.SUCCESS
     nothing_asked = not argv and (program.DEFAULT is None or environment.is_terminal(environment.stdin))
     if nothing_asked or argv in (["-h"], ["--help"], ["help"]):
@@ -172,7 +176,8 @@ def overview(name, program):
     """What ``--help`` prints: every subcommand in a line, and how they are used."""
     modules = {command: module_of(program, command) for command in program.COMMANDS}
     lines = [program.SUMMARY, "", "commands:"]
-    lines += [f"  {name} {command:<8} {module.SUMMARY}" for command, module in modules.items()]
+    width = max(map(len, modules))
+    lines += [f"  {name} {command.ljust(width)} {module.SUMMARY}" for command, module in modules.items()]
     lines += ["", "examples:"]
     lines += ["  " + example % {"prog": name} for module in modules.values() for example in module.EXAMPLES[:2]]
     lines += ["", "environment:", *(f"  {variable:<23} {meaning}" for variable, meaning in VARIABLES.items())]

@@ -1,0 +1,139 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The shells complete both commands: what the commands reply, and what three real shells make of it."""
+
+import os
+import pty
+import select
+import shlex
+import shutil
+import signal
+import time
+
+import pytest
+from llm_tools import cli, llm, manager
+from support.commands import TOOLS
+
+MODELS = [{"name": "qwen3-0.6b", "description": "small: and good"}, {"name": "qwen3-4b"}, {"name": "vectors"}]
+
+
+def reply(commands, program, *words):
+    """First line of the reply, and the candidates behind it."""
+    commands.config["models"] = MODELS
+    done = commands.run(program, "__complete", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    kind, *lines = done.stdout.splitlines()
+    return kind, [line.partition("\t")[0] for line in lines]
+
+
+def test_every_command_and_every_option_is_offered(commands):
+    for name, program in (("llm", llm), ("llm-manager", manager)):
+        assert reply(commands, name, "") == ("words", list(program.COMMANDS))
+        for command in program.COMMANDS:
+            actions = cli.build_parser(name, program, command)._actions
+            spellings = [spelling for action in actions for spelling in action.option_strings]
+            assert reply(commands, name, command, "-") == ("words", spellings)
+
+
+@pytest.mark.parametrize(
+    "program, words, offered",
+    [
+        ("llm", ["mod"], ["models"]),
+        ("llm", ["help", "heal"], ["health"]),
+        ("llm", ["--mode", "heal"], ["health"]),
+        ("llm", ["--mode", "embed", "--form"], ["--format"]),
+        ("llm", ["--vers"], ["--version"]),
+        ("llm", ["--syst"], ["--system"]),
+        ("llm", ["-m", "q"], ["qwen3-0.6b", "qwen3-4b"]),
+        ("llm", ["load", ""], ["qwen3-0.6b", "qwen3-4b", "vectors"]),
+        ("llm", ["load", "vectors", ""], []),
+        ("llm", ["embed", "--format", "js"], ["json", "jsonl"]),
+        ("llm", ["embed", "--format=js"], ["--format=json", "--format=jsonl"]),
+        ("llm", ["ask", "--temperature", ""], []),
+        ("llm", ["ask", "--", "-"], []),
+        ("llm", ["Why is the sky", "bl"], []),
+        ("llm-manager", ["resta"], ["restart"]),
+        ("llm-manager", ["nonsense", ""], []),
+        ("llm-manager", ["rollback", ""], []),
+    ],
+)
+def test_what_is_offered(commands, program, words, offered):
+    assert reply(commands, program, *words) == ("words", offered)
+
+
+@pytest.mark.parametrize("words", [["ask", "-f", ""], ["--image", "x"], ["--schema", "y"]])
+def test_names_of_files_are_left_to_the_shell(commands, words):
+    assert reply(commands, "llm", *words) == ("files", [])
+
+
+def test_a_configuration_that_cannot_be_read_is_no_noise(commands):
+    done = commands.run("llm", "__complete", "-m", "", environ={"LLAMA_CPP_CLIENT_CONFIG": "/nowhere"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "words\n", "")
+
+
+# Real shells. What is typed is run in the end, and tells what the shell has made of it.
+
+PREPARE = {
+    "bash": ("--norc --noprofile -i", "{bash}"),
+    "zsh": ("-f -i", "autoload -Uz compinit && compinit -u -D && {zsh}"),
+    "fish": ("--no-config -i", "{fish}"),
+}
+SOURCE = {"bash": 'eval "$(llm completion bash)"', "zsh": 'eval "$(llm completion zsh)"'}
+SOURCE["fish"] = "llm completion fish | source"
+
+
+@pytest.fixture
+def typed(commands, tmp_path):
+    """``typed(shell, line)``: the words that a real shell runs after ``line``, with its tabs, was typed at it."""
+    commands.config["models"] = MODELS
+    _command, environment = commands._prepared("llm", (), {"HOME": str(tmp_path), "TERM": "xterm", "LC_ALL": "C.UTF-8"})
+    ran = tmp_path / "ran"
+    (tmp_path / "bin").mkdir()
+    start = " ".join(map(shlex.quote, [commands.python, "-I", str(TOOLS)]))
+    for name in ("llm", "llm-manager"):
+        (tmp_path / "bin" / name).write_text(
+            f'#!/bin/sh\ncase "$1" in __complete|completion) exec {start} {name} "$@" ;; esac\n'
+            f'printf "%s\\n" "$@" > {ran}.new && mv {ran}.new {ran}\n'
+        )
+        (tmp_path / "bin" / name).chmod(0o755)
+    environment.update(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", PS1="$ ")
+    pids = []
+
+    def typed(shell, line):
+        options, prepare = PREPARE[shell]
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(tmp_path)
+            os.execvpe(shell, [shell, *options.split()], environment)
+        pids.append((pid, terminal))
+        type_line(terminal, prepare.format(**SOURCE) + " && llm ready\r", ran)
+        return type_line(terminal, line + "\r", ran)
+
+    yield typed
+    for pid, terminal in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def type_line(terminal, keys, ran):
+    """Type ``keys`` and wait for the command that they run; its words."""
+    os.write(terminal, keys.encode())
+    shown, deadline = b"", time.monotonic() + 60
+    while not ran.exists():
+        assert time.monotonic() < deadline, shown.decode(errors="replace")
+        if select.select([terminal], [], [], 0.02)[0]:
+            shown += os.read(terminal, 65536)
+    words = ran.read_text().splitlines()
+    ran.unlink()
+    return words
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("shell", PREPARE)
+def test_a_real_shell_completes(typed, shell, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} on this machine")
+    (tmp_path / "my notes.txt").write_text("")
+    line = "llm emb\t--for\tjsonl\t-f my\t-m qwen3-4\tend"
+    assert typed(shell, line) == ["embed", "--format", "jsonl", "-f", "my notes.txt", "-m", "qwen3-4b", "end"]
