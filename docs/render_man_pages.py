@@ -9,8 +9,10 @@ stands for PROGRAM. A test fails when a page differs from what this would write.
 import re
 import textwrap
 
-from llm_tools import user_files
 from render_commands import MANAGER, REPOSITORY, VARIABLES, ExitCode, actions_of, cli, llm, manager, word_of
+
+# isort: split - which sets the path
+from llm_tools import user_files
 
 DIRECTORY = REPOSITORY / "roles" / "llama_cpp" / "files" / "man"
 PROGRAM = "@PROGRAM@"
