@@ -11,7 +11,8 @@ import textwrap
 
 from render_commands import MANAGER, REPOSITORY, VARIABLES, ExitCode, actions_of, cli, llm, manager, word_of
 
-# isort: split - which sets the path
+# render_commands has set the path.
+# isort: split
 from llm_tools import user_files
 
 DIRECTORY = REPOSITORY / "roles" / "llama_cpp" / "files" / "man"

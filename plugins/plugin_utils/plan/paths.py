@@ -26,15 +26,20 @@ def paths(settings, host):
         "models_dir": expanded(settings["models_dir"], host) if "models_dir" in settings else below("models"),
         "logs_dir": expanded(settings["logs_dir"], host) if "logs_dir" in settings else below("logs"),
         "bin_dir": commands,
-        # Where man and the shells look for what belongs to the programs in a "bin".
-        "share_dir": posixpath.join(posixpath.dirname(commands), "share")
-        if posixpath.basename(commands) == "bin"
-        else below("tools", "share"),
+        "share_dir": _share_of(commands, host["home"]) or below("tools", "share"),
         "service_dir": below("service"),
         "tools_dir": below("tools"),
         "client_config": below("tools", "client.json"),
         "manifest": below("manifest.json"),
     }
+
+
+def _share_of(commands, home):
+    """Where man and the shells look for what goes with the programs in the directory ``commands``; None: nowhere."""
+    above, name = posixpath.split(commands)
+    if name != "bin":
+        return None
+    return posixpath.join(home, ".local", "share") if above == home else posixpath.join(above, "share")
 
 
 def expanded(path, host):

@@ -24,6 +24,7 @@ def files(**settings):
     "bin_dir, share",
     [
         ("~/.local/bin", "/home/sam/.local/share"),
+        ("~/bin", "/home/sam/.local/share"),
         ("/usr/local/bin", "/usr/local/share"),
         ("~/commands", "/home/sam/llm-workspace/tools/share"),
     ],
