@@ -25,6 +25,7 @@ from .models.shards import shard_names
 from .net.python_environment import PythonEnvironment
 from .offline.bundle import Bundle
 from .ownership import programs
+from .ownership.block import Block
 from .ownership.file_set import is_in_place
 from .ownership.manifest import Manifest
 from .ownership.private_files import refuse_all_exposed
@@ -80,6 +81,7 @@ class Host:
         foreign = {name: programs.foreign(name, bin_dir, directories) for name in names}
         taken = {name: why for name, why in foreign.items() if why}
         left_out = {path: programs.why_left_out(path) for name in names if name not in taken for path in names[name]}
+        left_out.update((path, _why_no_room(path, items)) for path, items in wanted["blocks"].items())
         found = {name: programs.others(name, [bin_dir, *directories]) for name in names}
         return {
             "foreign": foreign,
@@ -185,8 +187,11 @@ class Host:
 
     def file_set_is_due(self, wanted, found):
         withheld = found["commands"]["withheld"] if found["commands"] else ()
-        files = {path: file for path, file in wanted["files"].items() if path not in withheld}
-        return not is_in_place({**wanted, "files": files}, self._manifest)
+        given = {
+            option: {path: value for path, value in wanted[option].items() if path not in withheld}
+            for option in ("files", "blocks")
+        }
+        return not is_in_place({**wanted, **given}, self._manifest)
 
     def environment_is_due(self, wanted, _found):
         environment = PythonEnvironment(wanted["path"], wanted["requirements"])
@@ -213,6 +218,15 @@ class Host:
 
     def program_is_due(self, wanted, found):
         return _changes(service_request.supervisor(_with_release(wanted, found), True))
+
+
+def _why_no_room(path, items):
+    """Why a block is not to be put into the file of others at ``path``; None: it may be."""
+    try:
+        Block(path, items)
+    except LlamaCppError as error:
+        return f"{error}, so the models of this server are not listed there. It was left alone"
+    return None
 
 
 def _with_release(job, found):

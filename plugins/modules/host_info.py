@@ -43,6 +43,10 @@ options:
         description: The files that go with each command, such as a man page, by the name of the command.
         type: dict
         required: true
+      blocks:
+        description: Items in lists of other programs, as M(macos_setup.llm.file_set) takes them.
+        type: dict
+        default: {}
       zsh:
         description: Directory of the completion scripts for zsh, which searches it only if told to.
         type: path
@@ -463,6 +467,7 @@ LAUNCHD = {
 COMMANDS = {
     "directory": {"type": "path", "required": True},
     "names": {"type": "dict", "required": True},
+    "blocks": {"type": "dict", "default": {}},
     "zsh": {"type": "path", "required": True},
     "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
 }

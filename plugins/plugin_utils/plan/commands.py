@@ -7,6 +7,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.shells import completion
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import simonw
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import HEAD, SCRIPT, render
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
 
@@ -54,6 +55,7 @@ def question(plan):
         "directory": plan["paths"]["bin_dir"],
         "names": {name: [file["dest"] for file in companions(name, share)] for name in plan["commands"]},
         "zsh": _zsh_directory(plan),
+        "blocks": plan["file_sets"]["tools"]["blocks"],
         "system": plan["host"]["system"],
     }
 
@@ -63,8 +65,10 @@ def _zsh_directory(plan):
 
 
 def without(file_set, withheld):
-    """``file_set`` without the files that are ``withheld``, which are in places of others."""
-    return {**file_set, "files": [file for file in file_set["files"] if file["dest"] not in withheld]}
+    """``file_set`` without the files and blocks that are ``withheld``, which are in places of others."""
+    files = [file for file in file_set["files"] if file["dest"] not in withheld]
+    blocks = {path: items for path, items in file_set["blocks"].items() if path not in withheld}
+    return {**file_set, "files": files, "blocks": blocks}
 
 
 def notes(plan, found, are_new):
@@ -77,6 +81,7 @@ def notes(plan, found, are_new):
     met = [name for name in plan["commands"] if found["others"][name]]
     told = [_of_others(plan, name, found, login["runs"].get(name)) for name in met]
     told += [f"{path} {why}." for path, why in found["left_out"].items()]
+    told += simonw.notes(plan, found["simonw"])
     if login["path_line"]:
         told.append(_not_searched(plan, login))
     if are_new and not login["completes"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands, simonw
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import SELFTEST_FILES
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import SCRIPT, render
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
@@ -40,6 +40,7 @@ def _foundation(plan):
         "directories": [{"path": plan["paths"]["install_dir"]}, {"path": directory}],
         "files": [*selftest, notices],
         "trees": [],
+        "blocks": {},
         "keys": [],
         "claims": plan["claims"],
     }
@@ -55,6 +56,7 @@ def _service(plan):
         "directories": plan["service"]["directories"],
         "files": [{"dest": dest, "content": render(template, plan=plan), **SCRIPT} for dest, template in launchers],
         "trees": [{"src": "service_runner", "dest": plan["service"]["runner"]["directory"]}],
+        "blocks": {},
         "keys": [server["key_file"]] if server["generate_key"] else [],
         "claims": plan["claims"],
     }
@@ -69,6 +71,7 @@ def _tools(plan):
             *commands.files(plan),
         ],
         "trees": [{"src": "llm_tools", "dest": posixpath.join(paths["tools_dir"], "lib")}],
+        "blocks": simonw.blocks(plan),
         "keys": [],
         "claims": {},
     }

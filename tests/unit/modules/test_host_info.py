@@ -71,7 +71,7 @@ def test_a_model_of_the_owner_that_cannot_be_used_is_refused(tmp_path, content):
 
 def test_a_model_that_an_earlier_part_of_the_play_makes_is_not_missed(tmp_path):
     other = {"files": {str(tmp_path / "selftest.gguf"): {"sha256": "0" * 64, "mode": "0644", "kind": "file"}}}
-    rest = {"directories": [], "trees": [], "keys": {}, "claims": {}}
+    rest = {"directories": [], "trees": [], "blocks": {}, "keys": {}, "claims": {}}
     stages = {"foundation": [["file_set", {**other, **rest}]]}
     answer = look_at_models(tmp_path, tmp_path / "selftest.gguf", tmp_path / "models" / "m0.gguf", **stages)
     assert answer.get("due") == {"foundation": ["file_set"], "models": ["models"]}, answer
