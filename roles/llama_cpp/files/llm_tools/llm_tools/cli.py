@@ -26,9 +26,7 @@ from .failures import advice, exit_code
 
 def main(name, argv):
     """Run the command that was called as ``name`` with the arguments ``argv``; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(errors="replace")
+    open_streams()
     program, environ = (manager, local_environ()) if name == MANAGER else (llm, os.environ)
     environment = Environment(name, environ)
     try:
@@ -38,13 +36,35 @@ def main(name, argv):
         return exit_code(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has closed the pipe. Python flushes stdout at exit and must not fail a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has closed the pipe
+        stdout_is_unusable()
         return ExitCode.FAILURE
     except OSError as error:
-        environment.say(f"{name}: {in_words(error)}")
+        environment.say(f"{name}: {in_words(error, path='stdout' if stdout_is_unusable() else None)}")
         return ExitCode.FAILURE
+
+
+def open_streams():
+    """Have all output streams, with a place for characters that they cannot show.
+
+    One that the caller has closed is None: writing to stdout is an error then, and what goes to stderr is lost.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull)  # noqa: SIM115 - for reading, so that writing fails
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+
+
+def stdout_is_unusable():
+    """Whether stdout does not take what was written; then it is given up, or Python would fail with it at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return not sys.stdout.writable()
 
 
 def local_environ():
@@ -152,6 +172,12 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unrecognized arguments: {' '.join(behind)}")
             arguments.words = [*arguments.words, *behind]
         return arguments
+
+    def _print_message(self, message, file=None):
+        """Print it now: argparse takes no notice of a failure to do so, and Python would at exit."""
+        stream = file or sys.stderr
+        stream.write(message)
+        stream.flush()
 
     def error(self, message):
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nFor help: {self.prog} --help\n")
