@@ -24,6 +24,10 @@ INTRODUCTION = """\
 
 Data goes to stdout, everything else to stderr, so the output of every command can be piped. The play installs and
 configures the commands; `llm` is also installed as `llm-client`.
+
+Man pages and completion scripts for bash, zsh and fish are installed with them. zsh finds those below a home only after
+this line in `~/.zshrc`, in place of another call of `compinit`:
+`fpath=(~/.local/share/zsh/site-functions $fpath); autoload -Uz compinit && compinit`
 """
 
 
