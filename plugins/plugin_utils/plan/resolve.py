@@ -40,7 +40,8 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     :param ready_timeout: seconds that a changed server may take until it answers; None: as health.check_server has it.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
-    settings = config["llm_settings"]
+    settings, client = config["llm_settings"], dict(config["client"])
+    register = client.pop("register_with_llm")
     paths = places.paths(settings, host)
 
     def held(file):
@@ -84,8 +85,9 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
         "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
-        "client": {"default_model": _asked(models, served), **config["client"]},
-        "commands": commands.names(config["client"]),
+        "client": {"default_model": _asked(models, served), **client},
+        "register_with_llm": register,
+        "commands": commands.names(client),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,

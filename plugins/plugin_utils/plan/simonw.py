@@ -26,7 +26,7 @@ KEY, PREFIX = "llama-server", "llama-server/"
 
 def blocks(plan):
     """The option ``blocks`` of the module file_set: our items, or none where they are not wanted."""
-    wanted, host = plan["client"]["register_with_llm"], plan["host"]
+    wanted, host = plan["register_with_llm"], plan["host"]
     directory = wanted if isinstance(wanted, str) else DIRECTORIES[host["system"]]
     models = [model for model in plan["models"] if model["purpose"] == "chat"] if wanted else []
     return {posixpath.join(expanded(directory, host), FILE): "".join(_item(plan["server"], model) for model in models)}
@@ -50,7 +50,7 @@ def _item(server, model):
 
 def notes(plan, found):
     """Sentences for people; ``found`` is the path of its command on the host, or None."""
-    if not plan["client"]["register_with_llm"]:
+    if not plan["register_with_llm"]:
         offer = "client.register_with_llm: true adds the models of this server to those it lists."
         return [f"{found} is simonw/llm. {offer}"] if found else []
     key_file = plan["server"]["key_file"]
