@@ -97,9 +97,10 @@ def files(is_client):
     """Path -> what is there."""
     found = {"<install_dir>/tools/client.json": "configuration of the commands, written by the play"}
     if is_client:
-        on_macos = f"on macOS {user_files.MACOS}/{user_files.NAME}"
-        found[f"~/.local/share/{user_files.NAME}"] = f"data of the user; {on_macos}"
-        found[f"~/.config/{user_files.NAME}"] = f"configuration of the user; {on_macos}"
+        name, elsewhere = user_files.NAME, f"below {user_files.MACOS}/{user_files.NAME} on macOS"
+        found[f"~/.local/share/{name}/conversations"] = f"saved conversations; {elsewhere}"
+        found[f"~/.config/{name}/templates"] = f"templates; {elsewhere}"
+        found[f"~/.local/state/{name}/history"] = f"what was typed in a chat; {elsewhere}"
     return found
 
 

@@ -152,7 +152,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama import api_keys
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import new_api_key
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
@@ -212,7 +212,7 @@ def place(module):
     if not module.check_mode:
         file_set.apply(changes, trees)
         for path in keys:
-            api_keys.generate(path)
+            new_api_key.generate(path)
     paths = [*changed, *(change.path for change in changes), *keys]
     return {
         "changed": bool(paths),

@@ -10,7 +10,8 @@ import signal
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base import processes
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server, model_state
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import model_state
 from support.paths import REPOSITORY
 from support.planned_server import command, plan_of
 from support.watched_server import DEADLINE, watching

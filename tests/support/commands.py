@@ -14,7 +14,17 @@ from pathlib import Path
 from support import forks
 
 TOOLS = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "files" / "llm_tools"
-FOREIGN = ("LLAMA_CPP_CLIENT_CONFIG", "LLM_BASE_URL", "LLM_API_KEY", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
+FOREIGN = (
+    "LLAMA_CPP_CLIENT_CONFIG",
+    "OPENAI_BASE_URL",
+    "OPENAI_API_KEY",
+    "LLM_BASE_URL",
+    "LLM_API_KEY",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "LINES",
+)
 
 
 class Commands:
@@ -61,6 +71,8 @@ class Commands:
         self._path.write_text(json.dumps(self.config), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
         environment["LLAMA_CPP_CLIENT_CONFIG"] = str(self._path)
+        for kind in ("DATA", "CONFIG", "STATE"):
+            environment[f"XDG_{kind}_HOME"] = str(self._path.with_name(kind.lower()))
         environment.update(environ or {})
         return [self.python, "-I", str(TOOLS), program, *words], environment
 

@@ -22,6 +22,7 @@ Environment:
     ``loading-forever``  it never becomes ready
     ``dies``             exit 1 with a message, as after a damaged model
     ``dies-loading``     exit 1 at the first request or after a moment, as when loading fails late
+    ``unhurried``        it takes a moment for each completion
     ``nonsense``         every answer is wrong
     ``one-wrong``        the last question of the file gets the answer of the first
     ``wedged``           healthy, yet whatever needs the model is never answered
@@ -51,6 +52,7 @@ from http.server import BaseHTTPRequestHandler
 BUILD = "b0-0c1e570"
 LOADING_REQUESTS = 3
 MOMENT_SECONDS = 0.3
+COMPLETION_SECONDS = 0.005
 PUBLIC_PATHS = ("/health", "/v1/health")
 BUSY = ("busy", "no-slots", "terse-slots", "stuck")
 OTHERS_TASK = 7
@@ -180,6 +182,7 @@ class State:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body of an answer waits until its head is acknowledged
 
     def log_message(self, *_):
         """llama-server does not log its polls either."""
@@ -277,6 +280,8 @@ class Handler(BaseHTTPRequestHandler):
         """Whether there will be an answer, as soon as there would be one."""
         state = self.state
         self.wake()
+        if state.mode == "unhurried":
+            time.sleep(COMPLETION_SECONDS)
         if state.mode in BUSY:  # the only slot is taken
             threading.Event().wait()
         if state.mode == "crashes":

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import traceback
 
 
 class LlamaCppError(Exception):
@@ -74,6 +73,8 @@ def tell_briefly():
 
 
 def _told(kind, error, trace):
+    import traceback  # noqa: PLC0415 - only here, and the commands have to start fast
+
     told = "".join(traceback.format_exception(kind, error, trace))
     half = TOLD_CHARACTERS // 2
     if len(told) > TOLD_CHARACTERS:

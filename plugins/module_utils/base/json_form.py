@@ -8,7 +8,7 @@ it is Needed, and other keys may hold anything; ``[form]`` for a list of what is
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import collections
 
 NUMBER = (int, float)
 WORDS = {
@@ -21,16 +21,12 @@ WORDS = {
 }
 
 
-class Needed(NamedTuple):
+class Needed(collections.namedtuple("Needed", "form")):
     """The form of a key that has to be there."""
 
-    form: object
 
-
-class OneOf(NamedTuple):
+class OneOf(collections.namedtuple("OneOf", "forms")):
     """What has one of several forms."""
-
-    forms: tuple
 
 
 def misfit(value, form, place=()):

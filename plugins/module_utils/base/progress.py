@@ -138,13 +138,14 @@ def describe(state):
     if unit == "bytes" and rate:
         line += ", %.1f MiB/s" % (rate / MIB)
         if total and total > done:
-            line += f", {_duration((total - done) / rate)} left"
+            line += f", {duration((total - done) / rate)} left"
     if state.get("detail"):
         line += ", " + state["detail"]
     return "{}: {}".format(state["subject"], line) if state.get("subject") else line
 
 
-def _duration(seconds):
+def duration(seconds):
+    """``50 s``, ``2 min 05 s`` or ``3 h 07 min``."""
     seconds = int(seconds + 0.5)
     if seconds < 60:
         return "%d s" % seconds

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 
 def nearest(word, choices, cutoff=0.6):
     """The choice that is most like ``word``, as text, or None when none is like it.
@@ -14,6 +12,8 @@ def nearest(word, choices, cutoff=0.6):
 
     :param cutoff: how like it must be, from 0 (anything) to 1 (the same).
     """
+    import difflib  # noqa: PLC0415 - only for what is wrong, and the commands have to start fast
+
     word, choices = str(word), [str(choice) for choice in choices]
     begun = [choice for choice in choices if choice.startswith(word)] if len(word) >= 3 else []
     close = difflib.get_close_matches(word, choices, n=1, cutoff=cutoff) if len(begun) != 1 else begun

@@ -24,6 +24,7 @@ from ..base.errors import LlamaCppError
 from ..base.json_form import misfit
 from ..base.strict_json import MOST_BYTES, NotStrict, parse
 from ..net.deadline import WHOLE, Connection, SecureConnection, TooSlow
+from ..net.kept_alive import Connections
 from ..net.peer import owner_of_peer
 from . import answers
 from .api_keys import check_api_key
@@ -40,7 +41,10 @@ class ServerError(LlamaCppError):
 
     :ivar status: the HTTP status, None when there was no HTTP answer.
     :ivar reason: what the server (or the system, when it was not reached) said, in its own words.
+    :ivar answer: the whole text that came with the status; empty when none did.
     """
+
+    answer = ""
 
     def __init__(self, text, status=None, reason=""):
         super().__init__(text)
@@ -50,6 +54,10 @@ class ServerError(LlamaCppError):
 
 class NotRunning(ServerError):
     """No process listens at the address, or the connection ended without an answer."""
+
+
+class ConnectionLost(NotRunning):
+    """The server took the request, and its connection ended before the answer did."""
 
 
 class NotAnswering(ServerError):
@@ -86,7 +94,7 @@ class LlamaServer:
     :param api_key: the key itself, or None when the server has none.
     :param timeout: seconds to wait for the next bytes of an answer; None waits for ever. An answer that is no stream
         has to be there after WHOLE times as long.
-    :param ca_file: PEM file with the authority of the server's certificate; None means the system's authorities.
+    :param ca_file: PEM file with an authority that is trusted like the system's.
     :param certificate: PEM file of a server on this machine: one that shows its first certificate is trusted, whatever
         the name in it. A client of 127.0.0.1 could never verify a name.
     :param owner: the user id of a server on this machine: without TLS, which proves who answers, the key is sent only
@@ -102,12 +110,27 @@ class LlamaServer:
         self._tls = _tls_context(ca_file) if self._https else None
         self._certificate, self._shown = certificate, _first_certificate(certificate) if self._https else None
         self._owner = owner
+        self._connections = Connections(keep=False)
 
     def within(self, seconds):
         """A client of the same server whose timeout is at most so long."""
         client = copy.copy(self)
         client._timeout = seconds if self._timeout is None else min(seconds, self._timeout)
         return client
+
+    @contextlib.contextmanager
+    def kept_alive(self):
+        """Lend a client of the same server that uses its connections again, in as many threads as one likes.
+
+        A connection that the server has closed meanwhile is replaced by another. The end of the block closes them all;
+        a request in flight ends with ServerError.
+        """
+        client = copy.copy(self)
+        client._connections = Connections(keep=True)
+        try:
+            yield client
+        finally:
+            client._connections.close()
 
     def health(self):
         """``"ready"`` or ``"loading"``. Needs no key; raises NotRunning when no process listens, or NotAnswering."""
@@ -228,6 +251,14 @@ class LlamaServer:
                     return
         raise ServerError(f"{self.base_url} closed the connection in the middle of its answer.")
 
+    def post(self, path, document):
+        """The text that is answered when ``document``, JSON as bytes, is posted to ``path`` as it is."""
+        with self._open("POST", path, document) as response:
+            text = _whole(response)
+        if len(text) > MOST_BYTES:
+            raise ServerError(f"{self.base_url} gave an answer of more than {MOST_BYTES} bytes.", response.status)
+        return text
+
     def _json(self, method, path, body=None, with_key=True, form=answers.OBJECT):
         """The JSON document, of that ``form``, that the server answers to one request."""
         with self._open(method, path, body, with_key) as response:
@@ -239,21 +270,26 @@ class LlamaServer:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = self._connect()
-        try:
+        payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode("ascii")
+
+        def send(connection):
+            connection.sock.settimeout(self._timeout)
             if self._api_key and with_key:
-                self._require_owner(connection.sock)
+                self._require_owner(connection)
                 headers["Authorization"] = "Bearer " + self._api_key
-            payload = None if body is None else json.dumps(body).encode("ascii")
             connection.request(method, self._prefix + path, payload, headers)
-            response = connection.getresponse()
-            if not 200 <= response.status < 300:
-                raise self._refusal(response.status, _whole(response))
-            yield response
+            return connection.getresponse()
+
+        try:
+            with self._connections.response(self._connect, send) as response:
+                if not 200 <= response.status < 300:
+                    text = _whole(response)
+                    refusal = self._refusal(response.status, text)
+                    refusal.answer = text
+                    raise refusal
+                yield response
         except (OSError, http.client.HTTPException) as error:
             raise self._failure(error) from error
-        finally:
-            connection.close()
 
     def _connect(self):
         """A connection to the server; over TLS it has proven itself."""
@@ -282,15 +318,15 @@ class LlamaServer:
             reason = error.strerror or str(error) or "timed out"
             text = f"No server answers at {self.base_url} ({reason.lower()})."
             raise NotRunning(text, reason=reason) from error
-        connection.sock.settimeout(self._timeout)
         return connection
 
     def _require_owner(self, connection):
         """Raise Stranger unless the other end of ``connection`` may be told the key."""
-        if self._owner is None or self._https:
+        if self._owner is None or self._https or getattr(connection, "is_of_owner", False):
             return
-        found = owner_of_peer(connection, self._timeout)
-        if found != self._owner:
+        found = owner_of_peer(connection.sock, self._timeout)
+        connection.is_of_owner = found == self._owner
+        if not connection.is_of_owner:
             whose = "cannot be told" if found is None else f"belongs to the user {found}"
             raise Stranger(
                 f"Whatever answers at {self.base_url} is not known to be the server of the user {self._owner} (its "
@@ -331,12 +367,12 @@ class LlamaServer:
             if isinstance(error, TooSlow):
                 what = f"gave no whole answer within {WHOLE} times %g s"
             return NotAnswering(f"{self.base_url} {what % self._timeout}, so the request was canceled.")
-        if isinstance(error, (ConnectionError, ssl.SSLError)):
+        if isinstance(error, (ConnectionError, ssl.SSLError, http.client.IncompleteRead)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
                 f"or does not speak {'https' if self._https else 'http'} on this port."
             )
-            return NotRunning(text, reason=str(error))
+            return ConnectionLost(text, reason=str(error))
         return self._not_understood(str(error) or type(error).__name__)
 
     def _not_understood(self, text):
@@ -402,8 +438,11 @@ def _split_url(url):
 
 
 def _tls_context(ca_file):
+    context = ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        if ca_file:
+            context.load_verify_locations(ca_file)
+        return context
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error

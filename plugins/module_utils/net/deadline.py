@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import socket
-import threading
+import time
 
 WHOLE = 2  # times the timeout of the connection, and a head or a body that is read at once has to be there
 LARGE_READ = 64 * 1024
@@ -21,33 +22,50 @@ class TooSlow(socket.timeout):
     """It went on, and was not done in time."""
 
 
-@contextlib.contextmanager
-def ended_after(seconds, connection):
-    """Shut ``connection``, a connected socket, down when the block still runs after ``seconds``; None: never.
+class _Incoming(io.RawIOBase):
+    """The bytes that come in on ``sock``, read through ``raw``; inside :meth:`whole_in_time` they have to be there."""
 
-    Raises TooSlow then, instead of what came of that in the block.
-    """
-    over = threading.Event()
+    def __init__(self, raw, sock):
+        super().__init__()
+        self._raw, self._socket, self._end = raw, sock, None
 
-    def end():
-        over.set()
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # beneath TLS, with which the block is busy
+    def readable(self):
+        return True
 
-    timer = threading.Timer(seconds or 0, end)
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield
-    except Exception as error:
-        if over.is_set():
-            raise TooSlow(f"not done within {seconds:g} s") from error
-        raise
-    finally:
-        timer.cancel()
-    if over.is_set():
-        raise TooSlow(f"not done within {seconds:g} s")
+    def readinto(self, buffer):
+        patience, left = self._socket.gettimeout(), self._left()
+        if patience is None or left >= patience:
+            return self._raw.readinto(buffer)
+        try:
+            self._socket.settimeout(max(left, 0.001))  # 0 would mean not to wait, which is another error
+            return self._raw.readinto(buffer)
+        except socket.timeout as error:
+            raise TooSlow("not done in time") from error
+        finally:
+            self._socket.settimeout(patience)
+
+    def _left(self):
+        """Seconds until the end."""
+        if self._end is None:
+            return float("inf")
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TooSlow("not done in time")
+        return left
+
+    @contextlib.contextmanager
+    def whole_in_time(self):
+        """All that is read in the block has to be there after WHOLE times the timeout of the socket."""
+        patience = self._socket.gettimeout()
+        self._end = None if patience is None else time.monotonic() + WHOLE * patience
+        try:
+            yield
+        finally:
+            self._end = None
+
+    def close(self):
+        self._raw.close()
+        super().close()
 
 
 class Response(http.client.HTTPResponse):
@@ -55,37 +73,33 @@ class Response(http.client.HTTPResponse):
 
     def __init__(self, sock, *arguments, **options):
         super().__init__(sock, *arguments, **options)
-        self._socket = sock
+        self._incoming = _Incoming(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._incoming)
+
+    def begin(self):
+        with self._incoming.whole_in_time():
+            super().begin()
 
     def read(self, amt=None):
         if amt is not None and amt <= LARGE_READ:
             return super().read(amt)
-        with self._in_time():
+        with self._incoming.whole_in_time():
             return super().read(amt)
 
     def read1(self, n=-1):
         if not self.chunked:  # else lines may follow the last piece
             return super().read1(n)
-        with self._in_time():
+        with self._incoming.whole_in_time():
             return super().read1(n)
 
-    def _in_time(self):
-        patience = self._socket.gettimeout()
-        return ended_after(patience and WHOLE * patience, self._socket)
 
+class Connection(http.client.HTTPConnection):
+    """See the module."""
 
-class _HeadInTime:
     response_class = Response
 
-    def getresponse(self):
-        patience = self.sock.gettimeout()
-        with ended_after(patience and WHOLE * patience, self.sock):
-            return super().getresponse()
 
-
-class Connection(_HeadInTime, http.client.HTTPConnection):
+class SecureConnection(http.client.HTTPSConnection):
     """See the module."""
 
-
-class SecureConnection(_HeadInTime, http.client.HTTPSConnection):
-    """See the module."""
+    response_class = Response

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import email.utils
 import http.client
-import ipaddress
 import re
 import socket
 import ssl
@@ -21,7 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from ..base.addresses import shown
+from ..base.addresses import is_loopback, shown
 from ..base.errors import LlamaCppError
 from ..base.strict_json import told
 from .deadline import Connection, SecureConnection, TooSlow
@@ -215,14 +214,6 @@ def host_of(url):
 
 def _host(url):
     return urllib.parse.urlsplit(url).hostname or ""
-
-
-def is_loopback(host):
-    """Whether an IP address or the name of a host is this machine, by the name alone; nothing is looked up."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _origin(url):

@@ -37,7 +37,7 @@ def owner_of_peer(connection, patience=None):
         found = look(connection.getpeername()[:2], connection.getsockname()[:2])
         if found != PENDING:
             return None if found == UNKNOWN else found
-        if _is_closed(connection):
+        if peek(connection) == b"":
             raise ConnectionResetError("it was closed")
         if deadline is not None and time.monotonic() + pause > deadline:
             raise socket.timeout("nobody accepts the connection")
@@ -45,13 +45,17 @@ def owner_of_peer(connection, patience=None):
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _is_closed(connection):
+def peek(connection):
+    """The next byte that has come in on a connected socket, left where it is; empty when it is closed, None: none yet.
+
+    Over TLS it is a byte beneath that.
+    """
     patience = connection.gettimeout()
     connection.settimeout(0)
     try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
+        return socket.socket.recv(connection, 1, socket.MSG_PEEK)
     except BlockingIOError:
-        return False
+        return None
     finally:
         connection.settimeout(patience)
 

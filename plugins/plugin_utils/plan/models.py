@@ -38,7 +38,7 @@ KIND_FOR = {
 KINDS = {"mmproj": "mmproj", "draft_model": "model", "lora": "adapter"}
 
 #: What the commands on the host are told of a model, and of a file, which they verify.
-TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose")
+TOOL_MODEL_KEYS = ("name", "dest", "description", "context_size", "purpose", "license")
 TOOL_FILE_KEYS = ("name", "kind", "dest", "bytes", "sha256", "shards")
 
 

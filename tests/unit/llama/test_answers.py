@@ -12,7 +12,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.json_form imp
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import answers as llama_answers
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import client as llama_api
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, ServerError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import identify, sample_answer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import sample_answer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import identify
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.probe import look_at
 from support.scripted_server import ScriptedServer, event_stream, response
 

@@ -60,6 +60,15 @@ def test_https_to_a_plain_server(tmp_path):
         LlamaServer(server.url.replace("http:", "https:"), timeout=0.3).props()
 
 
+def test_the_authorities_of_the_system_count_together_with_a_configured_one(tmp_path, monkeypatch):
+    certificate, authority = self_signed(tmp_path)
+    (tmp_path / "other").mkdir()
+    _, other = self_signed(tmp_path / "other")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))  # for OpenSSL those of the system
+    with ScriptedServer(response(200, b"{}"), certificate=certificate) as server:
+        assert LlamaServer(server.url, ca_file=str(other)).props() == {}
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_unusable_authority_file(tmp_path, content):
     authority = tmp_path / "ca.pem"

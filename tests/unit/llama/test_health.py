@@ -8,7 +8,7 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import readiness
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
     LlamaServer,
     NotAnswering,
@@ -17,11 +17,13 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client impor
     StillLoading,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import (
-    Unhealthy,
     check_server,
-    identify,
     list_devices,
     nobody_listens,
+)
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import (
+    Unhealthy,
+    identify,
     wait_until_ready,
 )
 from support.fake_server_process import FAKE, fake_server
@@ -158,7 +160,7 @@ def test_waiting_goes_on_from_not_running_over_loading_to_ready(tmp_path):
 
 
 def test_a_stranger_who_never_answers_does_not_hold_up_the_looks(monkeypatch):
-    monkeypatch.setattr(health, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(readiness, "LOOK_SECONDS", 0.2)
     states = []
 
     def look(state, seconds):

@@ -10,9 +10,9 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client impor
     ServerError,
     StillLoading,
 )
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import (
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import (
     Unhealthy,
-    check_server,
     identify,
     wait_until_ready,
 )

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama import health
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama import readiness
 from ansible_collections.macos_setup.llm.plugins.module_utils.service import rollout
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.converge import converge
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import AddressTaken, NoRollout, Rollout
@@ -198,7 +198,7 @@ class Ended:
 
 
 def test_a_server_that_has_ended_is_not_waited_for_while_a_stranger_on_its_port_is_silent(tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(readiness, "LOOK_SECONDS", 0.2)
     settings = {"engine_dir": str(tmp_path), "files": {}, "record": str(tmp_path / "proven.json"), "keep_releases": 1}
     with ScriptedServer(SILENCE) as server, pytest.raises(LlamaCppError, match="ended before it was ready"):
         Rollout({**settings, "health": {"url": server.url, "timeout": 5}}).verify(Ended)

@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, NotRunning
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import wait_until_ready
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import wait_until_ready
 from support.supervised_server import SUPERVISORD, SupervisedServer
 
 pytestmark = pytest.mark.skipif(SUPERVISORD is None, reason="supervisor is not installed here")

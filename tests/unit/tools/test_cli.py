@@ -137,6 +137,25 @@ def test_questions_are_not_taken_for_slips(commands, question):
 
 
 @pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (["ls"], "llm models"),
+        (["pull", "qwen"], "configuration"),
+        (["serve"], "llm-manager start"),
+        (["run", "qwen"], "llm ask"),
+        (["embd"], "llm embed"),
+        (["keys"], "LLM_API_KEY"),
+    ],
+)
+def test_commands_of_other_programs_are_no_prompts(commands, served, words, instead):
+    done = commands.run("llm", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert instead in done.stderr and f"llm ask {' '.join(words)}" in done.stderr
+    for how in (["ask", *words], ["--", *words], [*words, "and", "tell", "me"]):
+        assert commands.run("llm", *how).stdout == "?\n"
+
+
+@pytest.mark.parametrize(
     "line", [["llm", "--bogus", "Why?"], ["llm", "models", "extra"], ["llm", "models", "--", "extra"]]
 )
 def test_usage_errors_tell_where_to_learn_more(commands, line):

@@ -9,9 +9,12 @@ import shlex
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from llm_tools import cli, llm, manager
+from llm_tools.conversations.store import Store
+from llm_tools.user_files import conversations_dir, templates_dir
 from support.commands import TOOLS
 
 MODELS = [{"name": "qwen3-0.6b", "description": "small: and good"}, {"name": "qwen3-4b"}, {"name": "vectors"}]
@@ -52,6 +55,11 @@ def test_every_command_and_every_option_is_offered(commands):
         ("llm", ["ask", "--temperature", ""], []),
         ("llm", ["ask", "--", "-"], []),
         ("llm", ["Why is the sky", "bl"], []),
+        ("llm", ["conversations", "exp"], ["export"]),
+        ("llm", ["conversations", "import", "s"], ["simonw-llm"]),
+        ("llm", ["conversations", "rename", "x", "My ti"], []),
+        ("llm", ["conversations", "nonsense", ""], []),
+        ("llm", ["templates", "list", ""], []),
         ("llm-manager", ["resta"], ["restart"]),
         ("llm-manager", ["nonsense", ""], []),
         ("llm-manager", ["rollback", ""], []),
@@ -61,7 +69,20 @@ def test_what_is_offered(commands, program, words, offered):
     assert reply(commands, program, *words) == ("words", offered)
 
 
-@pytest.mark.parametrize("words", [["ask", "-f", ""], ["--image", "x"], ["--schema", "y"]])
+def test_names_of_what_the_user_saved(commands, tmp_path):
+    _command, environment = commands._prepared("llm", (), None)
+    (tmp_path / "config" / "llm-client" / "templates").mkdir(parents=True)
+    templates = templates_dir(environment)
+    Path(templates, "translate.txt").write_text("Translate.")
+    for words in (["-T", "tr"], ["templates", "show", ""]):
+        assert reply(commands, "llm", *words) == ("words", ["translate"])
+    conversation = Store(conversations_dir(environment)).create()
+    conversation.append([{"role": "user", "content": "Why?"}])
+    for words in (["--conversation", ""], ["conversations", "delete", "one", ""]):
+        assert reply(commands, "llm", *words) == ("words", [conversation.id])
+
+
+@pytest.mark.parametrize("words", [["ask", "-f", ""], ["--image", "x"], ["conversations", "import", "aichat", ""]])
 def test_names_of_files_are_left_to_the_shell(commands, words):
     assert reply(commands, "llm", *words) == ("files", [])
 

@@ -276,6 +276,40 @@ def test_plain_answer_without_rich(commands, served, tmp_path):
     assert (status, shown) == (0, MARKDOWN_ANSWER.replace("\n", "\r\n"))
 
 
+# A server that is not ready
+
+
+def test_a_model_that_loads_is_waited_for(commands, serve):
+    with serve("loading-slowly"):
+        assert commands.run("llm", FRANCE).stdout == PARIS + "\n"
+
+
+def test_on_a_terminal_the_waiting_is_seen(commands, serve):
+    with serve("loading-slowly"):
+        status, shown = commands.on_terminal("llm", "--raw", FRANCE)
+    assert status == 0 and "loading, " in shown and PARIS in shown
+
+
+def test_a_reply_in_a_conversation_that_cannot_be_saved_is_printed_all_the_same(commands, served, tmp_path):
+    (tmp_path / "data").write_text("a file in the place of the directory")
+    done = commands.run("llm", FRANCE)
+    assert (done.returncode, done.stdout) == (1, PARIS + "\n")
+    assert str(tmp_path / "data") in done.stderr
+    assert commands.run("llm", "--no-save", FRANCE).returncode == 0
+
+
+def test_what_was_interrupted_is_saved(commands):
+    head, first, *_ = event_stream(b'data: {"choices": [{"delta": {"content": "One"}}]}\n\n')
+    with ScriptedServer(head, first, SILENCE) as server:
+        commands.config["server"]["url"] = server.url
+        process = commands.start("llm", "Count.")
+        assert process.stdout.read(3) == b"One"
+        interrupt(process)
+        process.communicate(timeout=60)
+    body = request_of(commands, "-c", "Go on.")["body"]
+    assert [message["content"] for message in body["messages"]] == ["Count.", "One", "Go on."]
+
+
 # Ends before the end
 
 

@@ -14,10 +14,17 @@ ROUTED = [
 
 
 @pytest.fixture
-def router(commands):
+def router(commands, tmp_path):
+    for name, count in (("big.gguf", 2), ("big-mmproj.gguf", 1)):
+        (tmp_path / name).write_bytes(bytes(count * 2**20))
     with ScriptedServer(response(200, json.dumps({"data": ROUTED}).encode())) as server:
         commands.config["server"]["url"] = server.url
-        commands.config["models"] = [{"name": "big", "description": "A big one"}, {"name": "gone", "description": "x"}]
+        commands.config["server"]["model"] = "tinyllama"
+        big = {"name": "big", "description": "A big one", "context_size": 4096, "license": "mit", "dest": "/x"}
+        commands.config["models"] = [big, {"name": "gone", "description": "x"}]
+        commands.config["files"] = [
+            {"name": "big", "dest": str(tmp_path / name)} for name in ("big.gguf", "big-mmproj.gguf")
+        ]
         yield server
 
 
@@ -26,18 +33,23 @@ def test_table(commands, router, words):
     done = commands.run("llm", *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split() for line in done.stdout.splitlines()[1:]] == [
-        ["tinyllama", "loaded", "2048", "636", "-"],
-        ["big", "unloaded", "-", "-", "A", "big", "one"],
+        ["tinyllama*", "-", "loaded", "2048", "-", "636", "MiB", "-", "-"],
+        ["big", "(a-name)", "chat", "unloaded", "4096", "3", "MiB", "-", "mit", "A", "big", "one"],
     ]
 
 
 def test_json(commands, router):
-    assert json.loads(commands.run("llm", "models", "--json").stdout)["models"] == [
-        {"name": "tinyllama", "aliases": [], "state": "loaded", "context_size": 2048, "bytes": 667_000_000}
-        | {"description": None},
-        {"name": "big", "aliases": ["a-name"], "state": "unloaded", "context_size": None, "bytes": None}
-        | {"description": "A big one"},
-    ]
+    small, big = json.loads(commands.run("llm", "models", "--json").stdout)["models"]
+    assert small == {
+        **{"name": "tinyllama", "aliases": [], "default": True, "purpose": None, "state": "loaded"},
+        **{"context_size": 2048, "trained_context": None, "bytes": None, "memory_bytes": 667_000_000},
+        **{"license": None, "description": None},
+    }
+    assert big == {
+        **{"name": "big", "aliases": ["a-name"], "default": False, "purpose": "chat", "state": "unloaded"},
+        **{"context_size": 4096, "trained_context": None, "bytes": 3 * 2**20, "memory_bytes": None},
+        **{"license": "mit", "description": "A big one"},
+    }
 
 
 def test_single_model_has_no_status(commands, served):

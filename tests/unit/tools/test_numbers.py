@@ -97,7 +97,7 @@ def test_numbers_of_the_command_line(text):
 
 
 def test_a_schema_that_is_nested_too_deep_is_no_exception():
-    from llm_tools.environment import UsageError
+    from llm_tools.errors import UsageError
     from llm_tools.schemas import read
 
     assert read('{"type": "object"}') == json.loads('{"type": "object"}')

@@ -6,45 +6,42 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 
-from .core.base.errors import LlamaCppError
+from .errors import Incomplete
 from .sampling import MOST_TOKENS
 
 
-class Incomplete(LlamaCppError):
-    """There is no answer, or only a part of one."""
-
-
-@dataclass
 class Answer:
     """What a model has said so far.
 
     :ivar id: the identifier of the completion, by which the server can be told to end its reasoning.
+    :ivar content, reasoning: the text of each.
     :ivar tool_calls: list of ``{"id", "name", "arguments"}``; the arguments are JSON text as the model wrote it.
     :ivar finish_reason: ``stop``, ``length``, ``tool_calls``, or what the server calls it; None while it is unfinished.
+    :ivar usage, timings: the figures of the server, as it names them.
     :ivar first_token_seconds: from the making of this object to the first piece; None for a whole reply.
     """
 
-    id: str | None = None
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: list = field(default_factory=list)
-    finish_reason: str | None = None
-    usage: dict = field(default_factory=dict)
-    timings: dict = field(default_factory=dict)
-    first_token_seconds: float | None = None
-    began: float = field(default_factory=time.monotonic)
+    def __init__(self):
+        self.id = self.finish_reason = self.first_token_seconds = None
+        self.content = self.reasoning = ""
+        self.tool_calls = []
+        self.usage, self.timings = {}, {}
+        self._began = time.monotonic()
 
     @classmethod
     def of_reply(cls, reply):
         """The answer in a whole reply of ``/v1/chat/completions``."""
         answer = cls()
-        choice = reply["choices"][0]
-        for _ in answer.feed({**reply, "choices": [{**choice, "delta": choice.get("message")}]}):
-            pass
-        answer.first_token_seconds = None
+        answer.feed_reply(reply)
         return answer
+
+    def feed_reply(self, reply):
+        """Take in a whole reply of ``/v1/chat/completions``."""
+        choice = reply["choices"][0]
+        for _ in self.feed({**reply, "choices": [{**choice, "delta": choice.get("message")}]}):
+            pass
+        self.first_token_seconds = None
 
     def feed(self, event):
         """Take in an event of a stream; yields its pieces as ("reasoning" or "content", text)."""
@@ -60,7 +57,7 @@ class Answer:
                 text = delta.get(key)
                 if text:
                     if self.first_token_seconds is None:
-                        self.first_token_seconds = time.monotonic() - self.began
+                        self.first_token_seconds = time.monotonic() - self._began
                     setattr(self, kind, getattr(self, kind) + text)
                     yield kind, text
 
@@ -81,6 +78,22 @@ class Answer:
             for call in self.tool_calls
         ]
         return {"role": "assistant", "content": self.content, **({"tool_calls": calls} if calls else {})}
+
+    def saved(self, model=None):
+        """It as a message of a saved conversation: with what it was reasoned, by which model, and its figures."""
+        prompt, cached, produced = self.token_counts()
+        usage = {"prompt_tokens": prompt, "cached_tokens": cached, "completion_tokens": produced}
+        more = {"reasoning": self.reasoning, "model": model, "usage": usage if prompt or produced else None}
+        return {**self.message(), **{key: value for key, value in more.items() if value}}
+
+    def token_counts(self):
+        """(tokens of the prompt, how many of them came from the cache or None, tokens of the answer)."""
+        usage, timings = self.usage, self.timings
+        cached = timings.get("cache_n")
+        if cached is None:
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        prompt = usage.get("prompt_tokens") or (timings.get("prompt_n") or 0) + (cached or 0)
+        return prompt, cached, usage.get("completion_tokens") or timings.get("predicted_n") or 0
 
     def require_complete(self, limit):
         """Raise Incomplete when it is empty, only reasoning, or cut off.
@@ -116,14 +129,10 @@ def tool_call_line(call):
 
 def figures(answer, context=None):
     """Tokens, cache, rates, time to the first token and use of the context (in tokens, where known), in one line."""
-    timings, usage = answer.timings, answer.usage
-    if not timings and not usage:
+    timings = answer.timings
+    if not timings and not answer.usage:
         return "The server reported no statistics."
-    cached = timings.get("cache_n")
-    if cached is None:
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    prompt = usage.get("prompt_tokens") or (timings.get("prompt_n") or 0) + (cached or 0)
-    produced = usage.get("completion_tokens") or timings.get("predicted_n") or 0
+    prompt, cached, produced = answer.token_counts()
     parts = [f"answer: {_pace(produced, timings, 'predicted')}"]
     parts.append(f"prompt: {_pace(prompt, timings, 'prompt')}" + (f", {cached:.0f} of them cached" if cached else ""))
     if answer.first_token_seconds is not None:

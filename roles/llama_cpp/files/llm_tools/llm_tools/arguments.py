@@ -37,14 +37,14 @@ def number(text):
     return value
 
 
-def add_wait(parser, default=300):
-    """``--wait SECONDS``, for the loading of a model."""
+def add_wait(parser, default=300, meaning="wait up to this long while the server loads its model"):
+    """``--wait SECONDS``; ``meaning`` is its help text."""
     parser.add_argument(
         "--wait",
         metavar="SECONDS",
         type=lambda text: 0 if text == "0" else seconds(text),
         default=default,
-        help=f"wait up to this long while the server loads its model (default: {default})",
+        help=f"{meaning} (default: {default})",
     )
 
 

@@ -19,7 +19,8 @@ from .arguments import add_server
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.text import nearest
 from .core.shells.completion import REQUEST
-from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment, UsageError
+from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment
+from .errors import UsageError
 from .exit_codes import ExitCode
 from .failures import advice, exit_code
 
@@ -151,7 +152,12 @@ def mode_first(program, argv):
 
 
 class Parser(argparse.ArgumentParser):
-    """Does not accept abbreviated options; errors name the help."""
+    """Does not accept abbreviated options; errors name the help.
+
+    :ivar actions: the actions of the subcommand by name (actions.py), if it has some.
+    """
+
+    actions = None
 
     def __init__(self, program, command, module):
         examples = "\n".join("  " + example for example in module.EXAMPLES) % {"prog": program}
@@ -201,9 +207,9 @@ def build_parser(name, program, command):
 def overview(name, program):
     """What ``--help`` prints: every subcommand in a line, and how they are used."""
     modules = {command: module_of(program, command) for command in program.COMMANDS}
-    lines = [program.SUMMARY, "", "commands:"]
     width = max(map(len, modules))
-    lines += [f"  {name} {command.ljust(width)} {module.SUMMARY}" for command, module in modules.items()]
+    lines = [program.SUMMARY, "", "commands:"]
+    lines += [f"  {name} {command.ljust(width)}  {module.SUMMARY}" for command, module in modules.items()]
     lines += ["", "examples:"]
     lines += ["  " + example % {"prog": name} for module in modules.values() for example in module.EXAMPLES[:2]]
     lines += ["", "environment:", *(f"  {variable:<23} {meaning}" for variable, meaning in VARIABLES.items())]

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from .core.base.errors import LlamaCppError
 from .core.base.json_form import NUMBER, misfit
 from .core.base.strict_json import MOST_BYTES, NotStrict, dotted, parse
+from .errors import UsageError
 
 
 def _texts(names):
@@ -32,14 +32,10 @@ FORM = {
     },
     "watchdog": _texts("log state_file"),
     "paths": _texts("install_dir bin_dir"),
-    "models": [{**_texts("name dest description purpose"), "context_size": int}],
+    "models": [{**_texts("name dest description purpose license"), "context_size": int}],
     "files": [{**_texts("name kind dest sha256"), "bytes": int, "shards": [{"sha256": str, "bytes": int}]}],
     "selftest": _texts("model answers device"),
 }
-
-
-class UsageError(LlamaCppError):
-    """Wrong usage or configuration of the command."""
 
 
 class Damaged(UsageError):

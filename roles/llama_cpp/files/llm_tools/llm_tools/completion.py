@@ -3,7 +3,8 @@
 """What a shell offers to complete a command line with (core/shells/completion.py), read from the parsers.
 
 An argument says by itself what it takes: its ``choices``; a metavar that begins with FILE or DIRECTORY, the names of
-files; a destination of NAMES, names of what is configured. Nothing here asks the server: Tab must not wait.
+files; a destination of NAMES, names of what is there. The words of an action say it by its usage (actions.py). Nothing
+here asks the server: Tab must not wait.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 from . import cli
 from .core.base.errors import LlamaCppError
 from .core.shells.completion import FILES, WORDS
+from .user_files import conversations_dir, templates_dir
 
 PATHS = ("FILE", "DIRECTORY")
 
@@ -76,10 +78,25 @@ def of_parser(environment, parser, rest, current):
         return {f"{spelling}={value}": "" for value in options[spelling].choices}
     if current.startswith("-") and options:
         return {spelling: action.help or "" for spelling, action in options.items()}
+    if parser.actions:
+        return of_actions(environment, parser.actions, words)
     positional = [action for action in actions if not action.option_strings]
     if positional and positional[-1].nargs in (argparse.ZERO_OR_MORE, argparse.ONE_OR_MORE):
         positional += [positional[-1]] * len(words)
     return values(environment, positional[len(words)]) if len(words) < len(positional) else {}
+
+
+def of_actions(environment, actions, words):
+    """The names of ``actions``, or what may follow one of them; ``words`` are those before."""
+    if not words:
+        return {name: action.usage for name, action in actions.items()}
+    usage = actions[words[0]].usage.split() if words[0] in actions else []
+    if usage and usage[-1].endswith("…"):
+        usage += [usage[-1]] * len(words)
+    word = usage[len(words) - 1].strip("[]…") if len(words) <= len(usage) else ""
+    if word in WORDS_OF_ACTIONS:
+        return WORDS_OF_ACTIONS[word](environment)
+    return FILES if word == "PATH" else dict.fromkeys(word.split("|"), "") if "|" in word else {}
 
 
 def takes_value(action):
@@ -109,5 +126,22 @@ def releases(environment):
     return {entry["name"]: words(entry) for entry in described(rollback_settings(environment)["rollout"])}
 
 
+def conversations(environment):
+    """The saved conversations with their titles."""
+    from .conversations.store import Store  # noqa: PLC0415 - needed for these alone
+
+    summaries = Store(conversations_dir(environment.environ)).summaries()
+    return {summary.id: summary.title or "" for summary in summaries}
+
+
+def template_names(environment):
+    """The templates of this user."""
+    from . import templates  # noqa: PLC0415 - needed for these alone
+
+    return dict.fromkeys(templates.names(templates_dir(environment.environ)), "")
+
+
 #: Destination of an argument -> what names it can be completed with.
-NAMES = {"model": models, "release": releases}
+NAMES = {"model": models, "release": releases, "conversation": conversations, "template": template_names}
+#: The same of a word in the usage of an action.
+WORDS_OF_ACTIONS = {"ID": conversations, "NAME": template_names}

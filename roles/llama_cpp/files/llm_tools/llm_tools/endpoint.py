@@ -8,12 +8,11 @@ another service. A key goes to the server it was given for, and to no other.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import urllib.parse
 
+from .core.base.addresses import is_loopback
 from .core.llama.api_keys import check_api_key, read_api_key, secret_of_environment
-from .core.net.http import is_loopback
 
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
 URL_VARIABLE = "LLM_BASE_URL"
@@ -92,6 +91,8 @@ class Endpoint:
         """The key that the keychain of macOS has for the address, or None."""
         if self.ours or not self.url or sys.platform != "darwin":
             return None
+        import subprocess  # noqa: PLC0415 - only here, and the commands have to start fast
+
         account = urllib.parse.urlsplit(self.url).netloc
         command = [SECURITY, "find-generic-password", "-s", KEYCHAIN_SERVICE, "-a", account, "-w"]
         try:

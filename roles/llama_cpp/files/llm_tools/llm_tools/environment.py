@@ -11,7 +11,6 @@ import re
 import sys
 
 from . import client_config
-from .client_config import UsageError
 from .core.base.errors import LlamaCppError
 from .core.llama.client import LlamaServer
 from .endpoint import (
@@ -22,6 +21,7 @@ from .endpoint import (
     URL_VARIABLE,
     Endpoint,
 )
+from .errors import UsageError
 
 MANAGER = "llm-manager"
 
@@ -74,7 +74,9 @@ class Environment:
         self.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def say(self, text, end="\n", colour=None):
-        """Something about the work: status, progress, a hint."""
+        """Something about the work: status, progress, a hint; to nobody where stderr is closed."""
+        if self.stderr is None:
+            return
         self.status("")
         self.stderr.write(self.paint(printable(text), colour, self.stderr) + end)
         self.stderr.flush()
@@ -171,17 +173,22 @@ class Environment:
             return None
         return os.stat(self.environ[CONFIG_VARIABLE]).st_uid
 
-    def server(self, timeout=30.0):
-        """The server to talk to. Raises UsageError when what is configured cannot be used."""
+    def require_url(self):
+        """The address of the server. Raises UsageError where none is named."""
         if not self.endpoint.url:
             raise UsageError(
                 f"No server is configured: neither --server nor {URL_VARIABLE} nor {CONFIG_VARIABLE} is given.\n"
                 f"Try: {self.program} --server http://127.0.0.1:8080 …"
             )
+        return self.endpoint.url
+
+    def server(self, timeout=30.0):
+        """The server to talk to. Raises UsageError when what is configured cannot be used."""
+        url = self.require_url()
         try:
             proofs = {} if self.elsewhere else self.section("server")
             tls = {name: proofs.get(name) for name in ("ca_file", "certificate")}
-            return LlamaServer(self.endpoint.url, self.endpoint.key(), timeout, owner=self.owner, **tls)
+            return LlamaServer(url, self.endpoint.key(), timeout, owner=self.owner, **tls)
         except LlamaCppError as error:
             raise UsageError(str(error)) from error
 

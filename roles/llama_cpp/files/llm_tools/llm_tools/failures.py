@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from .answer import Incomplete
 from .core.base.errors import LlamaCppError
 from .core.llama.client import NotAuthorised, NotRunning, StillLoading
-from .environment import KEY_VARIABLE, MANAGER, UsageError
+from .environment import KEY_VARIABLE, MANAGER
+from .errors import Incomplete, UsageError
 from .exit_codes import ExitCode
 
 MEANINGS = (

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import contextlib
 
-from .client_config import UsageError
 from .core.base.errors import LlamaCppError
 from .core.base.text import did_you_mean
 from .core.llama.client import ContextExceeded
-from .core.llama.health import offered_models
+from .core.llama.readiness import offered_models
+from .errors import UsageError
 
 
 def requested_model(environment, server, wanted):

@@ -9,8 +9,8 @@ import codecs
 import os
 import select
 
-from .client_config import UsageError
 from .core.base.errors import in_words
+from .errors import UsageError
 
 WAITING_NOTICE_SECONDS = 2.0
 
@@ -43,12 +43,11 @@ def add_prompt(parser):
     )
 
 
-def content_of(environment, arguments):
-    """The prompt as the ``content`` of a message: a text, or a list of parts when there are images or sound.
+def content_of(environment, arguments, text):
+    """The prompt ``text`` as the ``content`` of a message: itself, or a list of parts when there are images or sound.
 
     Raises UsageError when it is empty, or something of it cannot be read.
     """
-    text = text_of(environment, arguments)
     media = [*map(image_part, arguments.image), *map(audio_part, arguments.audio)]
     if not text and not media:
         raise UsageError(f'no prompt given. Try: {environment.program} "What is the capital of France?"')
@@ -109,15 +108,24 @@ def printable_utf8(text):
 
 
 def image_part(path):
-    """The image in the file ``path``, as a part of a message (OpenAI's chat completions)."""
+    """The image in the file ``path``, as a part of a message (OpenAI's chat completions) with its ``path``."""
     content, kind = _media(path, IMAGES, "PNG, JPEG, GIF or BMP image")
-    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{base64.b64encode(content).decode()}"}}
+    url = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}, "path": os.path.abspath(path)}
 
 
 def audio_part(path):
-    """The sound in the file ``path``, as a part of a message."""
+    """The sound in the file ``path``, as a part of a message with its ``path``."""
     content, kind = _media(path, SOUNDS, "WAV or MP3 file")
-    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(content).decode(), "format": kind}}
+    sound = {"data": base64.b64encode(content).decode(), "format": kind}
+    return {"type": "input_audio", "input_audio": sound, "path": os.path.abspath(path)}
+
+
+def without_paths(content):
+    """``content`` as it is sent: where its media lie on this machine is not the server's to know."""
+    if isinstance(content, str):
+        return content
+    return [{key: value for key, value in part.items() if key != "path"} for part in content]
 
 
 def _media(path, kinds, wanted):

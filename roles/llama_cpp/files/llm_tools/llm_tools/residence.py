@@ -8,7 +8,7 @@ import time
 
 from .core.base.errors import LlamaCppError
 from .core.base.wait import wait_until
-from .core.llama.health import offered_models
+from .core.llama.readiness import offered_models
 from .model_names import requested_model
 
 VERBS = {"loaded": ("loading", "loads"), "unloaded": ("unloading", "unloads")}

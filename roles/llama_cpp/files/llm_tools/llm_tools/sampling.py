@@ -9,32 +9,29 @@ refused here: the server answers it with an error of its own words, or computes 
 from __future__ import annotations
 
 import argparse
+import collections
 import math
-from dataclasses import dataclass
 
 from .core.base.strict_json import NotStrict, parse
+from .errors import UsageError
 
 #: How long an answer may get, in tokens, when neither option nor configuration says so: a model can repeat itself for
 #: ever.
 MOST_TOKENS = 4096
 
+#: Keys of the section ``client`` of the configuration that are none of a request.
+NOT_SAMPLING = ("command", "default_model", "system_prompt")
+
 MOST = 2**31 - 1  # of a whole number of llama-server
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(collections.namedtuple("Option", "key flags kind low high help")):
     """One key of a request.
 
+    :ivar flags: how it is spelled on the command line.
     :ivar kind: int or float.
     :ivar low, high: the range, both ends included.
     """
-
-    key: str
-    flags: tuple
-    kind: type
-    low: float
-    high: float
-    help: str
 
     def parse(self, text):
         """The value of the word ``text``. Raises argparse.ArgumentTypeError, which says what is allowed."""
@@ -45,7 +42,7 @@ class Option:
         if not self.low <= value <= self.high:
             what = "a whole number" if self.kind is int else "a number"
             wanted = f"{what} from {self.low} to {self.high}"
-            raise argparse.ArgumentTypeError(f'"{text}" is no value for it; expected: {wanted}')
+            raise argparse.ArgumentTypeError(f'"{text}" is no value for {self.key}; expected: {wanted}')
         return value
 
 
@@ -83,16 +80,15 @@ OPTIONS = (
 )
 
 
-def add_sampling(parser):
-    """The options of :data:`OPTIONS`, ``--stop`` and ``-o``."""
+def add_sampling(parser, other_flags=("-o", "--option")):
+    """The options of :data:`OPTIONS`, ``--stop``, and the one for all others, which has the ``other_flags``."""
     for option in OPTIONS:
         parser.add_argument(*option.flags, dest=option.key, metavar="NUMBER", type=option.parse, help=option.help)
     parser.add_argument(
         "--stop", metavar="TEXT", action="append", help="end the answer before this text; may be given several times"
     )
     parser.add_argument(
-        "-o",
-        "--option",
+        *other_flags,
         metavar="NAME=VALUE",
         dest="options",
         action="append",
@@ -104,13 +100,20 @@ def add_sampling(parser):
 
 def sampling_of(arguments, configured):
     """The keys of a request that options give, else ``configured`` (section ``client``), else the limit of tokens."""
-    body = {option.key: configured.get(option.key) for option in OPTIONS}
-    for name in (*body, "stop"):
-        if getattr(arguments, name) is not None:
-            body[name] = getattr(arguments, name)
-    if body["max_tokens"] is None:
-        body["max_tokens"] = MOST_TOKENS
-    return {**{name: value for name, value in body.items() if value is not None}, **dict(arguments.options)}
+    body = {key: value for key, value in configured.items() if key not in NOT_SAMPLING and value is not None}
+    for key in (*(option.key for option in OPTIONS), "stop"):
+        if getattr(arguments, key) is not None:
+            body[key] = getattr(arguments, key)
+    return {"max_tokens": MOST_TOKENS, **body, **dict(arguments.options)}
+
+
+def checked(options, source):
+    """``options`` of the file ``source``, keys of a request with values. Raises UsageError for one out of range."""
+    known = {option.key: option for option in OPTIONS}
+    try:
+        return {name: known[name].parse(str(value)) if name in known else value for name, value in options.items()}
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{source}: {error}.") from None
 
 
 def _named(text):

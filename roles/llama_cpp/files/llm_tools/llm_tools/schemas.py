@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import importlib
 
-from .client_config import UsageError
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.strict_json import NotStrict, parse
+from .errors import UsageError
 
 MOST_FAULTS = 5
 

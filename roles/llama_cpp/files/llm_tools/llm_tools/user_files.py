@@ -17,20 +17,33 @@ NAME = "llm-client"
 MACOS = "~/Library/Application Support"
 
 
-def data_dir(environ):
-    """The directory of what the user made with ``llm``, such as conversations; it need not exist."""
-    return _directory(environ, "XDG_DATA_HOME", "~/.local/share")
+def conversations_dir(environ):
+    """The directory of the saved conversations; it need not exist."""
+    return os.path.join(_directory(environ, "XDG_DATA_HOME", "~/.local/share"), "conversations")
 
 
-def config_dir(environ):
-    """The directory of what the user wrote for ``llm``, such as templates; it need not exist."""
-    return _directory(environ, "XDG_CONFIG_HOME", "~/.config")
+def templates_dir(environ):
+    """The directory of the templates; it need not exist."""
+    return os.path.join(_directory(environ, "XDG_CONFIG_HOME", "~/.config"), "templates")
+
+
+def history_file(environ):
+    """What was typed in the line editor; it need not exist."""
+    return os.path.join(_directory(environ, "XDG_STATE_HOME", "~/.local/state"), "history")
 
 
 def make_private(directory):
-    """Make ``directory`` for its owner alone. Raises LlamaCppError when it cannot be made."""
+    """Make ``directory`` and what is missing above it, each for its owner alone, as the specification wants it.
+
+    Raises LlamaCppError when it cannot be made.
+    """
+    from .core.base.files import make_directories  # noqa: PLC0415 - rare, and the commands have to start fast
+
+    if os.path.isdir(directory):
+        return
+    make_private(os.path.dirname(directory))
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_directories(directory, 0o700)
     except OSError as error:
         raise LlamaCppError(in_words(error, "cannot be made", directory)) from error
 

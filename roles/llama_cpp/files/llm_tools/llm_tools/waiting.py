@@ -9,7 +9,7 @@ import time
 
 from .core.base.errors import LlamaCppError
 from .core.llama.client import StillLoading
-from .core.llama.health import model_state, wait_until_ready
+from .core.llama.readiness import model_state, wait_until_ready
 
 PATIENCE_SECONDS = 1.0  # before anything is shown
 LOOK_SECONDS = 2.0

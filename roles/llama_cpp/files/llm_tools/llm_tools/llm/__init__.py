@@ -3,7 +3,21 @@
 """``llm``: one file per subcommand."""
 
 SUMMARY = "Send prompts to the language model of this machine. Without a command, the arguments are the prompt."
-COMMANDS = ("ask", "complete", "embed", "rerank", "tokenize", "models", "load", "unload", "health", "completion")
+COMMANDS = (
+    "ask",
+    "complete",
+    "embed",
+    "rerank",
+    "tokenize",
+    "batch",
+    "models",
+    "load",
+    "unload",
+    "health",
+    "conversations",
+    "templates",
+    "completion",
+)
 DEFAULT = "ask"
 
 #: Commands of other programs (ollama, simonw/llm, LM Studio's lms, llama.cpp's llama) -> what does that here, with

@@ -8,7 +8,7 @@ import json
 import struct
 
 from ..arguments import add_timeout, add_wait
-from ..client_config import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..model_names import model_for, told_context
 from ..prompt import add_text, required_text

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..arguments import add_json, seconds
 from ..core.base.errors import LlamaCppError
-from ..core.llama.health import identify, wait_until_ready
+from ..core.llama.readiness import identify, wait_until_ready
 from ..exit_codes import ExitCode
 from ..failures import state_word
 from ..waiting import waiting_line

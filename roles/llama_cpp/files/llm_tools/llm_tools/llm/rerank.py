@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..arguments import add_json, add_timeout, add_wait
-from ..client_config import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..model_names import model_for, told_context
 from ..prompt import read_text, text_on_stdin

@@ -11,7 +11,7 @@ import time
 
 from ..core.base.errors import LlamaCppError
 from ..core.base.rotating_log import numbered, rotated_numbers
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 
 SUMMARY = "Show the last lines of the server's log."

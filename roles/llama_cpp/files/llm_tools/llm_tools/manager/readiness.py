@@ -7,8 +7,8 @@ from __future__ import annotations
 from ..arguments import add_timeout
 from ..core.base.errors import LlamaCppError
 from ..core.llama.client import NotRunning
-from ..core.llama.health import identify, wait_until_ready
 from ..core.llama.log_causes import explain
+from ..core.llama.readiness import identify, wait_until_ready
 
 
 def add_patience(parser):

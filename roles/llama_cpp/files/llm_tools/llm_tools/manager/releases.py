@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..arguments import add_json
 from ..core.engine import store
 from ..core.service.rollout import record_in
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 
 SUMMARY = "List the installed releases of llama.cpp."

@@ -9,7 +9,7 @@ import os
 from ..core.base.privileges import is_root
 from ..core.runner.crash_loop import why_held, why_not_started
 from ..core.service.description import open_service
-from ..environment import UsageError
+from ..errors import UsageError
 
 #: Through which launchctl changes the domain system; only its looks are for everybody.
 SUDO = "/usr/bin/sudo"

@@ -14,10 +14,10 @@ from ..core.base.errors import LlamaCppError
 from ..core.base.log_tail import tail
 from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
-from ..core.llama.health import identify, wait_until_ready
+from ..core.llama.readiness import identify, wait_until_ready
 from ..core.ownership.marker import is_ours
 from ..core.watchdog.daemon import remembered, settings_from
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..failures import advice, exit_code, state_word
 from .readiness import exit_words

@@ -9,7 +9,8 @@ import os
 from ..arguments import add_json, add_timeout
 from ..core.base.files import sha256_of
 from ..core.engine.selftest import ask_all, known_answers, require_all_correct
-from ..core.llama.health import identify, sample_answer, wait_until_ready
+from ..core.llama.health import sample_answer
+from ..core.llama.readiness import identify, wait_until_ready
 from ..environment import MANAGER
 from ..exit_codes import ExitCode
 

@@ -10,7 +10,8 @@ import time
 from ..arguments import add_json
 from ..core.base.errors import LlamaCppError, tell_briefly
 from ..core.watchdog.daemon import Watchdog, event, settings_from
-from ..environment import CONFIG_VARIABLE, UsageError
+from ..environment import CONFIG_VARIABLE
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from .service import configured_service, why_service_is_held
 

@@ -1,0 +1,91 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""The connections of one client to its server, in use and, where they are kept, between two requests."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+
+from .peer import peek
+
+#: How a connection fails that the other end has closed.
+CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+class Connections:
+    """Lends each connection (``http.client``) to one request at a time; threads may share it.
+
+    :param keep: use a connection for another request when its answer was read to the end.
+    """
+
+    def __init__(self, keep):
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._idle, self._lent, self._closed = [], set(), False
+
+    @contextlib.contextmanager
+    def response(self, connect, send):
+        """Lend the response to one request.
+
+        :param connect: makes a connection.
+        :param send: sends the request over a connection and returns the response. It is called again, with a new
+            connection, where a kept one turns out to be closed: not even the head of an answer came over that.
+        """
+        connection, response = self._exchange(connect, send)
+        try:
+            yield response
+        finally:
+            self._put_back(connection, self._keep and response.isclosed() and not response.will_close)
+
+    def _exchange(self, connect, send):
+        kept = self._take()
+        if kept:
+            with contextlib.suppress(*CLOSED):
+                return kept, self._send_over(kept, send)
+        connection = connect()
+        return connection, self._send_over(connection, send)
+
+    def _send_over(self, connection, send):
+        try:
+            with self._lock:
+                if self._closed:
+                    raise ConnectionAbortedError("the client is closed")
+                self._lent.add(connection)
+            return send(connection)
+        except BaseException:
+            self._put_back(connection, usable=False)
+            raise
+
+    def _take(self):
+        """The idle connection that was used last, of those that seem open; None when there is none."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            with contextlib.suppress(OSError):
+                if peek(connection.sock) is None:  # else it is closed, or something came that nobody asked for
+                    return connection
+            connection.close()
+
+    def _put_back(self, connection, usable):
+        with self._lock:
+            self._lent.discard(connection)
+            if usable and connection.sock is not None and not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self):
+        """Close all of them for good; a request in flight gets an error instead of the rest of its answer."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for connection in self._lent:
+                with contextlib.suppress(OSError, AttributeError):  # it may be closed at this moment
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # beneath TLS, which may be in use
+        for connection in idle:
+            connection.close()

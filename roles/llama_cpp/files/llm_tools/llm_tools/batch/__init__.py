@@ -1,0 +1,3 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""``llm batch``: many requests from a file, their results in the same order."""
