@@ -6,6 +6,7 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import host
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.service.rollout import AddressTaken
 from support.model_factory import model_bytes, projector_bytes
 from support.modules import run_module
@@ -87,3 +88,77 @@ def test_an_address_that_another_program_has_is_refused_unless_a_job_is_to_be_mo
     with pytest.raises(AddressTaken):
         looking._is_due("launchd", {}, {"elsewhere": []})
     assert looking._is_due("launchd", {}, {"elsewhere": [{"label": "com.llama.server"}]}) is True
+
+
+# ---- what is in the way of the commands
+
+OURS, THEIRS = f"#!/bin/sh\n# {MANAGED_BY}\n", "#!/bin/sh\necho theirs\n"
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """``commands(shell)``: what is found of the command llm with its man page and a list, where the login shell of the
+    user tells ``shell``; ``llm`` of others is in the directory ``other``, which is searched first."""
+    for name in ("bin", "other", "share"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "llm").write_text(THEIRS)
+    (tmp_path / "other" / "llm").chmod(0o755)
+    asked = {"directory": str(tmp_path / "bin"), "zsh": str(tmp_path / "zsh"), "system": "Darwin"}
+    asked["names"] = {"llm": [str(tmp_path / "share" / "llm.1")]}
+    asked["blocks"] = {str(tmp_path / "models.yaml"): "- model_id: ours\n"}
+
+    def commands(shell=None):
+        monkeypatch.setattr(host.login, "searched", lambda _wanted: shell)
+        given = {"manifest": str(tmp_path / "manifest.json"), "bundle": None, "stages": {}}
+        return host.Host(given, check_only=False, warn=print)._commands(asked)
+
+    return commands
+
+
+def shell_that_searches(*directories):
+    return {"shell": "/bin/zsh", "path": list(map(str, directories)), "fpath": []}
+
+
+def test_what_goes_with_a_command_that_gives_way_is_withheld_too(commands, tmp_path):
+    found = commands(shell_that_searches(tmp_path / "other", tmp_path / "bin"))
+    assert found["foreign"] == {"llm": str(tmp_path / "other" / "llm")}
+    assert set(found["withheld"]) == {str(tmp_path / "bin" / "llm"), str(tmp_path / "share" / "llm.1")}
+    assert found["login"]["path_line"] is None and found["login"]["completes"] is False
+
+
+def test_where_ours_is_not_searched_it_is_installed_and_that_is_told(commands, tmp_path):
+    found = commands(shell_that_searches(tmp_path / "other"))
+    theirs = str(tmp_path / "other" / "llm")
+    assert (found["foreign"], found["withheld"], found["others"]) == ({"llm": None}, [], {"llm": [theirs]})
+    assert found["login"]["runs"] == {"llm": theirs}
+    assert str(tmp_path / "bin") in found["login"]["path_line"][1]
+
+
+def test_files_in_the_way_are_left_out(commands, tmp_path):
+    (tmp_path / "share" / "llm.1").write_text(THEIRS)
+    (tmp_path / "models.yaml").write_text("[]\n")
+    found = commands()
+    assert set(found["left_out"]) == set(found["withheld"])
+    assert set(found["withheld"]) == {str(tmp_path / "share" / "llm.1"), str(tmp_path / "models.yaml")}
+    (tmp_path / "share" / "llm.1").write_text(OURS)
+    (tmp_path / "models.yaml").unlink()
+    assert commands()["withheld"] == [] and commands()["login"] is None
+
+
+def test_what_is_withheld_makes_nothing_due(tmp_path):
+    names = {"llm": [str(tmp_path / "llm.1")]}
+    (tmp_path / "llm.1").write_text(THEIRS)
+    (tmp_path / "models.yaml").write_text("[]\n")
+    missing = {"sha256": "0" * 64, "mode": "0644", "kind": "marked"}
+    rest = {"directories": [], "trees": [], "keys": [], "claims": {}}
+    blocks = {str(tmp_path / "models.yaml"): "- model_id: ours\n"}
+    wanted = {**rest, "files": {str(tmp_path / "llm.1"): missing}, "blocks": blocks}
+    arguments = {
+        "manifest": str(tmp_path / "manifest.json"),
+        "commands": {"directory": "/nowhere/bin", "names": names, "blocks": blocks, "zsh": "/x", "system": "Linux"},
+        "stages": {"tools": [["file_set", wanted]]},
+    }
+    answer = run_module("host_info", arguments)
+    assert answer["due"] == {} and len(answer["commands"]["left_out"]) == 2
+    del arguments["commands"]
+    assert run_module("host_info", arguments)["due"] == {"tools": ["file_set"]}

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from llm_tools import cli, llm, manager
 from llm_tools.conversations.store import Store
+from llm_tools.core.shells.completion import script
 from llm_tools.user_files import conversations_dir, templates_dir
 from support.commands import TOOLS
 
@@ -94,18 +95,25 @@ def test_a_configuration_that_cannot_be_read_is_no_noise(commands):
 
 # Real shells. What is typed is run in the end, and tells what the shell has made of it.
 
-PREPARE = {
-    "bash": ("--norc --noprofile -i", "{bash}"),
-    "zsh": ("-f -i", "autoload -Uz compinit && compinit -u -D && {zsh}"),
-    "fish": ("--no-config -i", "{fish}"),
-}
-SOURCE = {"bash": 'eval "$(llm completion bash)"', "zsh": 'eval "$(llm completion zsh)"'}
-SOURCE["fish"] = "llm completion fish | source"
+#: Shell -> the options that leave out the files of its user.
+SHELLS = {"bash": "--norc --noprofile -i", "zsh": "-f -i", "fish": "--no-config -i"}
+#: How the script gets into the shell: printed by the command, or found in the directory that the play installs it in.
+COMPINIT = "autoload -Uz compinit && compinit -u -D"
+LOADED = [
+    ("bash", 'eval "$(llm completion bash)"'),
+    ("zsh", f'{COMPINIT} && eval "$(llm completion zsh)"'),
+    ("zsh", f"fpath=($PWD/scripts $fpath); {COMPINIT}"),
+    ("fish", "llm completion fish | source"),
+    ("fish", "set -p fish_complete_path $PWD/scripts"),
+]
 
 
 @pytest.fixture
 def typed(commands, tmp_path):
-    """``typed(shell, line)``: the words that a real shell runs after ``line``, with its tabs, was typed at it."""
+    """``typed(shell, load, line)``: the words that a real shell runs when ``line``, with its tabs, is typed at it.
+
+    It has done ``load`` before.
+    """
     commands.config["models"] = MODELS
     _command, environment = commands._prepared("llm", (), {"HOME": str(tmp_path), "TERM": "xterm", "LC_ALL": "C.UTF-8"})
     ran = tmp_path / "ran"
@@ -118,16 +126,18 @@ def typed(commands, tmp_path):
         )
         (tmp_path / "bin" / name).chmod(0o755)
     environment.update(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", PS1="$ ")
+    (tmp_path / "scripts").mkdir()
+    for shell, name in (("zsh", "_llm"), ("fish", "llm.fish")):
+        (tmp_path / "scripts" / name).write_text(script(shell, "llm", "Of the play\nin two lines"))
     pids = []
 
-    def typed(shell, line):
-        options, prepare = PREPARE[shell]
+    def typed(shell, load, line):
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(tmp_path)
-            os.execvpe(shell, [shell, *options.split()], environment)
+            os.execvpe(shell, [shell, *SHELLS[shell].split()], environment)
         pids.append((pid, terminal))
-        type_line(terminal, prepare.format(**SOURCE) + " && llm ready\r", ran)
+        type_line(terminal, load + " && llm ready\r", ran)
         return type_line(terminal, line + "\r", ran)
 
     yield typed
@@ -151,10 +161,13 @@ def type_line(terminal, keys, ran):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("shell", PREPARE)
-def test_a_real_shell_completes(typed, shell, tmp_path):
+@pytest.mark.parametrize("shell, load", LOADED)
+def test_a_real_shell_completes(typed, shell, load, tmp_path):
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} on this machine")
     (tmp_path / "my notes.txt").write_text("")
-    line = "llm emb\t--for\tjsonl\t-f my\t-m qwen3-4\tend"
-    assert typed(shell, line) == ["embed", "--format", "jsonl", "-f", "my notes.txt", "-m", "qwen3-4b", "end"]
+    line = "llm emb\t--li\t--format=b\t-f my\t-m qwen3-4\tend"
+    assert typed(shell, load, line) == [
+        *("embed", "--lines", "--format=binary"),
+        *("-f", "my notes.txt", "-m", "qwen3-4b", "end"),
+    ]
