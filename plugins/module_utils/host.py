@@ -7,7 +7,6 @@ The stages are asked by the same code that does their work, in check mode.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 
@@ -75,23 +74,21 @@ class Host:
     def _commands(self, wanted):
         """What is in the way of the commands, and what their user has to know to find them."""
         bin_dir, names = wanted["directory"], wanted["names"]
-        told = login.searched([bin_dir, wanted["zsh"]])
+        told = login.searched(bin_dir, wanted["zsh"])
         path = told["path"] if told else []
         directories = [*path, *commands.search_path().split(os.pathsep)]
         foreign = {name: programs.foreign(name, bin_dir, directories) for name in names}
-        taken = {name: why for name, why in foreign.items() if why}
-        left_out = {path: programs.why_left_out(path) for name in names if name not in taken for path in names[name]}
-        left_out.update((path, _why_no_room(path, items)) for path, items in wanted["blocks"].items())
-        found = {name: programs.others(name, [bin_dir, *directories]) for name in names}
+        taken = [path for name in names if foreign[name] for path in [os.path.join(bin_dir, name), *names[name]]]
+        whys = {path: programs.why_left_out(path) for files in names.values() for path in files if path not in taken}
+        whys.update((path, _why_no_room(path, items)) for path, items in wanted["blocks"].items())
+        left_out = {path: why for path, why in whys.items() if why}
         return {
             "foreign": foreign,
-            "others": found,
-            "simonw": next(filter(programs.is_simonw, itertools.chain(*found.values())), None),
-            "left_out": {path: why for path, why in left_out.items() if why},
-            "withheld": [
-                *(path for path, why in left_out.items() if why),
-                *(path for name in taken for path in [os.path.join(bin_dir, name), *names[name]]),
-            ],
+            "others": {name: programs.others(name, [bin_dir, *directories]) for name in names},
+            "simonw": next(filter(programs.is_simonw, programs.others("llm", [bin_dir, *directories])), None),
+            # What is not wanted needs no room.
+            "left_out": {path: why for path, why in left_out.items() if wanted["blocks"].get(path) != ""},
+            "withheld": [*left_out, *taken],
             "login": told and self._login(told, wanted),
         }
 

@@ -23,20 +23,20 @@ QUESTION = f'printf "\\n%s%s\\n%s%s\\n" {MARK} "$PATH" {MARK} "$FPATH"'
 SECONDS = 5.0
 
 
-def searched(wanted=()):
+def searched(directory, functions):
     """What the login shell of this user searches: ``shell`` and the lists ``path`` and ``fpath``; None if unknown.
 
-    Not asked as root, which runs nothing that a user can write. The shell is asked in another way where the directories
-    ``wanted`` are in neither list.
+    Not asked as root, which runs nothing that a user can write. The shell is asked in another way where ``directory``
+    is not in its ``path``, or ``functions`` not in the ``fpath`` of zsh.
     """
     account = pwd.getpwuid(os.getuid())
     shell = account.pw_shell
     if is_root() or os.path.basename(shell) not in SHELLS:
         return None
-    found = None
+    found, is_zsh = None, os.path.basename(shell) == "zsh"
     for way in WAYS:
         found = _answer([shell, way, QUESTION], account) or found
-        if found and all(has(found["path"] + found["fpath"], directory) for directory in wanted):
+        if found and has(found["path"], directory) and (not is_zsh or has(found["fpath"], functions)):
             break
     return found and {"shell": shell, **found}
 

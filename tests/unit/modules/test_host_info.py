@@ -108,7 +108,7 @@ def commands(tmp_path, monkeypatch):
     asked["blocks"] = {str(tmp_path / "models.yaml"): "- model_id: ours\n"}
 
     def commands(shell=None):
-        monkeypatch.setattr(host.login, "searched", lambda _wanted: shell)
+        monkeypatch.setattr(host.login, "searched", lambda *_wanted: shell)
         given = {"manifest": str(tmp_path / "manifest.json"), "bundle": None, "stages": {}}
         return host.Host(given, check_only=False, warn=print)._commands(asked)
 
@@ -143,6 +143,14 @@ def test_files_in_the_way_are_left_out(commands, tmp_path):
     (tmp_path / "share" / "llm.1").write_text(OURS)
     (tmp_path / "models.yaml").unlink()
     assert commands()["withheld"] == [] and commands()["login"] is None
+
+
+def test_a_list_that_is_not_wanted_is_none_of_our_business(tmp_path):
+    (tmp_path / "models.yaml").write_bytes(b"\xff")
+    commands = {"directory": "/nowhere/bin", "names": {}, "zsh": "/x", "system": "Linux"}
+    commands["blocks"] = {str(tmp_path / "models.yaml"): ""}
+    found = run_module("host_info", {"manifest": str(tmp_path / "manifest.json"), "commands": commands})["commands"]
+    assert found["left_out"] == {} and found["withheld"] == [str(tmp_path / "models.yaml")]
 
 
 def test_what_is_withheld_makes_nothing_due(tmp_path):

@@ -41,35 +41,35 @@ def test_each_shell_tells_its_path(user, shell, tmp_path):
         else f'PATH="{tmp_path}/a:{tmp_path}/b:$PATH"'
     )
     user(shell, text=f"echo Welcome\n{text}\n")
-    found = login.searched([f"{tmp_path}/b"])
+    found = login.searched(f"{tmp_path}/b", "/x")
     assert found["path"][:2] == [f"{tmp_path}/a", f"{tmp_path}/b"]
     assert found["shell"] == shutil.which(shell)
 
 
 def test_what_only_a_terminal_reads_counts(user, tmp_path):
     user("zsh", ".zshrc", f"fpath=({tmp_path}/functions $fpath)\npath=({tmp_path}/bin $path)\n")
-    found = login.searched([f"{tmp_path}/bin", f"{tmp_path}/functions"])
+    found = login.searched(f"{tmp_path}/bin", f"{tmp_path}/functions")
     assert f"{tmp_path}/bin" in found["path"] and f"{tmp_path}/functions" in found["fpath"]
 
 
 def test_what_a_shell_leaves_in_the_background_is_not_waited_for(user):
     user("sh", text="sleep 20 &\n")
     started = time.monotonic()
-    assert login.searched()["path"]
+    assert login.searched("/bin", "/x")["path"]
     assert time.monotonic() - started < login.SECONDS
 
 
 def test_a_shell_that_does_not_answer_is_given_up(user, monkeypatch):
     monkeypatch.setattr(login, "SECONDS", 0.2)
     user("sh", text="sleep 20\n")
-    assert login.searched() is None
+    assert login.searched("/bin", "/x") is None
 
 
 @pytest.mark.parametrize("is_root, shell", [(True, "sh"), (False, "false")])
 def test_who_is_not_asked(user, monkeypatch, is_root, shell):
     user(shell, ".profile", 'touch "$HOME/was-asked"\n')
     monkeypatch.setattr(login, "is_root", lambda: is_root)
-    assert login.searched() is None
+    assert login.searched("/bin", "/x") is None
     assert not os.path.exists(os.path.join(pwd.getpwuid(0).pw_dir, "was-asked"))
 
 
