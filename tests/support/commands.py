@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from support import forks
+from support.terminal import Terminal
 
 TOOLS = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "files" / "llm_tools"
 FOREIGN = (
@@ -66,6 +67,11 @@ class Commands:
             while chunk := stream.read(65536):
                 shown += chunk
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8")
+
+    def terminal(self, program, *words, environ=None, **window):
+        """The command on a :class:`Terminal` that can be typed at and resized; ``window`` is its first size."""
+        command, environment = self._prepared(program, words, environ)
+        return Terminal(command, {**environment, "TERM": "xterm-256color", **(environ or {})}, **window)
 
     def _prepared(self, program, words, environ):
         self._path.write_text(json.dumps(self.config), encoding="utf-8")

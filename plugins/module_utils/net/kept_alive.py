@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 
+from .http1 import was_closed
 from .peer import peek
-
-#: How a connection fails that the other end has closed.
-CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class Connections:
-    """Lends each connection (``http.client``) to one request at a time; threads may share it.
+    """Lends each connection (http1.py) to one request at a time; threads may share it.
 
     :param keep: use a connection for another request when its answer was read to the end.
     """
@@ -43,8 +40,11 @@ class Connections:
     def _exchange(self, connect, send):
         kept = self._take()
         if kept:
-            with contextlib.suppress(*CLOSED):
+            try:
                 return kept, self._send_over(kept, send)
+            except OSError as error:
+                if not was_closed(error):
+                    raise
         connection = connect()
         return connection, self._send_over(connection, send)
 

@@ -106,7 +106,8 @@ def choose(environment, program, argv):
     if argv and argv[0] in program.COMMANDS:
         return argv[0], argv[1:]
     words = [word for word in argv if not word.startswith("-")]
-    meant = nearest_command(environment, program, words[0]) if words else None
+    one = len(words) == 1 or program.DEFAULT is None  # else it is a prompt, and not compared with anything
+    meant = nearest_command(environment, program, words[0]) if words and one else None
     if program.DEFAULT is None:
         if argv[0].startswith("-"):
             raise UsageError(f"options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help")
@@ -123,7 +124,7 @@ def refuse_command(name, program, words, meant):
     peer = program.PEERS.get(words[0]) if len(words) <= 2 else None
     if peer:
         remedy = f"Here it is: {peer % {'prog': name}}"
-    elif meant and len(words) == 1:
+    elif meant:
         remedy = f"Did you mean: {meant}"
     else:
         return

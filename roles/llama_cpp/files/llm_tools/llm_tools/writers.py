@@ -5,6 +5,13 @@
 from __future__ import annotations
 
 import importlib
+import threading
+
+
+def prepare_writer(environment, raw=False):
+    """Import what :func:`open_writer` needs while the server has not answered yet."""
+    if environment.can_draw(environment.stdout) and not raw:
+        threading.Thread(target=open_writer, args=[environment, raw], daemon=True).start()
 
 
 def open_writer(environment, raw=False):
@@ -14,7 +21,7 @@ def open_writer(environment, raw=False):
     """
     if environment.can_draw(environment.stdout) and not raw:
         try:
-            return importlib.import_module(f"{__package__}.rendering").MarkdownWriter(environment)
+            return importlib.import_module(f"{__package__}.rendering.writer").MarkdownWriter(environment)
         except ImportError:  # rich is a convenience; the answer is not
             pass
     return PlainWriter(environment)
@@ -31,9 +38,13 @@ class PlainWriter:
         return self
 
     def __exit__(self, *failure):
-        if self._last != "\n":
-            self._environment.write("\n")
+        self.settle()
 
     def write(self, text):
         self._last = text[-1:] or self._last
         self._environment.write(text)
+
+    def settle(self):
+        """End the line, so that others may write to the terminal."""
+        if self._last != "\n":
+            self.write("\n")
