@@ -3,12 +3,8 @@
 """The shells complete both commands: what the commands reply, and what three real shells make of it."""
 
 import os
-import pty
-import select
 import shlex
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from llm_tools.conversations.store import Store
 from llm_tools.core.shells.completion import script
 from llm_tools.user_files import conversations_dir, templates_dir
 from support.commands import TOOLS
+from support.terminal import Terminal
 
 MODELS = [{"name": "qwen3-0.6b", "description": "small: and good"}, {"name": "qwen3-4b"}, {"name": "vectors"}]
 
@@ -129,35 +126,16 @@ def typed(commands, tmp_path):
     (tmp_path / "scripts").mkdir()
     for shell, name in (("zsh", "_llm"), ("fish", "llm.fish")):
         (tmp_path / "scripts" / name).write_text(script(shell, "llm", "Of the play\nin two lines"))
-    pids = []
 
     def typed(shell, load, line):
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(tmp_path)
-            os.execvpe(shell, [shell, *SHELLS[shell].split()], environment)
-        pids.append((pid, terminal))
-        type_line(terminal, load + " && llm ready\r", ran)
-        return type_line(terminal, line + "\r", ran)
+        with Terminal([shell, *SHELLS[shell].split()], environment) as terminal:
+            for keys in (f"cd {shlex.quote(str(tmp_path))} && {load} && llm ready\r", line + "\r"):
+                ran.unlink(missing_ok=True)
+                terminal.type(keys)
+                terminal.wait_for(lambda _window: ran.exists())
+        return ran.read_text().splitlines()
 
-    yield typed
-    for pid, terminal in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(terminal)
-
-
-def type_line(terminal, keys, ran):
-    """Type ``keys`` and wait for the command that they run; its words."""
-    os.write(terminal, keys.encode())
-    shown, deadline = b"", time.monotonic() + 60
-    while not ran.exists():
-        assert time.monotonic() < deadline, shown.decode(errors="replace")
-        if select.select([terminal], [], [], 0.02)[0]:
-            shown += os.read(terminal, 65536)
-    words = ran.read_text().splitlines()
-    ran.unlink()
-    return words
+    return typed
 
 
 @pytest.mark.processes
