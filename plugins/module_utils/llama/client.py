@@ -273,7 +273,8 @@ class LlamaServer:
         payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode("ascii")
 
         def send(connection):
-            connection.sock.settimeout(self._timeout)
+            if connection.sock.gettimeout() != self._timeout:
+                connection.sock.settimeout(self._timeout)
             if self._api_key and with_key:
                 self._require_owner(connection)
                 headers["Authorization"] = "Bearer " + self._api_key
