@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 from .core.base.text import did_you_mean
-from .environment import UsageError
+from .errors import UsageError
 
 
 class Action(NamedTuple):

@@ -10,10 +10,10 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..client_config import UsageError
 from ..core.base.errors import LlamaCppError, in_words
 from ..core.base.processes import command, lock_holder
 from ..core.base.strict_json import shortened, visible
+from ..errors import UsageError
 from .results import BEGINNING, FINE
 
 SHOWN_CHARACTERS = 100

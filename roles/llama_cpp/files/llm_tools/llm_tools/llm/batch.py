@@ -18,7 +18,7 @@ from ..batch.requests import Reader
 from ..batch.results import FINE
 from ..batch.work import Work
 from ..core.llama.client import NotAuthorised, ServerError
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..model_names import requested_model
 from ..request import as_messages, system_prompt

@@ -12,7 +12,7 @@ import subprocess
 from .. import templates
 from ..actions import Action, add_actions, run_action
 from ..core.base.errors import LlamaCppError
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..user_files import make_private, templates_dir
 
