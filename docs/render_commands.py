@@ -24,6 +24,10 @@ INTRODUCTION = """\
 
 Data goes to stdout, everything else to stderr, so the output of every command can be piped. The play installs and
 configures the commands; `llm` is also installed as `llm-client`.
+
+Man pages and completion scripts for bash, zsh and fish are installed with them. zsh finds those below a home only after
+this line in `~/.zshrc`, in place of another call of `compinit`:
+`fpath=(~/.local/share/zsh/site-functions $fpath); autoload -Uz compinit && compinit`
 """
 
 
@@ -41,7 +45,7 @@ def render():
 def render_command(name, program, command):
     """One subcommand: what it is for, how it is called, its options, examples."""
     module = cli.module_of(program, command)
-    actions = [action for action in cli.build_parser(name, program, command)._actions if action.dest != "help"]
+    actions = actions_of(name, program, command)
     words = [action for action in actions if not action.option_strings]
     usage = " ".join([name, command, *(["[OPTION]…"] if len(actions) > len(words) else []), *map(word_of, words)])
     examples = "\n".join(example % {"prog": name} for example in module.EXAMPLES)
@@ -50,6 +54,11 @@ def render_command(name, program, command):
         parts.append(table(None, ("argument", "meaning"), [(f"`{spelling(a)}`", escape(a.help)) for a in actions]))
     parts.append(f"```sh\n{examples}\n```\n")
     return "\n".join(parts)
+
+
+def actions_of(name, program, command):
+    """The arguments of a subcommand, but for --help."""
+    return [action for action in cli.build_parser(name, program, command)._actions if action.dest != "help"]
 
 
 def spelling(action):

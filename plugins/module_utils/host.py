@@ -7,6 +7,9 @@ The stages are asked by the same code that does their work, in check mode.
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from .base import commands
 from .base.errors import LlamaCppError
 from .capacity import report
@@ -20,14 +23,16 @@ from .models import request as model_request
 from .models.shards import shard_names
 from .net.python_environment import PythonEnvironment
 from .offline.bundle import Bundle
+from .ownership import programs
+from .ownership.block import Block
 from .ownership.file_set import is_in_place
 from .ownership.manifest import Manifest
-from .ownership.marker import foreign_command
 from .ownership.private_files import refuse_all_exposed
 from .service import request as service_request
 from .service.launchd.domains import jobs_of
 from .service.launchd.launchctl import Launchctl
 from .service.rollout import AddressTaken
+from .shells import login
 
 #: How often a repository is asked which commit a tag is.
 ATTEMPTS = 3
@@ -52,7 +57,7 @@ class Host:
         self._manifest.refuse_taken(given["claims"])
         found = {
             "programs": {name: commands.find(name) for name in given["programs"]},
-            "foreign": {name: foreign_command(name, given["bin_dir"]) for name in given["commands"]},
+            "commands": self._commands(given["commands"]) if given["commands"] else None,
         }
         if given["launchd"]:
             found["elsewhere"] = _jobs(given["launchd"])
@@ -63,6 +68,41 @@ class Host:
         due = {stage: self._due_parts(parts, found) for stage, parts in given["stages"].items()}
         found["due"] = {stage: kinds for stage, kinds in due.items() if kinds}
         return found
+
+    # -- the commands -------------------------------------------------------------------------------------------
+
+    def _commands(self, wanted):
+        """What is in the way of the commands, and what their user has to know to find them."""
+        bin_dir, names = wanted["directory"], wanted["names"]
+        told = login.searched(bin_dir, wanted["zsh"])
+        path = told["path"] if told else []
+        directories = [*path, *commands.search_path().split(os.pathsep)]
+        foreign = {name: programs.foreign(name, bin_dir, directories) for name in names}
+        taken = [path for name in names if foreign[name] for path in [os.path.join(bin_dir, name), *names[name]]]
+        whys = {path: programs.why_left_out(path) for files in names.values() for path in files if path not in taken}
+        whys.update((path, _why_no_room(path, items)) for path, items in wanted["blocks"].items())
+        left_out = {path: why for path, why in whys.items() if why}
+        return {
+            "foreign": foreign,
+            "others": {name: programs.others(name, [bin_dir, *directories]) for name in names},
+            "simonw": next(filter(programs.is_simonw, programs.others("llm", [bin_dir, *directories])), None),
+            # What is not wanted needs no room.
+            "left_out": {path: why for path, why in left_out.items() if wanted["blocks"].get(path) != ""},
+            "withheld": [*left_out, *taken],
+            "login": told and self._login(told, wanted),
+        }
+
+    @staticmethod
+    def _login(told, wanted):
+        """What the user's shell finds, and the lines with which it would find the rest."""
+        path, shell = os.pathsep.join(told["path"]), told["shell"]
+        line = login.path_line(shell, wanted["directory"], os.path.expanduser("~"), wanted["system"])
+        return {
+            "shell": shell,
+            "runs": {name: shutil.which(name, path=path) for name in wanted["names"]},
+            "path_line": None if login.has(told["path"], wanted["directory"]) else line,
+            "completes": login.has(told["fpath"], wanted["zsh"]) if shell.endswith("zsh") else True,
+        }
 
     # -- the engine ---------------------------------------------------------------------------------------------
 
@@ -143,9 +183,12 @@ class Host:
         return wanted["lock"] or engine_request.is_due(found["release"], wanted["served"])
 
     def file_set_is_due(self, wanted, found):
-        taken = {f"{self._given['bin_dir']}/{name}" for name, path in found["foreign"].items() if path}
-        files = {path: file for path, file in wanted["files"].items() if path not in taken}
-        return not is_in_place({**wanted, "files": files}, self._manifest)
+        withheld = found["commands"]["withheld"] if found["commands"] else ()
+        given = {
+            option: {path: value for path, value in wanted[option].items() if path not in withheld}
+            for option in ("files", "blocks")
+        }
+        return not is_in_place({**wanted, **given}, self._manifest)
 
     def environment_is_due(self, wanted, _found):
         environment = PythonEnvironment(wanted["path"], wanted["requirements"])
@@ -172,6 +215,15 @@ class Host:
 
     def program_is_due(self, wanted, found):
         return _changes(service_request.supervisor(_with_release(wanted, found), True))
+
+
+def _why_no_room(path, items):
+    """Why a block is not to be put into the file of others at ``path``; None: it may be."""
+    try:
+        Block(path, items)
+    except LlamaCppError as error:
+        return f"{error}, so the models of this server are not listed there. It was left alone"
+    return None
 
 
 def _with_release(job, found):

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 
 from .base.errors import LlamaCppError, in_words
-from .base.files import exclusive, why_not_own
+from .base.files import exclusive, why_not_own, write_atomically
 from .base.rotating_log import numbered, rotated_numbers
 from .models.verification import UNFINISHED, VerificationRecord
 from .ownership import trees
+from .ownership.block import Block
 from .ownership.manifest import parents_of, staging_of
 from .ownership.marker import is_ours
 from .service.description import open_service
@@ -35,6 +37,7 @@ class Uninstall:
     ``services``  those that are to be taken out, as service/manager.py opens them
     ``daemons``   plists of the domain system, which only root takes out, and not by what a user's manifest says: before
     ``to_remove`` the paths that are to be removed, in this order
+    ``cleared``   files of others that are to lose what the collection put into them -> the text that stays
     ``kept``      models that stay because they may be used by whatever comes next
     ``left``      path -> why it is not removed although it is named in, or lies below, what the collection made
 
@@ -47,7 +50,7 @@ class Uninstall:
         self._purge_models = purge_models
         self._made = manifest.entries()
         self._protected = set()
-        self.services, self.daemons, self.to_remove, self.kept, self.left = [], [], [], [], {}
+        self.services, self.daemons, self.to_remove, self.kept, self.left, self.cleared = [], [], [], [], {}, {}
         # The watchdog before the server that it watches; the models before the directory of their records.
         paths = [*sorted(self._of_kind("service"), reverse=True), *self._of_kind("model"), *sorted(self._made)]
         for path in dict.fromkeys(paths):
@@ -66,7 +69,7 @@ class Uninstall:
         self.to_remove += self._staged
 
     def is_needed(self):
-        return bool(self.services or self.to_remove)
+        return bool(self.services or self.to_remove or self.cleared)
 
     def run(self):
         """Take the services out, then remove everything. Raises LlamaCppError; the next run goes on from there."""
@@ -77,6 +80,8 @@ class Uninstall:
             with exclusive(self._manifest.lock):
                 for service in self.services:
                     service.clear()
+                for path, text in self.cleared.items():
+                    write_atomically(path, text, stat.S_IMODE(os.stat(path).st_mode))
                 self._remove_all()
         except OSError as error:
             raise LlamaCppError(
@@ -131,6 +136,20 @@ class Uninstall:
 
     def plan_link(self, path, _entry):
         self._judge(path, os.path.islink(path), "is no link any more")
+
+    def plan_block(self, path, _entry):
+        """What else is in the file stays, and the file with it."""
+        try:
+            block = Block(path, "")
+        except LlamaCppError as error:
+            self.left[path] = str(error)
+            return
+        if block.is_in_place:
+            return
+        if block.text is None:
+            self._add(block.path)
+        else:
+            self.cleared[block.path] = block.text
 
     def plan_tree(self, path, _entry):
         """It goes as a whole, or without what somebody else put into it."""
@@ -227,6 +246,7 @@ PLANS = {
     "marked": Uninstall.plan_marked,
     "file": Uninstall.plan_file,
     "link": Uninstall.plan_link,
+    "block": Uninstall.plan_block,
     "tree": Uninstall.plan_tree,
     "log": Uninstall.plan_log,
     "model": Uninstall.plan_model,

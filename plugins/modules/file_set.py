@@ -87,6 +87,13 @@ options:
       texts:
         description: Content of each file by relative path. Set by the action plugin.
         type: dict
+  blocks:
+    description:
+      - Items in YAML lists that belong to other programs, as lines of YAML by the path of the file. They stand between
+        two comments, and the rest of the file is not touched. Empty text removes them.
+      - The module fails if the file is not such a list, or has an item with the same C(model_id).
+    type: dict
+    default: {}
   keys:
     description:
       - Files to create with a random key if they do not exist. The key is generated on the host, and only the owner of
@@ -183,6 +190,7 @@ def argument_spec():
             sha256={"type": "str"},
         ),
         "trees": items(src=path, dest=path, texts={"type": "dict"}),
+        "blocks": {"type": "dict", "default": {}},
         "keys": paths(),
         "manifest": {"type": "path"},
         "claims": {"type": "dict", "default": {}},
@@ -198,6 +206,7 @@ def place(module):
         Manifest(given["manifest"]).note(claims(given, wanted, trees))
     for files in trees.values():
         wanted.update(files)
+    wanted = file_set.with_blocks(wanted, given["blocks"])
     changes, keys = file_set.differences(wanted, trees), file_set.missing_keys(given["keys"])
     changed = [item["path"] for item in given["directories"] if make_directory(module, **item)]
     if not module.check_mode:
@@ -216,6 +225,7 @@ def claims(given, wanted, trees):
     """What is going to be there, as the manifest wants it."""
     kinds = {item["path"]: item["kind"] for item in given["directories"]}
     kinds.update(dict.fromkeys(trees, "tree"))
+    kinds.update(file_set.block_claims(given["blocks"]))
     kinds.update((path, "marked" if bears_mark(file.content) else "file") for path, file in wanted.items())
     # A key that is there already is its owner's.
     return {**kinds, **dict.fromkeys(file_set.missing_keys(given["keys"]), "file"), **given["claims"]}

@@ -22,10 +22,6 @@ options:
         O(claims) is to be, and names all of that. It also fails if it runs as root and the directory is not root's.
     type: path
     required: true
-  bin_dir:
-    description: Directory that the commands are installed in.
-    type: path
-    required: true
   programs:
     description:
       - Names of programs to look for, in the search path and where a non-login shell does not look, such as Homebrew's
@@ -34,10 +30,32 @@ options:
     elements: str
     default: []
   commands:
-    description: Names of the commands to install.
-    type: list
-    elements: str
-    default: []
+    description:
+      - The commands to install. They give way to programs of others with their names.
+      - The login shell of the user is asked what it searches, for at most ten seconds, unless the user is root.
+    type: dict
+    suboptions:
+      directory:
+        description: Directory that the commands are installed in.
+        type: path
+        required: true
+      names:
+        description: The files that go with each command, such as a man page, by the name of the command.
+        type: dict
+        required: true
+      blocks:
+        description: Items in lists of other programs, as M(macos_setup.llm.file_set) takes them.
+        type: dict
+        default: {}
+      zsh:
+        description: Directory of the completion scripts for zsh, which searches it only if told to.
+        type: path
+        required: true
+      system:
+        description: Kind of the host.
+        type: str
+        required: true
+        choices: [Darwin, Linux]
   private_files:
     description:
       - Files with a secret, by the name of their setting. A file that other users can read is refused, as is one that
@@ -271,14 +289,16 @@ EXAMPLES = r"""
 - name: See what the host has
   macos_setup.llm.host_info:
     programs: [brew, cmake]
-    commands: [llm]
-    bin_dir: /Users/sam/.local/bin
+    commands:
+      directory: /Users/sam/.local/bin
+      names: {llm: [/Users/sam/.local/share/man/man1/llm.1]}
+      zsh: /Users/sam/.local/share/zsh/site-functions
+      system: Darwin
     manifest: /Users/sam/llm-workspace/manifest.json
   register: host
 
 - name: Compare a model with the memory of this host
   macos_setup.llm.host_info:
-    bin_dir: /Users/sam/.local/bin
     manifest: /Users/sam/llm-workspace/manifest.json
     fit:
       system: Darwin
@@ -298,11 +318,46 @@ programs:
   returned: success
   type: dict
   sample: {brew: /opt/homebrew/bin/brew, cmake: null}
-foreign:
-  description: Path of the program of others that has the name of a command, or null.
-  returned: success
+commands:
+  description: What is in the way of the commands, and what their user has to know to find them.
+  returned: when O(commands) is given
   type: dict
-  sample: {llm: /opt/homebrew/bin/llm}
+  contains:
+    foreign:
+      description: Path of the program of others that a command gives way to, or null, by the name of the command.
+      type: dict
+      sample: {llm: /opt/homebrew/bin/llm}
+    others:
+      description: Paths of all programs of others with the name of a command, in the order of the search.
+      type: dict
+      sample: {llm: [/opt/homebrew/bin/llm]}
+    simonw:
+      description: Path of the command of simonw/llm, or null.
+      type: str
+    left_out:
+      description: Files that go with the commands and are not installed, with the reason.
+      type: dict
+    withheld:
+      description: All paths that are not to be written, of commands that give way and of files that are left out.
+      type: list
+      elements: str
+    login:
+      description: What the login shell of the user searches, or null where that is not known.
+      type: dict
+      contains:
+        shell:
+          description: Path of the shell.
+          type: str
+        runs:
+          description: Path of the program that it runs, or null, by the name of the command.
+          type: dict
+        path_line:
+          description: File and line to add so that it searches the directory of the commands; null if it does.
+          type: list
+          elements: str
+        completes:
+          description: Whether it finds the completion scripts.
+          type: bool
 elsewhere:
   description: The jobs in the domain that the service leaves, in the opposite order of their labels.
   returned: when O(launchd) is given
@@ -409,6 +464,13 @@ LAUNCHD = {
     "home": {"type": "path", "required": True},
     "elsewhere": {"type": "dict", "required": True},
 }
+COMMANDS = {
+    "directory": {"type": "path", "required": True},
+    "names": {"type": "dict", "required": True},
+    "blocks": {"type": "dict", "default": {}},
+    "zsh": {"type": "path", "required": True},
+    "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
+}
 ENGINE = {
     "engine": {"type": "dict", "required": True},
     "engine_dir": {"type": "path", "required": True},
@@ -429,9 +491,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "manifest": {"type": "path", "required": True},
-            "bin_dir": {"type": "path", "required": True},
             "programs": {"type": "list", "elements": "str", "default": []},
-            "commands": {"type": "list", "elements": "str", "default": []},
+            "commands": {"type": "dict", "options": COMMANDS},
             "private_files": {"type": "dict", "default": {}},
             "claims": {"type": "dict", "default": {}},
             "bundle": {"type": "path"},

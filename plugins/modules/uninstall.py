@@ -55,6 +55,11 @@ removed:
   returned: success
   type: list
   elements: str
+cleared:
+  description: Files of other programs from which the items of the collection were removed.
+  returned: success
+  type: list
+  elements: str
 kept:
   description: Models that were kept, and the manifest with them, so that they can be removed later.
   returned: success
@@ -106,10 +111,12 @@ def main():
             uninstall.run()
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
+    items = [f"items in {path}" for path in sorted(uninstall.cleared)]
     services = [f"service {service.name}" for service in uninstall.services]
     module.exit_json(
         changed=needed,
         removed=uninstall.to_remove,
+        cleared=sorted(uninstall.cleared),
         kept=uninstall.kept,
         left=uninstall.left,
         daemons=uninstall.daemons,
@@ -117,7 +124,7 @@ def main():
         msg=summary(uninstall, module),
         diff=difference(
             "made by macos_setup.llm",
-            "".join(line + "\n" for line in services + sorted(uninstall.to_remove) + uninstall.kept),
+            "".join(line + "\n" for line in services + items + sorted(uninstall.to_remove) + uninstall.kept),
             "".join(line + "\n" for line in uninstall.kept),
         ),
     )
@@ -129,6 +136,7 @@ def summary(uninstall, module):
         return f"Nothing to remove: no manifest of an installation at {manifest}."
     verb = "Would remove" if module.check_mode else "Removed"
     lines = [f"{verb} {len(uninstall.to_remove)} paths."] if uninstall.is_needed() else []
+    lines += [f"{verb} what the collection put into {path}." for path in sorted(uninstall.cleared)]
     if uninstall.kept:
         lines.append(
             "Models stay, and {} with them (remove them with llama_cpp_purge_models=true): {}".format(

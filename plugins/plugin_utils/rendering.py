@@ -19,6 +19,9 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 #: The head of every file: the mark by which the collection knows its own files, and a word to their reader.
 HEAD = f"{MANAGED_BY}\nChanges made here are lost at the next run of the play; change the configuration instead."
 
+#: What makes a rendered file a program of /bin/sh, as options of the module file_set.
+SCRIPT = {"mode": "0755", "validate": ["/bin/sh", "-n"]}
+
 
 def render(template, **variables):
     """The text of the file ``template`` of the directory ``templates``; ``managed_by`` in it is the head of the file.

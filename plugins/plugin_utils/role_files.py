@@ -43,6 +43,7 @@ def expected(file_set):
         "directories": [{"mode": DIRECTORY_MODE, "kind": "directory", **item} for item in file_set["directories"]],
         "files": files,
         "trees": [tree["dest"] for tree in file_set["trees"]],
+        "blocks": file_set["blocks"],
         "keys": file_set["keys"],
         "claims": file_set["claims"],
     }

@@ -67,6 +67,8 @@ def test_a_playbook_of_ones_own_with_the_artifact(host, elsewhere):
     assert "Be brief." in (host.install / "tools" / "client.json").read_text()
     assert theirs.read_text() == "#!/bin/sh\necho theirs\n"
     assert "llm-client" in output and str(theirs) in output
+    pages = {path.name for path in (host.directory / "share" / "man" / "man1").iterdir()}
+    assert pages == {"llm-client.1", "llm-manager.1"}
     assert host.run("llm-client", QUESTION).stdout == ANSWER + "\n"
 
 

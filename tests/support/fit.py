@@ -36,9 +36,7 @@ def mac(tmp_path, recorded=outputs.M1_MAX_64, custom=outputs.CUSTOM_DESKTOP, **a
 
 def answer(fit, check=False):
     """The answer of host_info that is asked for the ``fit`` alone, in a place where nothing is installed."""
-    return run_module(
-        "host_info", {"bin_dir": "/nowhere", "manifest": "/nowhere/manifest.json", "fit": fit}, check=check
-    )
+    return run_module("host_info", {"manifest": "/nowhere/manifest.json", "fit": fit}, check=check)
 
 
 def look(arguments, check=True):

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils import uninstall as uninstall_module
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.block import BEGIN, END
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest, staging_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
 from ansible_collections.macos_setup.llm.plugins.module_utils.uninstall import Uninstall
@@ -57,6 +58,25 @@ class Installation:
 @pytest.fixture
 def installation(tmp_path):
     return Installation(tmp_path)
+
+
+@pytest.mark.parametrize("theirs", ["", "- model_id: theirs\n"])
+def test_a_block_goes_and_the_rest_of_its_file_stays(installation, theirs):
+    path = installation.directory / "models.yaml"
+    path.write_text(theirs + f"{BEGIN}\n- model_id: ours\n{END}\n")
+    path.chmod(0o600)
+    installation.manifest.note({str(path): "block"})
+    assert Uninstall(installation.manifest).is_needed()
+    installation.run()
+    assert (path.read_text() if path.exists() else "") == theirs
+    assert not theirs or path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_in_which_the_block_is_not_understood_is_left(installation):
+    path = installation.directory / "models.yaml"
+    path.write_text(f"{BEGIN}\n- model_id: ours\n")
+    installation.manifest.note({str(path): "block"})
+    assert str(path) in installation.run().left and BEGIN in path.read_text()
 
 
 @pytest.fixture

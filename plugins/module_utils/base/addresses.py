@@ -8,7 +8,6 @@ travel beside it, in an option that Ansible never shows.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import urllib.parse
 
@@ -69,6 +68,8 @@ def redacted(text):
 
 def is_loopback(host):
     """Whether an IP address or the name of a host is this machine, by the name alone; nothing is looked up."""
+    import ipaddress  # noqa: PLC0415 - only for another spelling, and the commands have to start fast
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """A client for the HTTP interface of one llama-server.
 
-``http.client`` is used directly: it never goes through a proxy, whatever the environment says, so a question
-asked of this machine stays on this machine. What the server answers when is from tools/server/server-http.cpp
+It never goes through a proxy, whatever the environment says, so a question asked of this machine stays on this
+machine. What the server answers when is from tools/server/server-http.cpp
 and server-context.cpp of llama.cpp 0c1e570: the port is bound before the model is loaded, so "connection refused"
 means no server; while loading, every path answers 503 even with a wrong key; then all but ``/health`` wants the key.
 """
@@ -12,25 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import http.client
-import ipaddress
+import http
 import json
-import re
 import socket
-import ssl
 import urllib.parse
 
 from ..base.errors import LlamaCppError
 from ..base.json_form import misfit
 from ..base.strict_json import MOST_BYTES, NotStrict, parse
-from ..net.deadline import WHOLE, Connection, SecureConnection, TooSlow
+from ..net.deadline import WHOLE, TooSlow
+from ..net.http1 import BadAnswer, Connection, Incomplete, was_closed
 from ..net.kept_alive import Connections
 from ..net.peer import owner_of_peer
 from . import answers
 from .api_keys import check_api_key
 
 CONNECT_SECONDS = 10.0
-PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 EXCERPT_CHARACTERS = 300
 REASON_CHARACTERS = 2000
 RENEWED = "If that was renewed, have the server read it: llm-manager restart"
@@ -107,8 +104,11 @@ class LlamaServer:
         self.base_url, self._https, self._host, self._port, self._prefix = _split_url(base_url)
         self._api_key = check_api_key(api_key, "The API key") if api_key else None
         self._timeout = timeout
-        self._tls = _tls_context(ca_file) if self._https else None
-        self._certificate, self._shown = certificate, _first_certificate(certificate) if self._https else None
+        self._certificate, self._shown, self._tls, self._trust = certificate, None, None, None
+        if self._https:
+            from ..net import tls  # noqa: PLC0415 - ssl takes a good part of the start of a command
+
+            self._tls, self._trust, self._shown = tls, tls.context(ca_file), tls.first_certificate(certificate)
         self._owner = owner
         self._connections = Connections(keep=False)
 
@@ -239,7 +239,7 @@ class LlamaServer:
 
     def _events(self, path, body, form):
         """The JSON documents, of that ``form``, of an event stream."""
-        with self._open("POST", path, {"stream": True, **body}) as response:
+        with self._open("POST", path, {"stream": True, **body}) as response, contextlib.suppress(Incomplete):
             for data in sse_data(response):
                 if data == "[DONE]":
                     return
@@ -273,7 +273,8 @@ class LlamaServer:
         payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode("ascii")
 
         def send(connection):
-            connection.sock.settimeout(self._timeout)
+            if connection.sock.gettimeout() != self._timeout:
+                connection.sock.settimeout(self._timeout)
             if self._api_key and with_key:
                 self._require_owner(connection)
                 headers["Authorization"] = "Bearer " + self._api_key
@@ -288,33 +289,29 @@ class LlamaServer:
                     refusal.answer = text
                     raise refusal
                 yield response
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, BadAnswer) as error:
             raise self._failure(error) from error
 
     def _connect(self):
         """A connection to the server; over TLS it has proven itself."""
         if self._shown:
-            connection = self._connect_with(_tls_context_that_trusts_anybody())
+            connection = self._connect_with(self._tls.context_that_trusts_anybody())
             if connection.sock.getpeercert(binary_form=True) == self._shown:
                 return connection
             connection.close()
-        return self._connect_with(self._tls)
+        return self._connect_with(self._trust)
 
-    def _connect_with(self, tls):
+    def _connect_with(self, trust):
         patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
-        if self._https:
-            connection = SecureConnection(self._host, self._port, timeout=patience, context=tls)
-        else:
-            connection = Connection(self._host, self._port, timeout=patience)
+        connection = Connection(self._host, self._port, patience, trust)
         try:
             connection.connect()
-        except ssl.SSLError as error:
-            connection.close()
-            reason = getattr(error, "verify_message", "") or error.reason or str(error)
-            remedy = f" It does not show the certificate in {self._certificate}. {RENEWED}" if self._shown else ""
-            raise ServerError(f"No trusted connection to {self.base_url}: {reason}.{remedy}", reason=reason) from error
         except OSError as error:
-            connection.close()
+            reason = self._tls.reason_of(error) if self._tls else None
+            if reason:
+                remedy = f" It does not show the certificate in {self._certificate}. {RENEWED}" if self._shown else ""
+                text = f"No trusted connection to {self.base_url}: {reason}.{remedy}"
+                raise ServerError(text, reason=reason) from error
             reason = error.strerror or str(error) or "timed out"
             text = f"No server answers at {self.base_url} ({reason.lower()})."
             raise NotRunning(text, reason=reason) from error
@@ -348,7 +345,7 @@ class LlamaServer:
 
     def _refusal(self, status, body):
         """The error for an answer that says no; ``body`` is its text, or the object it was parsed into."""
-        reason = _reason(body) or http.client.responses.get(status, "no reason given")
+        reason = _reason(body) or _phrase(status)
         if status == 503 and "loading" in reason.lower():
             return StillLoading(f"{self.base_url} is up and still loads its model.", status, reason)
         if status in (401, 403):
@@ -367,7 +364,9 @@ class LlamaServer:
             if isinstance(error, TooSlow):
                 what = f"gave no whole answer within {WHOLE} times %g s"
             return NotAnswering(f"{self.base_url} {what % self._timeout}, so the request was canceled.")
-        if isinstance(error, (ConnectionError, ssl.SSLError, http.client.IncompleteRead)):
+        if isinstance(error, Incomplete):
+            return ConnectionLost(f"{self.base_url} closed the connection in the middle of its answer.")
+        if was_closed(error) or (self._tls and self._tls.reason_of(error)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
                 f"or does not speak {'https' if self._https else 'http'} on this port."
@@ -382,10 +381,7 @@ class LlamaServer:
 
 def _whole(response):
     """The text of an answer, or more of its beginning than can be understood."""
-    content = response.read(MOST_BYTES + 1)
-    if len(content) <= MOST_BYTES and response.length:  # which read() with a size does not mind
-        raise http.client.IncompleteRead(content, response.length)
-    return content.decode("utf-8", "replace")
+    return response.read(MOST_BYTES + 1).decode("utf-8", "replace")
 
 
 def _loading(load):
@@ -405,7 +401,7 @@ def sse_data(stream):
     for chunk in iter(lambda: stream.readline(MOST_BYTES), b""):
         size += len(chunk)
         if size > MOST_BYTES:
-            raise http.client.HTTPException("an event that does not end")
+            raise BadAnswer("an event that does not end")
         for line in chunk.splitlines():
             field, _, value = line.decode("utf-8", "replace").partition(":")
             if field == "data":
@@ -423,10 +419,7 @@ def _split_url(url):
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
-        if ":" in (parts.hostname or ""):
-            ipaddress.IPv6Address(parts.hostname.partition("%")[0])  # only later versions of Python look themselves
-        else:
-            (parts.hostname or "").encode("idna")  # as it is looked up: an empty or too long label is no name
+        _check_host(parts.hostname or "")
     except ValueError as error:
         raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):
@@ -437,33 +430,24 @@ def _split_url(url):
     return plain, https, parts.hostname, port or (443 if https else 80), prefix
 
 
-def _tls_context(ca_file):
-    context = ssl.create_default_context()
+def _check_host(host):
+    """Raise ValueError for what is neither an address nor a name that can be looked up."""
+    if ":" in host:
+        import ipaddress  # noqa: PLC0415 - for few servers, and the commands have to start fast
+
+        ipaddress.IPv6Address(host.partition("%")[0])  # only later versions of Python look themselves
+    elif not host.isascii():
+        host.encode("idna")
+    elif not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
+        raise ValueError("a part of the host name is empty or too long")
+
+
+def _phrase(status):
+    """The words of an HTTP status."""
     try:
-        if ca_file:
-            context.load_verify_locations(ca_file)
-        return context
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise LlamaCppError(f"The certificate authority file {ca_file} cannot be used: {reason}.") from error
-
-
-def _tls_context_that_trusts_anybody():
-    """For a connection on which nothing is sent before its certificate was compared."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _first_certificate(path):
-    """The first certificate in a PEM file, in DER; None where there is none to be read: then the authority decides."""
-    try:
-        with open(path, encoding="latin-1") as stream:
-            found = PEM_CERTIFICATE.search(stream.read())
-        return ssl.PEM_cert_to_DER_cert(found.group(0)) if found else None
-    except (OSError, TypeError, ValueError):  # no path, no such file, no base64
-        return None
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason given"
 
 
 def _code(event):

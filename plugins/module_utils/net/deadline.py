@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""HTTP connections whose answers come to an end.
+"""Bytes from a connection that come to an end.
 
 The timeout of a socket begins anew with every byte, and a head, a body, or what stands behind one, may have as many as
 its sender likes.
@@ -9,20 +9,18 @@ its sender likes.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import socket
 import time
 
 WHOLE = 2  # times the timeout of the connection, and a head or a body that is read at once has to be there
-LARGE_READ = 64 * 1024
 
 
 class TooSlow(socket.timeout):
     """It went on, and was not done in time."""
 
 
-class _Incoming(io.RawIOBase):
+class Incoming(io.RawIOBase):
     """The bytes that come in on ``sock``, read through ``raw``; inside :meth:`whole_in_time` they have to be there."""
 
     def __init__(self, raw, sock):
@@ -66,40 +64,3 @@ class _Incoming(io.RawIOBase):
     def close(self):
         self._raw.close()
         super().close()
-
-
-class Response(http.client.HTTPResponse):
-    """An answer on a connection whose timeout its socket has; see the module."""
-
-    def __init__(self, sock, *arguments, **options):
-        super().__init__(sock, *arguments, **options)
-        self._incoming = _Incoming(self.fp.detach(), sock)
-        self.fp = io.BufferedReader(self._incoming)
-
-    def begin(self):
-        with self._incoming.whole_in_time():
-            super().begin()
-
-    def read(self, amt=None):
-        if amt is not None and amt <= LARGE_READ:
-            return super().read(amt)
-        with self._incoming.whole_in_time():
-            return super().read(amt)
-
-    def read1(self, n=-1):
-        if not self.chunked:  # else lines may follow the last piece
-            return super().read1(n)
-        with self._incoming.whole_in_time():
-            return super().read1(n)
-
-
-class Connection(http.client.HTTPConnection):
-    """See the module."""
-
-    response_class = Response
-
-
-class SecureConnection(http.client.HTTPSConnection):
-    """See the module."""
-
-    response_class = Response

@@ -23,7 +23,8 @@ import urllib.request
 from ..base.addresses import is_loopback, shown
 from ..base.errors import LlamaCppError
 from ..base.strict_json import told
-from .deadline import Connection, SecureConnection, TooSlow
+from .connections import Connection, SecureConnection
+from .deadline import TooSlow
 
 USER_AGENT = "macos_setup.llm"
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, digits and "-._"

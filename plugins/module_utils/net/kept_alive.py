@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
+import time
 
+from .http1 import was_closed
 from .peer import peek
 
-#: How a connection fails that the other end has closed.
-CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+#: A connection is looked at before it is used again if it was idle for longer; a look takes a while, too.
+UNSEEN_SECONDS = 1.0
 
 
 class Connections:
-    """Lends each connection (``http.client``) to one request at a time; threads may share it.
+    """Lends each connection (http1.py) to one request at a time; threads may share it.
 
     :param keep: use a connection for another request when its answer was read to the end.
     """
@@ -43,8 +44,11 @@ class Connections:
     def _exchange(self, connect, send):
         kept = self._take()
         if kept:
-            with contextlib.suppress(*CLOSED):
+            try:
                 return kept, self._send_over(kept, send)
+            except OSError as error:
+                if not was_closed(error):
+                    raise
         connection = connect()
         return connection, self._send_over(connection, send)
 
@@ -65,9 +69,11 @@ class Connections:
             with self._lock:
                 if not self._idle:
                     return None
-                connection = self._idle.pop()
+                connection, since = self._idle.pop()
+            if time.monotonic() - since < UNSEEN_SECONDS:
+                return connection
             with contextlib.suppress(OSError):
-                if peek(connection.sock) is None:  # else it is closed, or something came that nobody asked for
+                if peek(connection.sock) is None:  # else it is closed, or holds bytes of no answer
                     return connection
             connection.close()
 
@@ -75,7 +81,7 @@ class Connections:
         with self._lock:
             self._lent.discard(connection)
             if usable and connection.sock is not None and not self._closed:
-                self._idle.append(connection)
+                self._idle.append((connection, time.monotonic()))
                 return
         connection.close()
 
@@ -87,5 +93,5 @@ class Connections:
             for connection in self._lent:
                 with contextlib.suppress(OSError, AttributeError):  # it may be closed at this moment
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)  # beneath TLS, which may be in use
-        for connection in idle:
+        for connection, _since in idle:
             connection.close()

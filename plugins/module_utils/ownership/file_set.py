@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..base.errors import LlamaCppError, in_words
 from ..base.files import make_directories, open_file, why_not_own, write_atomically
+from .block import Block
 from .trees import is_source
 
 #: What Python leaves behind when it imports from a tree.
@@ -90,21 +91,45 @@ def is_in_place(expected, manifest):
     """Whether nothing is to be done for a file set, told without the contents of its files.
 
     :param expected: ``directories`` (path, mode, kind), ``files`` (path -> sha256, mode, kind), ``trees`` (directories
-        in which no other file of ours is wanted), ``keys`` and ``claims``, as the module file_set takes them.
+        in which no other file of ours is wanted), ``blocks`` (path -> items), ``keys`` and ``claims``, as the module
+        file_set takes them.
     :param manifest: the Manifest, in which all of that has to be noted.
     """
     files, trees = expected["files"], expected["trees"]
     kinds = {item["path"]: item["kind"] for item in expected["directories"]}
     kinds.update(dict.fromkeys(trees, "tree"))
+    kinds.update(block_claims(expected["blocks"]))
     kinds.update((path, file["kind"]) for path, file in files.items() if not _is_below(path, trees))
     return (
         not manifest.lacks({**kinds, **expected["claims"]})
         and all(_directory_holds(**item) for item in expected["directories"])
         and not missing_keys(expected["keys"])
+        and all(Block(path, items).is_in_place for path, items in expected["blocks"].items())
         and not any(map(os.path.islink, trees))
         and all(path in files for directory in trees for path in _files(directory))
         and all(_file_holds(path, file["sha256"], file["mode"]) for path, file in files.items())
     )
+
+
+def block_claims(blocks):
+    """What of ``blocks``, path -> items, is noted in the manifest."""
+    return {path: "block" for path, items in blocks.items() if items}
+
+
+def with_blocks(wanted, blocks):
+    """``wanted`` and the files in which ``blocks``, path -> items, are to be.
+
+    None stands for a file in which nothing else is. Raises LlamaCppError where there is no room for them.
+    """
+    found = dict(wanted)
+    for path, items in blocks.items():
+        try:
+            block = Block(path, items)
+        except LlamaCppError as error:
+            raise LlamaCppError(f"{path} {error}. Nothing was changed there.") from None
+        if not block.is_in_place:
+            found[block.path] = None if block.text is None else Wanted(block.text.encode(), block.mode)
+    return found
 
 
 def _is_below(path, directories):

@@ -10,6 +10,7 @@ known. An entry's ``kind`` says what may be removed there:
 ``file``       the file
 ``marked``     the file as long as it bears the collection's mark; without it somebody else has made it his own
 ``link``       the symbolic link
+``block``      the items of ours in a list of another program (ownership/block.py)
 ``log``        the file and what was rotated away from it
 ``model``      what its verification record says of the file (models/verification.py)
 ``service``    a marked file that a service manager reads, after the service; the entry tells the rest as
@@ -32,7 +33,7 @@ from . import taken
 
 LOCK_SUFFIX = ".lock"
 
-KINDS = ("directory", "tree", "file", "marked", "link", "log", "model", "service")
+KINDS = ("directory", "tree", "file", "marked", "link", "block", "log", "model", "service")
 
 #: The name under which the installation directory is made and, empty, removed: both in one rename.
 STAGING = ".{}.macos_setup.llm"

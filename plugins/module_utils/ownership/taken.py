@@ -47,6 +47,8 @@ def _why_taken(path, kind, is_noted):
     mode = status.st_mode
     if kind == "model":  # its verification record tells
         return None
+    if kind == "block":  # in a file of others
+        return "is a directory" if os.path.isdir(path) else None
     if kind == "directory":  # or a link to one: it may lie on another disk
         return None if os.path.isdir(path) else "is no directory"
     if kind == "tree":

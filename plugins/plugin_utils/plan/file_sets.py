@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands, simonw
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import SELFTEST_FILES
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import SCRIPT, render
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
-
-PROGRAM = {"mode": "0755", "validate": ["/bin/sh", "-n"]}
-
-#: The command that is the client under a name that never clashes, and the one that is not the client.
-CLIENT, MANAGER = "llm-client", "llm-manager"
 
 
 def file_sets(plan):
@@ -44,6 +40,7 @@ def _foundation(plan):
         "directories": [{"path": plan["paths"]["install_dir"]}, {"path": directory}],
         "files": [*selftest, notices],
         "trees": [],
+        "blocks": {},
         "keys": [],
         "claims": plan["claims"],
     }
@@ -57,8 +54,9 @@ def _service(plan):
     server = plan["server"]
     return {
         "directories": plan["service"]["directories"],
-        "files": [{"dest": dest, "content": render(template, plan=plan), **PROGRAM} for dest, template in launchers],
+        "files": [{"dest": dest, "content": render(template, plan=plan), **SCRIPT} for dest, template in launchers],
         "trees": [{"src": "service_runner", "dest": plan["service"]["runner"]["directory"]}],
+        "blocks": {},
         "keys": [server["key_file"]] if server["generate_key"] else [],
         "claims": plan["claims"],
     }
@@ -70,16 +68,10 @@ def _tools(plan):
         "directories": [{"path": paths["tools_dir"]}, {"path": paths["bin_dir"]}],
         "files": [
             {"dest": paths["client_config"], "content": render("client.json.j2", plan=plan)},
-            *(
-                {
-                    "dest": posixpath.join(paths["bin_dir"], name),
-                    "content": render("launcher.sh.j2", plan=plan, program=MANAGER if name == MANAGER else "llm"),
-                    **PROGRAM,
-                }
-                for name in plan["commands"]
-            ),
+            *commands.files(plan),
         ],
         "trees": [{"src": "llm_tools", "dest": posixpath.join(paths["tools_dir"], "lib")}],
+        "blocks": simonw.blocks(plan),
         "keys": [],
         "claims": {},
     }

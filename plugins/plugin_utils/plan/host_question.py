@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import posixpath
-
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import expected
 
 #: Programs that the play uses when the host has them.
@@ -13,7 +12,7 @@ PROGRAMS = ("brew", "ccache", "cmake", "uv")
 
 
 #: The answer of a host that was not asked.
-UNSEEN = {"due": {}, "programs": {}, "foreign": {}}
+UNSEEN = {"due": {}, "programs": {}}
 
 
 def question(plan, variables, queries, mac_programs):
@@ -26,14 +25,14 @@ def question(plan, variables, queries, mac_programs):
     service = plan["service"]
     asked = {
         "manifest": plan["paths"]["manifest"],
-        "bin_dir": plan["paths"]["bin_dir"],
         "programs": list(PROGRAMS),
-        "commands": plan["commands"],
         "private_files": plan["server"]["private_files"],
         "claims": plan["places"],
         "fit": plan["fit"],
         "stages": _stages(plan, variables, queries, mac_programs),
     }
+    if plan["features"]["install_client_tools"]:
+        asked["commands"] = commands.question(plan)
     if variables["bundle"]:
         asked["bundle"] = variables["bundle"]
     if service["manager"] == "launchd":
@@ -98,19 +97,19 @@ def complete(plan, variables, found):
     ``release``  the release that is wanted, as far as it is on the host; None where no engine is wanted
     ``notes``    sentences for people
     """
-    foreign = {name: path for name, path in found["foreign"].items() if path}
-    fit = found.get("fit") or {"words": [], "undecided": False, "undecided_absent": False}
+    about, due = found.get("commands"), _due(plan, variables, found)
+    sets, fit = plan["file_sets"], found.get("fit") or {"words": [], "undecided": False, "undecided_absent": False}
     return {
         **plan,
-        "due": _due(plan, variables, found),
+        "due": due,
         "engine": found.get("engine", plan["engine"]),
         "release": found.get("release"),
         "programs": found["programs"],
         "command_line_tools": found.get("command_line_tools", True),
         "elsewhere": found.get("elsewhere", []),
         "undecided": {"engine": fit["undecided"], "models": fit["undecided_absent"]},
-        "notes": [*fit["words"], *(_left_alone(name, path, plan) for name, path in foreign.items())],
-        "file_sets": {**plan["file_sets"], "tools": _without(foreign, plan)},
+        "notes": [*fit["words"], *(commands.notes(plan, about, "tools" in due) if about else [])],
+        "file_sets": {**sets, "tools": commands.without(sets["tools"], about["withheld"] if about else ())},
         "jobs": {**plan["jobs"], "server": _with_release(plan["jobs"]["server"], found.get("release"))},
     }
 
@@ -127,17 +126,3 @@ def _due(plan, variables, found):
 
 def _with_release(job, release):
     return {**job, "rollout": {**job["rollout"], "release": release and release["name"]}}
-
-
-def _left_alone(name, path, plan):
-    return (
-        f'{path} is not part of this collection and is left alone, so "{name}" is not installed in '
-        f'{plan["paths"]["bin_dir"]}. Use "llm-client" instead, or choose another name with client.command.'
-    )
-
-
-def _without(foreign, plan):
-    """The file set of the tools without the commands whose names belong to others."""
-    tools = plan["file_sets"]["tools"]
-    taken = {posixpath.join(plan["paths"]["bin_dir"], name) for name in foreign}
-    return {**tools, "files": [file for file in tools["files"] if file["dest"] not in taken]}

@@ -12,7 +12,7 @@ SELFTEST_FILES = ("selftest.gguf", "reference.gguf", "answers.json")
 
 def paths(settings, host):
     """Every path that more than one stage knows, absolute, by name; ``settings`` are the ``llm_settings``."""
-    install = expanded(settings["install_dir"], host)
+    install, commands = expanded(settings["install_dir"], host), expanded(settings["bin_dir"], host)
 
     def below(*parts):
         return posixpath.join(install, *parts)
@@ -25,12 +25,21 @@ def paths(settings, host):
         "selftest_dir": below("engine", "selftest"),
         "models_dir": expanded(settings["models_dir"], host) if "models_dir" in settings else below("models"),
         "logs_dir": expanded(settings["logs_dir"], host) if "logs_dir" in settings else below("logs"),
-        "bin_dir": expanded(settings["bin_dir"], host),
+        "bin_dir": commands,
+        "share_dir": _share_of(commands, host["home"]) or below("tools", "share"),
         "service_dir": below("service"),
         "tools_dir": below("tools"),
         "client_config": below("tools", "client.json"),
         "manifest": below("manifest.json"),
     }
+
+
+def _share_of(commands, home):
+    """Where man and the shells look for what goes with the programs in the directory ``commands``; None: nowhere."""
+    above, name = posixpath.split(commands)
+    if name != "bin":
+        return None
+    return posixpath.join(home, ".local", "share") if above == home else posixpath.join(above, "share")
 
 
 def expanded(path, host):

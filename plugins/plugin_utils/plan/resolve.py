@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, file_sets, jobs
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, commands, file_sets, jobs
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
@@ -40,7 +40,8 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     :param ready_timeout: seconds that a changed server may take until it answers; None: as health.check_server has it.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
-    settings = config["llm_settings"]
+    settings, client = config["llm_settings"], dict(config["client"])
+    register = client.pop("register_with_llm")
     paths = places.paths(settings, host)
 
     def held(file):
@@ -84,8 +85,9 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
         "rollback": {"rollout": service["rollout"], "arguments": server["options"], "selftest": selftest},
         "watchdog": watchdog,
-        "client": {"default_model": _asked(models, served), **config["client"]},
-        "commands": list(dict.fromkeys((config["client"]["command"], file_sets.CLIENT, file_sets.MANAGER))),
+        "client": {"default_model": _asked(models, served), **client},
+        "register_with_llm": register,
+        "commands": commands.names(client),
         "policy": config["policy"],
         "lock_file": lock_file,
         "device": device,

@@ -8,7 +8,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_q
 from support.planning import LINUX, MAC, resolve
 
 VARIABLES = role_variables.typed_all({"llama_cpp_config_file": "/x.json", "llama_cpp_packages_file": "/y.json"})
-NOTHING_DUE = {"due": {}, "programs": {}, "foreign": {}, "fit": {"words": [], "undecided": False}}
+NOTHING_DUE = {"due": {}, "programs": {}, "fit": {"words": [], "undecided": False}}
 NOTHING_DUE["fit"]["undecided_absent"] = False
 
 
@@ -74,11 +74,62 @@ def test_the_models_are_due_when_the_lock_file_is_to_be_written():
     assert unseen["due"] == {} and unseen["release"] is None and unseen["notes"] == []
 
 
-def test_a_command_of_others_is_not_installed_and_told():
-    plan = completed(foreign={"llm": "/opt/homebrew/bin/llm", "llm-client": None, "llm-manager": None})
-    names = {file["dest"].rpartition("/")[2] for file in plan["file_sets"]["tools"]["files"]}
-    assert {"client.json", "llm-client", "llm-manager"} <= names and "llm" not in names
-    assert any("/opt/homebrew/bin/llm" in note and '"llm"' in note for note in plan["notes"])
+# What is told of the commands
+
+NAMES = ("llm", "llm-client", "llm-manager")
+ALL_FREE = {
+    "foreign": dict.fromkeys(NAMES),
+    "others": {name: [] for name in NAMES},
+    "simonw": None,
+    "left_out": {},
+    "withheld": [],
+    "login": None,
+}
+LOGIN = {"shell": "/bin/zsh", "runs": {}, "path_line": None, "completes": True}
+THEIRS = "/opt/homebrew/bin/llm"
+
+
+def told(**about):
+    """The notes of a play that installs the commands, as one text; nothing else is to be told."""
+    return "\n".join(completed(host=MAC, due={"tools": ["file_set"]}, commands={**ALL_FREE, **about})["notes"])
+
+
+def test_a_command_of_others_is_not_installed_nor_what_goes_with_it():
+    share = "/Users/sam/.local/share"
+    withheld = ["/Users/sam/.local/bin/llm", f"{share}/man/man1/llm.1"]
+    about = {**ALL_FREE, "foreign": {**ALL_FREE["foreign"], "llm": THEIRS}, "withheld": withheld}
+    about["others"] = {**ALL_FREE["others"], "llm": [THEIRS]}
+    plan = completed(host=MAC, commands=about)
+    names = {file["dest"] for file in plan["file_sets"]["tools"]["files"]}
+    assert not names & set(withheld) and f"{share}/man/man1/llm-client.1" in names
+    (note,) = plan["notes"]
+    assert THEIRS in note and "llm-client" in note and "not installed" in note
+
+
+def test_it_is_told_which_program_a_name_runs():
+    others = {**ALL_FREE["others"], "llm": [THEIRS]}
+    note = told(others=others, login={**LOGIN, "runs": {"llm": "/somewhere/llm"}})
+    assert THEIRS in note and '"llm" runs /somewhere/llm' in note and "/Users/sam/.local/bin/llm" in note
+
+
+def test_a_directory_that_is_not_searched_is_told_with_the_line_to_add():
+    line = ("/Users/sam/.zshrc", 'export PATH=/Users/sam/.local/bin:"$PATH"')
+    note = told(login={**LOGIN, "path_line": line})
+    assert all(part in note for part in (*line, "/bin/zsh", "/Users/sam/.local/bin"))
+
+
+def test_zsh_is_told_where_the_completion_scripts_are_when_they_are_installed():
+    about = {**ALL_FREE, "login": {**LOGIN, "completes": False}}
+    assert "fpath=(/Users/sam/.local/share/zsh/site-functions $fpath)" in told(**about)
+    assert completed(host=MAC, commands=about)["notes"] == []
+
+
+def test_nothing_is_told_where_all_is_well():
+    assert told() == told(login=LOGIN) == ""
+
+
+def test_a_file_of_others_in_the_place_of_one_of_ours_is_told():
+    assert "/x/_llm is not ours." in told(left_out={"/x/_llm": "is not ours"})
 
 
 def test_the_rollout_has_the_release_that_the_host_names():

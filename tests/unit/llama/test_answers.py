@@ -97,7 +97,7 @@ def test_an_answer_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(llama_api, "MOST_BYTES", 1000)
     with ScriptedServer(response(200, b'{"a": "' + b"x" * 5000)) as server, pytest.raises(ServerError, match="xxx"):
         LlamaServer(server.url).props()
-    with pytest.raises(llama_api.http.client.HTTPException, match="does not end"):
+    with pytest.raises(llama_api.BadAnswer, match="does not end"):
         list(llama_api.sse_data(io.BytesIO(b"data: x\n" * 1000)))
     assert list(llama_api.sse_data(io.BytesIO(b"data: x\n\n" * 1000))) == ["x"] * 1000
 

@@ -85,18 +85,11 @@ def test_after_a_refusal_too():
     assert len(set(server.asked)) == 1
 
 
+@pytest.mark.parametrize("seconds", [0, 60], ids=["looked at before", "found out by the request"])
 @pytest.mark.parametrize("ending", ["said", "unsaid"])
-def test_one_that_the_server_closed_is_replaced(ending):
+def test_one_that_the_server_closed_is_replaced(monkeypatch, ending, seconds):
+    monkeypatch.setattr(kept_alive, "UNSEEN_SECONDS", seconds)
     with keeping_server(ending) as server, LlamaServer(server.url, "key").kept_alive() as client:
-        for _ in range(3):
-            assert client.models() == []
-    assert len(set(server.asked)) == 3
-
-
-def test_one_that_is_closed_as_the_request_comes_is_replaced(monkeypatch):
-    """The server closes it between the look at it and the request."""
-    monkeypatch.setattr(kept_alive, "peek", lambda sock: None)
-    with keeping_server("unsaid") as server, LlamaServer(server.url, "key").kept_alive() as client:
         for _ in range(3):
             assert client.models() == []
     assert len(set(server.asked)) == 3

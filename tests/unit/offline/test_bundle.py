@@ -30,7 +30,7 @@ def source(tmp_path):
 def answer(path):
     """What a host says that is to be installed from the bundle ``path``."""
     engine = {"engine": {"source": "pypi", "version": "x", "keep_releases": 3}, "system": "Linux"}
-    wanted = {"bin_dir": "/nowhere", "manifest": "/nowhere/manifest.json", "bundle": str(path)}
+    wanted = {"manifest": "/nowhere/manifest.json", "bundle": str(path)}
     return run_module("host_info", {**wanted, "engine": {**engine, "engine_dir": "/nowhere/engine"}})
 
 

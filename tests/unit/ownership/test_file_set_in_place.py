@@ -21,12 +21,14 @@ class Place:
 
     def __init__(self, directory):
         self.lib, self.launcher = directory / "lib", directory / "bin" / "llm"
+        self.list = directory / "models.yaml"
         self.key, self.manifest = directory / "key", directory / "manifest.json"
         self.options = {
             "manifest": str(self.manifest),
             "directories": [{"path": str(directory / "bin")}, {"path": str(directory / "home"), "mode": "0700"}],
             "files": [{"dest": str(self.launcher), "content": LAUNCHER, "mode": "0755"}],
             "trees": [{"src": "/ignored", "dest": str(self.lib), "texts": {"a.py": SOURCE}}],
+            "blocks": {str(self.list): "- model_id: ours\n"},
             "keys": [str(self.key)],
             "claims": {str(directory / "current"): "link"},
         }
@@ -37,6 +39,7 @@ class Place:
                 str(self.lib / "a.py"): described(SOURCE, "0644", "file"),
             },
             "trees": [str(self.lib)],
+            "blocks": self.options["blocks"],
             "keys": self.options["keys"],
             "claims": self.options["claims"],
         }
@@ -73,6 +76,7 @@ def test_what_was_installed_is_in_place(place):
         lambda place: place.launcher.unlink(),
         lambda place: (place.lib / "a.py").unlink(),
         lambda place: (place.lib / "old.py").write_text(SOURCE),
+        lambda place: place.list.write_text("- model_id: theirs\n"),
         lambda place: place.key.unlink(),
         lambda place: os.chmod(place.lib.parent / "home", 0o755),
     ],

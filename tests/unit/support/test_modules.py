@@ -15,7 +15,7 @@ def test_each_run_is_a_process_with_the_directory_and_environment_of_the_test(tm
     program = tmp_path / "a-program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    arguments = {"bin_dir": "/bin", "manifest": str(tmp_path / "manifest.json"), "programs": ["a-program"]}
+    arguments = {"manifest": str(tmp_path / "manifest.json"), "programs": ["a-program"]}
     without = run_module("host_info", arguments)
     found = run_module("host_info", arguments, environment={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert (without["programs"], found["programs"]) == ({"a-program": None}, {"a-program": str(program)})

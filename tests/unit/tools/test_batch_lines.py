@@ -201,3 +201,81 @@ def test_an_answer_of_another_kind_is_none(answer):
 
     with pytest.raises(NotAnAnswer):
         written(request_of("Why?")[2], answer)
+
+
+# From a line to its result
+
+
+class Server:
+    """A server that gives one answer, or raises it."""
+
+    base_url = "http://server"
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def post(self, path, document):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def result_of(answer, line=OPENAI):
+    """(the result of a line that is answered so, what was counted)."""
+    from llm_tools.batch.asking import Asking
+    from llm_tools.batch.patience import Patience
+    from llm_tools.batch.progress import Tally
+    from llm_tools.batch.requests import Reader
+
+    server, tally = Server(answer), Tally()
+    asking = Asking(server, Reader(), Patience(server, 0.001, lambda error: None), tally)
+    return json.loads(asking(next(lines_of(json.dumps(line).encode())))), tally
+
+
+@pytest.mark.parametrize("line", [OPENAI, "Why?"])
+@pytest.mark.parametrize("answer", ["", "<html>", "NaN", "[]", '"x"', "[" * 100_000])
+def test_an_answer_that_is_none_is_the_error_of_its_line(answer, line):
+    assert result_of(answer, line)[0]["error"]["code"] == "invalid_answer"
+
+
+def test_tokens_and_answers_that_are_cut_off_are_counted():
+    found, tally = result_of(json.dumps({**CHAT, "choices": [{"message": {}, "finish_reason": "length"}]}))
+    assert found["error"] is None and tally.tokens == 3 and tally.summary()["cut_off"] == 1
+    odd = {"usage": [], "choices": [5]}
+    assert result_of(json.dumps(odd))[0]["response"]["body"] == odd
+    assert result_of(json.dumps({"usage": {"prompt_tokens": 7, "completion_tokens": "x"}}))[1].tokens == 7
+
+
+def test_a_refusal_is_the_error_of_its_line_unless_it_concerns_all():
+    from llm_tools.core.llama.client import NotAnswering, NotAuthorised, ServerError
+
+    assert result_of(ServerError("refused", 400, "Too long."))[0]["error"] == {
+        "code": "http_400",
+        "message": "Too long.",
+    }
+    assert result_of(NotAnswering("nothing for 5 s"))[0]["error"]["code"] == "timeout"
+    for error in (NotAuthorised("key", 401), ServerError("certificate"), ServerError("busy", 503)):
+        with pytest.raises(type(error)):
+            result_of(error)
+
+
+def test_what_is_nested_too_deep_to_be_sent_is_the_error_of_its_line():
+    from llm_tools.batch.requests import Refused
+
+    refused = 0
+    for depth in range(600, 1100):
+        try:
+            request_of(b'{"prompt": "Why?", "x": ' + b"[" * depth + b"]" * depth + b"}")
+        except Refused as error:
+            refused += error.code == "invalid_json"
+    assert refused
+
+
+@pytest.mark.parametrize("line", [OPENAI, "Why?"])
+def test_nor_does_an_answer_that_is_nested_too_deep_stop_the_batch(line):
+    texts = [
+        '{"choices": [{"message": {}}],\n"usage": {"x": ' + "[" * depth + "]" * depth + "}}"
+        for depth in range(600, 1100)
+    ]
+    failed = [result_of(text, line)[0]["error"] for text in texts]
+    assert failed[0] is None and failed[-1]["code"] == "invalid_answer"

@@ -180,13 +180,27 @@ def test_a_request_that_ends_the_server_each_time_is_given_up(patient):
     assert patient(Server(lost, lost, "answer"))[0] == "answer"
 
 
-def test_while_nobody_is_there_the_request_is_not_what_ends_the_server(patient):
+def test_while_the_server_is_away_the_request_is_not_what_ends_the_server(patient):
     """As of a proxy that takes connections for a server that is away."""
     from llm_tools.batch.patience import MOST_LOST
     from llm_tools.core.llama.client import ConnectionLost
 
-    lost = ConnectionLost("lost")
-    server = Server(lost, "answer", health=(*[lost] * MOST_LOST, "ready"))
+    class Away(Server):
+        looks = 0
+
+        def ask(self):
+            self.asked += 1
+            if self.looks <= MOST_LOST:
+                raise ConnectionLost("lost")
+            return "answer"
+
+        def health(self):
+            self.looks += 1
+            if self.looks <= MOST_LOST:
+                raise ConnectionLost("lost")
+            return "ready"
+
+    server = Away()
     assert patient(server)[0] == "answer"
     assert server.asked == 2
 

@@ -228,6 +228,55 @@ def test_conventional_variables_of_cloud_services_are_not_followed(commands, ser
         assert commands.run("llm", "Why?", environ=environ).returncode == 3
 
 
+# Output that nobody takes
+
+#: Every way of writing: plain text, argparse's help, JSON, a table, an answer as it comes.
+WRITING = [
+    ["llm", "--version"],
+    ["llm-manager", "status", "--help"],
+    ["llm", "--dry-run", "Why?"],
+    ["llm", "models"],
+    ["llm", "What is the capital of France?"],
+]
+by_line = pytest.mark.parametrize("line", WRITING, ids=" ".join)
+
+
+@by_line
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_a_full_stdout_is_an_error_in_one_line(commands, served, line):
+    with open("/dev/full", "w") as full:
+        process = commands.start(*line, stdout=full)
+        said = process.communicate(timeout=60)[1].decode()
+    assert (process.returncode, said.count("\n")) == (ExitCode.FAILURE, 1), said
+    assert "stdout: No space left on device" in said
+
+
+@by_line
+def test_a_closed_stdout_is_an_error_in_one_line(commands, served, line):
+    command, environment = commands._prepared(line[0], line[1:], None)
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closing, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (ExitCode.FAILURE, 1), done.stderr
+    assert b"stdout" in done.stderr
+
+
+@by_line
+def test_a_reader_that_has_gone_is_no_noise(commands, served, line):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = commands.start(*line, stdout=writer)
+    os.close(writer)
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == ExitCode.FAILURE
+
+
+def test_a_closed_stderr_costs_only_what_would_be_said(commands):
+    command, environment = commands._prepared("llm", ["--version"], None)
+    closing = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    done = subprocess.run(closing, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0 and done.stdout.startswith(b"llm ")
+
+
 # Installation
 
 

@@ -171,6 +171,7 @@ def test_a_full_disk_is_told_in_a_line_and_the_rest_comes_later(commands, served
     assert [result["index"] for result in results_in(output)] == list(range(len(NUMBERS)))
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has that device")
 def test_a_device_that_takes_nothing(commands, served, files):
     done = commands.run("llm", "batch", files[0], "-o", "/dev/full")
     assert done.returncode == 1 and "/dev/full cannot be written" in done.stderr

@@ -8,6 +8,9 @@ import time
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import MANAGED_BY
+from llm_tools.environment import Environment
+from llm_tools.manager.status import client_rows
 
 pytestmark = pytest.mark.processes
 
@@ -91,6 +94,21 @@ def test_colours_only_where_they_are_wanted(commands, supervised):
 def test_without_a_service(commands):
     done = commands.run("llm-manager", "status")
     assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("theirs, shown", [(None, "not in the PATH"), ("#!/bin/sh\n", "another program")])
+def test_a_client_that_its_name_does_not_run_is_told(tmp_path, theirs, shown):
+    (tmp_path / "client.json").write_text(json.dumps({"paths": {"bin_dir": "/home/sam/.local/bin"}}))
+    environ = {"LLAMA_CPP_CLIENT_CONFIG": str(tmp_path / "client.json"), "PATH": str(tmp_path)}
+    command = tmp_path / "llm"
+    if theirs is not None:
+        command.write_text(theirs)
+        command.chmod(0o755)
+    ((_name, told, _colour),) = client_rows(Environment("llm-manager", environ))
+    assert shown in told and "/home/sam/.local/bin/llm-client" in told
+    command.write_text(f"#!/bin/sh\n# {MANAGED_BY}\n")
+    command.chmod(0o755)
+    assert client_rows(Environment("llm-manager", environ)) == []
 
 
 def test_last_exit_is_shown(commands, supervised):

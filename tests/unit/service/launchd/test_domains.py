@@ -107,13 +107,11 @@ def test_the_module_tells_which_jobs_are_where_they_are_not_to_be(host):
         "elsewhere": {"domains": [GUI, USER], "directory": host.folder},
     }
     for check in (False, True):
-        result = run_module(
-            "host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json", "launchd": launchd}, check=check
-        )
+        result = run_module("host_info", {"manifest": "/x/manifest.json", "launchd": launchd}, check=check)
         assert not result["changed"]
         assert result["elsewhere"] == [{"label": host.label, "plist": host.path, "domain": USER}]
     assert host.verbs() == ["enable", "bootstrap"], "only looked at"
 
 
 def test_without_launchd_nothing_is_told_of_it():
-    assert "elsewhere" not in run_module("host_info", {"bin_dir": "/bin", "manifest": "/x/manifest.json"})
+    assert "elsewhere" not in run_module("host_info", {"manifest": "/x/manifest.json"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Callable, NamedTuple
 
 from .core.base.text import did_you_mean
-from .environment import UsageError
+from .errors import UsageError
 
 
 class Action(NamedTuple):
@@ -24,7 +24,8 @@ class Action(NamedTuple):
 
 
 def add_actions(parser, actions):
-    """The action, by default the first one, and its words."""
+    """The action, by default the first one, and its words; completion finds them in ``parser.actions``."""
+    parser.actions = actions
     usages = [f"{name} {action.usage}".strip() for name, action in actions.items()]
     parser.add_argument(
         "action", metavar="ACTION", nargs="?", default=next(iter(actions)), help="one of: " + ", ".join(usages)

@@ -18,6 +18,7 @@ from . import __version__, llm, manager
 from .arguments import add_server
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.text import nearest
+from .core.shells.completion import REQUEST
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment
 from .errors import UsageError
 from .exit_codes import ExitCode
@@ -26,9 +27,7 @@ from .failures import exit_code, told
 
 def main(name, argv):
     """Run the command that was called as ``name`` with the arguments ``argv``; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(errors="replace")
+    open_streams()
     program, environ = (manager, local_environ()) if name == MANAGER else (llm, os.environ)
     environment = Environment(name, environ)
     try:
@@ -38,13 +37,35 @@ def main(name, argv):
         return exit_code(error)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has closed the pipe. Python flushes stdout at exit and must not fail a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has closed the pipe
+        stdout_is_unusable()
         return ExitCode.FAILURE
     except OSError as error:
-        environment.say(f"{name}: {in_words(error)}")
+        environment.say(f"{name}: {in_words(error, path='stdout' if stdout_is_unusable() else None)}")
         return ExitCode.FAILURE
+
+
+def open_streams():
+    """Have all output streams, with a place for characters that they cannot show.
+
+    One that the caller has closed is None: writing to stdout is an error then, and what goes to stderr is lost.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull)  # noqa: SIM115 - for reading, so that writing fails
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")
+
+
+def stdout_is_unusable():
+    """Whether stdout does not take what was written; then it is given up, or Python would fail with it at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return not sys.stdout.writable()
 
 
 def local_environ():
@@ -56,6 +77,9 @@ def run(environment, program, argv):
     """Find the subcommand that ``argv`` means, and run it."""
     if argv == ["--version"]:
         environment.write(f"{environment.program} {__version__} (macos_setup.llm)\n")
+        return ExitCode.SUCCESS
+    if argv[:1] == [REQUEST]:
+        environment.write(importlib.import_module(".completion", __package__).reply(environment, program, argv[1:]))
         return ExitCode.SUCCESS
     nothing_asked = not argv and (program.DEFAULT is None or environment.is_terminal(environment.stdin))
     if nothing_asked or argv in (["-h"], ["--help"], ["help"]):
@@ -82,7 +106,8 @@ def choose(environment, program, argv):
     if argv and argv[0] in program.COMMANDS:
         return argv[0], argv[1:]
     words = [word for word in argv if not word.startswith("-")]
-    meant = nearest_command(environment, program, words[0]) if words else None
+    one = len(words) == 1 or program.DEFAULT is None  # else it is a prompt, and not compared with anything
+    meant = nearest_command(environment, program, words[0]) if words and one else None
     if program.DEFAULT is None:
         if argv[0].startswith("-"):
             raise UsageError(f"options follow the command: {name} COMMAND [OPTION]…\nFor help: {name} --help")
@@ -99,7 +124,7 @@ def refuse_command(name, program, words, meant):
     peer = program.PEERS.get(words[0]) if len(words) <= 2 else None
     if peer:
         remedy = f"Here it is: {peer % {'prog': name}}"
-    elif meant and len(words) == 1:
+    elif meant:
         remedy = f"Did you mean: {meant}"
     else:
         return
@@ -128,7 +153,12 @@ def mode_first(program, argv):
 
 
 class Parser(argparse.ArgumentParser):
-    """Does not accept abbreviated options; errors name the help."""
+    """Does not accept abbreviated options; errors name the help.
+
+    :ivar actions: the actions of the subcommand by name (actions.py), if it has some.
+    """
+
+    actions = None
 
     def __init__(self, program, command, module):
         examples = "\n".join("  " + example for example in module.EXAMPLES) % {"prog": program}
@@ -149,6 +179,12 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"unrecognized arguments: {' '.join(behind)}")
             arguments.words = [*arguments.words, *behind]
         return arguments
+
+    def _print_message(self, message, file=None):
+        """Print it now: argparse takes no notice of a failure to do so, and Python would at exit."""
+        stream = file or sys.stderr
+        stream.write(message)
+        stream.flush()
 
     def error(self, message):
         self.exit(ExitCode.USAGE, f"{self.prog}: {message}\nFor help: {self.prog} --help\n")

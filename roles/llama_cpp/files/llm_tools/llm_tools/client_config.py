@@ -31,7 +31,7 @@ FORM = {
         "selftest": _texts("model answers device"),
     },
     "watchdog": _texts("log state_file"),
-    "paths": _texts("install_dir"),
+    "paths": _texts("install_dir bin_dir"),
     "models": [{**_texts("name dest description purpose license"), "context_size": int}],
     "files": [{**_texts("name kind dest sha256"), "bytes": int, "shards": [{"sha256": str, "bytes": int}]}],
     "selftest": _texts("model answers device"),

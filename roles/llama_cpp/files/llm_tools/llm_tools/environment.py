@@ -74,7 +74,7 @@ class Environment:
         self.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def say(self, text, end="\n", colour=None):
-        """Something about the work: status, progress, a hint; to nobody where stderr is closed."""
+        """Something about the work: status, progress, a hint; lost where stderr is closed."""
         if self.stderr is None:
             return
         self.status("")

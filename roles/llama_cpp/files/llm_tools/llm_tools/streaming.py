@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 from .answer import Answer, tool_call_line
 from .waiting import Waiting
-from .writers import open_writer
+from .writers import open_writer, prepare_writer
 
 
 def stream(environment, server, body, raw=False, answer=None):
@@ -20,21 +22,24 @@ def stream(environment, server, body, raw=False, answer=None):
         body = {**body, "return_progress": True}
     answer = Answer() if answer is None else answer
     thinking = False
+    events = server.chat_stream(**body)
+    with Waiting(environment, server, body.get("model")):
+        prepare_writer(environment, raw)
+        first = [*itertools.islice(events, 1)]
     try:
-        with Waiting(environment, server, body.get("model")) as waiting:
-            events = server.chat_stream(**body)
-            with open_writer(environment, raw) as writer:
-                for event in events:
-                    waiting.end()
-                    show_progress(environment, event.get("prompt_progress"))
-                    for kind, text in answer.feed(event):
-                        if kind == "reasoning":
-                            thinking = True
-                            environment.say(text, end="", colour="dim")
-                        else:
-                            if thinking:
-                                thinking = end_reasoning(environment, answer)
-                            writer.write(text)
+        with open_writer(environment, raw) as writer:
+            for event in itertools.chain(first, events):
+                show_progress(environment, event.get("prompt_progress"))
+                for kind, text in answer.feed(event):
+                    if kind == "reasoning":
+                        if not thinking:
+                            writer.settle()
+                        thinking = True
+                        environment.say(text, end="", colour="dim")
+                    else:
+                        if thinking:
+                            thinking = end_reasoning(environment, answer)
+                        writer.write(text)
     finally:
         if thinking:
             end_reasoning(environment, answer)

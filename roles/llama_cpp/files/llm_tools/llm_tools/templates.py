@@ -20,10 +20,10 @@ import re
 import string
 from typing import NamedTuple
 
-from .client_config import UsageError
 from .core.base.errors import in_words
 from .core.base.files import read_file
 from .core.base.text import did_you_mean
+from .errors import UsageError
 
 SUFFIX = ".txt"
 INPUT = "input"

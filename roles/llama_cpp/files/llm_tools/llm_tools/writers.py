@@ -5,6 +5,13 @@
 from __future__ import annotations
 
 import importlib
+import threading
+
+
+def prepare_writer(environment, raw=False):
+    """Import what :func:`open_writer` needs while the server has not answered yet."""
+    if environment.can_draw(environment.stdout) and not raw:
+        threading.Thread(target=open_writer, args=[environment, raw], daemon=True).start()
 
 
 def open_writer(environment, raw=False):

@@ -29,8 +29,10 @@ class Asking:
         try:
             text = self._patience.ask(self._server.post, request.path, request.document)
             answer = parse(text)
+            if not isinstance(answer, dict):
+                raise NotAnAnswer("it is not a JSON object")
             result = form.answered(text, answer)
-        except (NotJson, NotAnAnswer) as error:
+        except (NotJson, NotAnAnswer, RecursionError) as error:
             return form.failed("invalid_answer", f"the server's answer cannot be used: {error}")
         except EndsServer as error:
             return form.failed("connection_lost", str(error))

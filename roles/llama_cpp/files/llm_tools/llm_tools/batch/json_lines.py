@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 
+TOO_DEEP = "it is nested too deep"
+
 
 class NotJson(ValueError):
     """A document that is refused; the text says why, in one line."""
@@ -21,7 +23,7 @@ def parse(text):
     except json.JSONDecodeError as error:
         raise NotJson(f"column {error.colno}: this is not JSON: {error.msg}") from None
     except RecursionError:
-        raise NotJson("it is nested too deep") from None
+        raise NotJson(TOO_DEEP) from None
     except ValueError as error:  # a number that is too long
         raise NotJson(str(error)) from None
 

@@ -10,8 +10,8 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..client_config import UsageError
 from ..core.base.strict_json import MOST_BYTES
+from ..errors import UsageError
 
 BLOCK_BYTES = 1024 * 1024
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

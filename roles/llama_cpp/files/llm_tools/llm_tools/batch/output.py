@@ -10,10 +10,10 @@ import os
 import stat
 from typing import NamedTuple
 
-from ..client_config import UsageError
 from ..core.base.errors import LlamaCppError, in_words
 from ..core.base.processes import command, lock_holder
 from ..core.base.strict_json import shortened, visible
+from ..errors import UsageError
 from .results import BEGINNING, FINE
 
 SHOWN_CHARACTERS = 100
@@ -133,7 +133,7 @@ class OutputStream:
 def open_output(environment, path, source):
     """The output called ``path``; None or "-" is stdout. It must be another file than ``source``, the input."""
     if path in (None, "-"):
-        if environment.stdout is None:
+        if not environment.stdout.writable():
             raise UsageError("stdout is closed; name a file for the results: -o FILE")
         if environment.is_terminal(environment.stdout):
             return OutputStream(lambda data: environment.write(data.decode("utf-8")))

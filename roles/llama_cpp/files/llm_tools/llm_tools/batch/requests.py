@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..core.base.strict_json import MOST_BYTES
 from ..core.base.text import did_you_mean
 from . import results
-from .json_lines import NotJson, parse
+from .json_lines import TOO_DEEP, NotJson, parse
 
 CHAT = "/v1/chat/completions"
 ENDPOINTS = (CHAT, "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/responses")
@@ -129,4 +129,7 @@ class Reader:
     def _made(path, body, form):
         """A result is one line, so nothing is streamed."""
         body = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
-        return Request(path, json.dumps(body).encode("ascii"), form)
+        try:
+            return Request(path, json.dumps(body).encode("ascii"), form)
+        except RecursionError:  # the writer reaches its limit a little before the parser
+            raise Refused(form, "invalid_json", TOO_DEEP) from None

@@ -30,7 +30,7 @@ class Form:
         self._custom_id = custom_id
 
     def answered(self, text, answer):
-        """The result of a line that the server answered with the JSON document ``text``, which is ``answer``."""
+        """The result of a line that the server answered with the JSON document ``text``, parsed as ``answer``."""
         raise NotImplementedError
 
     def failed(self, code, message, status=None, text=""):
@@ -38,7 +38,7 @@ class Form:
         return self._written(**self._of_failure(status, text), error={"code": code, "message": message})
 
     def _of_failure(self, status, text):
-        """What a failed line has beside its error."""
+        """The keys of a failed line but for its error."""
         raise NotImplementedError
 
     def _written(self, **parts):

@@ -8,10 +8,10 @@ import collections
 import contextlib
 import os
 
-from ..client_config import UsageError
 from ..core.base.errors import LlamaCppError, in_words
 from ..core.base.files import exclusive, open_file
 from ..core.base.text import did_you_mean
+from ..errors import UsageError
 from ..user_files import make_private
 from .content import text_of
 from .conversation import SUFFIX, Conversation, header_of, id_of, seconds_of, utc

@@ -17,6 +17,7 @@ COMMANDS = (
     "health",
     "conversations",
     "templates",
+    "completion",
 )
 DEFAULT = "ask"
 

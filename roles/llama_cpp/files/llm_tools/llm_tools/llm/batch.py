@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 
 from ..arguments import add_json, add_timeout, add_wait
 from ..batch.asking import Asking
@@ -17,7 +18,7 @@ from ..batch.requests import Reader
 from ..batch.results import FINE
 from ..batch.work import Work
 from ..core.llama.client import NotAuthorised, ServerError
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..model_names import requested_model
 from ..request import as_messages, system_prompt
@@ -40,6 +41,7 @@ PARALLEL = Option(
     f"requests at the same time (default: the server's number of slots, {SLOTS} if it tells none)",
 )
 TICK_SECONDS, SYNC_TICKS = 0.2, 5
+ENDING_OF_FINE = FINE.decode("ascii").rstrip() + "$"
 
 
 def add_arguments(parser):
@@ -68,7 +70,7 @@ def add_arguments(parser):
     parser.add_argument("-s", "--system", metavar="TEXT|@FILE", help="system prompt")
     add_sampling(parser, other_flags=("--option",))
     add_wait(parser, meaning="try again for up to this long while the server is down, loading or too busy")
-    add_timeout(parser, 600, "time out after this many seconds without data from the server")
+    add_timeout(parser, 3600, "give a line up when its answer takes longer than this many seconds")
     add_json(parser, "a summary")
 
 
@@ -92,7 +94,7 @@ def run(environment, arguments):
             raise
     environment.say(tally.sentence())
     if tally.failed and not to_stdout(arguments):
-        environment.say(f"The failed lines tell their error in {arguments.output}.")
+        environment.say(f"To see the failed ones: grep -v '{ENDING_OF_FINE}' {shlex.quote(arguments.output)}")
     if arguments.json:
         environment.write_json(tally.summary())
     return ExitCode.FAILURE if tally.failed else ExitCode.SUCCESS

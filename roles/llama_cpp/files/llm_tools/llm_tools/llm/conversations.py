@@ -13,7 +13,7 @@ from ..conversations.export import FORMATS, document, markdown
 from ..conversations.store import Store
 from ..core.base.errors import LlamaCppError
 from ..core.base.text import did_you_mean
-from ..environment import UsageError
+from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..user_files import conversations_dir
 from ..writers import open_writer

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shutil
 import time
 
 from ..arguments import add_json
@@ -13,6 +15,7 @@ from ..core.base.log_tail import tail
 from ..core.base.text import last_lines
 from ..core.llama.client import NotRunning
 from ..core.llama.readiness import identify, wait_until_ready
+from ..core.ownership.marker import is_ours
 from ..core.watchdog.daemon import remembered, settings_from
 from ..errors import UsageError
 from ..exit_codes import ExitCode
@@ -52,7 +55,8 @@ def run(environment, arguments):
     state = {"state": state_word(failure), "url": url, **found, "message": failure and str(failure)}
     watchdog = watchdog_of(environment)
     if arguments.json:
-        environment.write_json({"service": service, "server": state, "watchdog": watchdog})
+        client = {"name": environment.client, "runs": program_named(environment.client, environment)}
+        environment.write_json({"service": service, "server": state, "watchdog": watchdog, "client": client})
     else:
         environment.write_table(rows(environment, service, state, watchdog))
         if failure:
@@ -91,6 +95,7 @@ def rows(environment, service, server, watchdog):
         ("model", server["model"] or "-", None),
         ("build", server["build"] or "-", None),
         *watchdog_rows(watchdog),
+        *client_rows(environment),
         ("log", environment.section("service").get("log") or "-", None),
     ]
 
@@ -100,6 +105,21 @@ def why_rows(service):
     if service["held"]:
         return [("crash loop", f"no more restarts: {service['why']}", "red")]
     return [("why", f"not started: {service['why']}", "red")] if service["why"] else []
+
+
+def program_named(name, environment):
+    """The path of the program that ``name`` runs, or None."""
+    return shutil.which(name, path=environment.environ.get("PATH", os.defpath))
+
+
+def client_rows(environment):
+    """A row about the client where its name does not run it."""
+    name, bin_dir = environment.client, environment.section("paths").get("bin_dir")
+    found = program_named(name, environment)
+    if bin_dir is None or (found and is_ours(found)):
+        return []
+    why = f"{name} runs {found}, which is another program" if found else f"{bin_dir} is not in the PATH"
+    return [("client", f"{why}; here it is {os.path.join(bin_dir, 'llm-client')}", "yellow")]
 
 
 def watchdog_rows(watchdog):

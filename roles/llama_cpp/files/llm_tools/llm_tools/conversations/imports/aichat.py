@@ -16,11 +16,11 @@ import os
 import re
 import sys
 
-from ...client_config import UsageError
 from ...core.base.errors import in_words
 from ...core.base.files import open_file
 from ...core.base.json_form import Needed, OneOf, misfit
 from ...core.base.strict_json import dotted
+from ...errors import UsageError
 from ...user_files import MACOS
 from ..conversation import PART, seconds_of, utc
 from .yaml_subset import NotUnderstood, parse

@@ -17,8 +17,8 @@ import sqlite3
 import sys
 import urllib.parse
 
-from ...client_config import UsageError
 from ...core.base.errors import LlamaCppError
+from ...errors import UsageError
 from ...user_files import MACOS
 from ..content import media
 from ..conversation import seconds_of, utc
