@@ -112,6 +112,10 @@ def test_an_answer_taller_than_the_window_is_shown_once(chat, serve):
 def test_a_key_ends_the_reasoning(chat, serve, tmp_path):
     with serve("thinks", ANSWERS), chat() as talk:
         talk.type(FRANCE + "\r", "Hm. Hm.")
+        talk.terminal.type("\x03")
+        talk.terminal.wait_for(at_prompt)
+        assert "Stopped. Ask again: /retry" in talk.window.rows
+        talk.type("/retry\r", "Hm. Hm.")
         talk.terminal.type(ENOUGH.decode())
         talk.terminal.wait_for(at_prompt)
         assert talk.end() == 0
