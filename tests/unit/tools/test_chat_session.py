@@ -137,10 +137,18 @@ def test_a_prompt_without_an_answer_is_asked_again(chat, pieces):
         chat.obey("/retry")
 
 
+def test_a_prompt_that_got_no_answer_names_no_conversation(chat):
+    with pytest.raises(NotRunning):
+        chat.ask("Count.", NotRunning("It is gone."))
+    chat.ask("Is it?")
+    assert chat.lines[0]["title"] == "Is it?"
+
+
 def test_an_empty_answer_is_no_part_of_the_conversation(chat):
     with pytest.raises(Incomplete):
         chat.ask("Is it?", "")
-    assert chat.session.failed and chat.session.transcript.messages == []
+    assert chat.session.failed
+    assert chat.session.transcript.messages == []
 
 
 def test_regen_puts_an_answer_in_the_place_of_the_last_one(chat):

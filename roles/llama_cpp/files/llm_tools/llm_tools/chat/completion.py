@@ -36,7 +36,7 @@ def candidates(session, before):
                 for known in COMMANDS
                 if known.startswith(name)
             ]
-        return [found for found in _arguments(session, name, argument.lstrip()) if found]
+        return _arguments(session, name, argument.lstrip())
     if at:
         quoted, typed = at[1] is not None, at[1] or at[2] or ""
         return [Candidate(_quoted(path, quoted), len(at[0])) for path in _paths(typed)]

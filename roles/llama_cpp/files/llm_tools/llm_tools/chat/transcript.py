@@ -58,7 +58,7 @@ class Transcript:
     def suggest_title(self, prompt):
         """Name a new conversation after its first ``prompt``, unless it has a title."""
         if not self.messages and not self.conversation.title:
-            self._header.setdefault("title", title_of([{"role": "user", "content": prompt}]))
+            self._header["title"] = title_of([{"role": "user", "content": prompt}])
 
     def keep(self, title=None):
         """Save the conversation from now on, with this ``title`` if there is one."""
@@ -80,8 +80,10 @@ class Transcript:
             self._unsaved, self._replaces = [], False
 
     def leave(self):
-        """A last try to save. Raises LlamaCppError, which says how much is lost."""
+        """Try to save for the last time. Raises LlamaCppError, which says how much is lost."""
         try:
             self.save()
         except LlamaCppError as error:
+            if not self.unsaved:
+                raise
             raise LlamaCppError(f"{self.unsaved} messages were not saved: {error}") from error
