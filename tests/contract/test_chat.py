@@ -40,7 +40,8 @@ def let_it_speak(terminal, line):
 def test_a_conversation_over_the_end_of_the_server(engine, tmp_path):
     commands = Commands(tmp_path)
     with contextlib.ExitStack() as running:
-        with started(engine) as server:
+        first = started(engine)
+        with first as server:
             commands.config["server"].update(url=server.base_url, model="selftest")
             terminal = running.enter_context(commands.terminal("llm", "chat", "-t", "0"))
             terminal.wait_for(lambda window: window.rows[-1:] == [">"])
@@ -51,7 +52,8 @@ def test_a_conversation_over_the_end_of_the_server(engine, tmp_path):
             terminal.type("\x03")
             terminal.wait_for("Stopped.")
             let_it_speak(terminal, "/regen")
-        terminal.wait_for("/retry")
+            first._process.kill()
+            terminal.wait_for("/retry")
         with started(engine, "--port", server.base_url.rpartition(":")[2]):
             say(terminal, "/set ignore_eos=false", "ignore_eos=False")
             say(terminal, "/retry", PARIS)
