@@ -6,7 +6,6 @@ The page is made from the parsers' options, not from argparse's own help, whose 
 Python and widths of terminals. A test fails when the page differs from what this would write.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -46,8 +45,7 @@ def render_command(name, program, command):
     """One subcommand: what it is for, how it is called, its options, examples."""
     module = cli.module_of(program, command)
     actions = actions_of(name, program, command)
-    words = [action for action in actions if not action.option_strings]
-    usage = " ".join([name, command, *(["[OPTION]…"] if len(actions) > len(words) else []), *map(word_of, words)])
+    usage = cli.build_parser(name, program, command).usage
     examples = "\n".join(example % {"prog": name} for example in module.EXAMPLES)
     parts = [f"### `{name} {command}`\n\n{module.SUMMARY}\n", f"```text\n{usage}\n```\n"]
     if actions:
@@ -64,14 +62,9 @@ def actions_of(name, program, command):
 def spelling(action):
     """``-m, --model NAME`` or, for words of the command line, ``[WORD]…``."""
     if not action.option_strings:
-        return word_of(action)
+        return cli.word_of(action)
     value = "" if action.nargs == 0 else f" {action.metavar}"
     return escape(", ".join(action.option_strings) + value)
-
-
-def word_of(action):
-    shape = {argparse.ZERO_OR_MORE: "[%s]…", argparse.OPTIONAL: "[%s]"}.get(action.nargs, "%s")
-    return shape % action.metavar
 
 
 def table(title, heading, rows):

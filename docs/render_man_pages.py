@@ -9,7 +9,7 @@ stands for PROGRAM. A test fails when a page differs from what this would write.
 import re
 import textwrap
 
-from render_commands import MANAGER, REPOSITORY, VARIABLES, ExitCode, actions_of, cli, llm, manager, word_of
+from render_commands import MANAGER, REPOSITORY, VARIABLES, ExitCode, actions_of, cli, llm, manager
 
 # render_commands has set the path.
 # isort: split
@@ -69,7 +69,7 @@ def of_command(program, command, common):
     shared = [action.option_strings for action in common]
     own = [action for action in actions if action.option_strings and action.option_strings not in shared]
     words = [action for action in actions if not action.option_strings]
-    usage = "".join(f" Ar {escape(word_of(word))}" for word in words)
+    usage = "".join(f" Ar {escape(cli.word_of(word))}" for word in words)
     lines = [f".Ss {command}", f".D1 Nm {PROGRAM} Cm {command}{usage}"]
     lines += prose(cli.module_of(program, command).SUMMARY)
     return lines + options([*words, *own])

@@ -64,13 +64,3 @@ def withheld(config):
 def redacted(text):
     """``text``, perhaps what a program printed, without user part and query in any address within it."""
     return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
-
-
-def is_loopback(host):
-    """Whether an IP address or the name of a host is this machine, by the name alone; nothing is looked up."""
-    import ipaddress  # noqa: PLC0415 - only for another spelling, and the commands have to start fast
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -11,8 +11,6 @@ means no server; while loading, every path answers 503 even with a wrong key; th
 from __future__ import annotations
 
 import contextlib
-import copy
-import http
 import json
 import socket
 import urllib.parse
@@ -114,8 +112,13 @@ class LlamaServer:
 
     def within(self, seconds):
         """A client of the same server whose timeout is at most so long."""
-        client = copy.copy(self)
+        client = self._copy()
         client._timeout = seconds if self._timeout is None else min(seconds, self._timeout)
+        return client
+
+    def _copy(self):
+        client = object.__new__(type(self))
+        client.__dict__.update(self.__dict__)
         return client
 
     @contextlib.contextmanager
@@ -125,7 +128,7 @@ class LlamaServer:
         A connection that the server has closed meanwhile is replaced by another. The end of the block closes them all;
         a request in flight ends with ServerError.
         """
-        client = copy.copy(self)
+        client = self._copy()
         client._connections = Connections(keep=True)
         try:
             yield client
@@ -444,6 +447,8 @@ def _check_host(host):
 
 def _phrase(status):
     """The words of an HTTP status."""
+    import http  # noqa: PLC0415 - only for refusals, and the commands have to start fast
+
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

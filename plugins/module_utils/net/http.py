@@ -20,8 +20,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from ..base.addresses import is_loopback, shown
+from ..base.addresses import shown
 from ..base.errors import LlamaCppError
+from ..base.loopback import is_loopback
 from ..base.strict_json import told
 from .connections import Connection, SecureConnection
 from .deadline import TooSlow

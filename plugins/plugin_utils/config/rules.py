@@ -12,7 +12,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import is_loopback
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.loopback import is_loopback
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.kinds import is_allowed

@@ -166,7 +166,7 @@ class Parser(argparse.ArgumentParser):
             prog=f"{program} {command}",
             description=module.SUMMARY,
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=help_width()),
             allow_abbrev=False,
         )
 
@@ -202,7 +202,36 @@ def build_parser(name, program, command):
     module.add_arguments(parser)
     if program is llm:
         add_server(parser)
+    parser.usage = synopsis(
+        parser
+    )  # else argparse lays out all options at each start, for errors that do not show them
     return parser
+
+
+def synopsis(parser):
+    """How the command of ``parser`` is called: ``llm ask [OPTION]… [WORD]…``."""
+    actions = [action for action in parser._actions if action.dest != "help"]
+    words = [action for action in actions if not action.option_strings]
+    options = ["[OPTION]…"] if len(words) < len(actions) else []
+    return " ".join([parser.prog, *options, *map(word_of, words)])
+
+
+def word_of(action):
+    """A word of the command line, as ``[WORD]…``."""
+    shape = {argparse.ZERO_OR_MORE: "[%s]…", argparse.ONE_OR_MORE: "%s…", argparse.OPTIONAL: "[%s]"}
+    return shape.get(action.nargs, "%s") % action.metavar
+
+
+def help_width():
+    """The columns of a help text. argparse would import shutil for this, whether it prints one or not."""
+    try:
+        return int(os.environ["COLUMNS"]) - 2
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns - 2
+    except (AttributeError, OSError, ValueError):
+        return 78
 
 
 def overview(name, program):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import urllib.parse
 
-from .core.base.addresses import is_loopback
+from .core.base.loopback import is_loopback
 from .core.llama.api_keys import check_api_key, read_api_key, secret_of_environment
 
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
@@ -39,7 +39,7 @@ class Endpoint:
         places = (("--server", named), (URL_VARIABLE, environ.get(URL_VARIABLE)), (None, own))
         places += ((OPENAI_URL_VARIABLE, environ.get(OPENAI_URL_VARIABLE)),)
         self.source, url = next(((source, url) for source, url in places if url), (None, None))
-        self.ours = bool(own) and bool(url) and same_server(url, own)
+        self.ours = bool(own) and bool(url) and (url == own or same_server(url, own))
         self.url = own if self.ours else url
         self._environ, self._configured, self._key_file = environ, configured, key_file
 

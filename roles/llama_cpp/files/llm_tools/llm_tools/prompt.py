@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 import codecs
 import os
 import select
@@ -109,15 +108,15 @@ def printable_utf8(text):
 
 def image_part(path):
     """The image in the file ``path``, as a part of a message (OpenAI's chat completions) with its ``path``."""
-    content, kind = _media(path, IMAGES, "PNG, JPEG, GIF or BMP image")
-    url = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    data, kind = _media(path, IMAGES, "PNG, JPEG, GIF or BMP image")
+    url = f"data:{kind};base64,{data}"
     return {"type": "image_url", "image_url": {"url": url}, "path": os.path.abspath(path)}
 
 
 def audio_part(path):
     """The sound in the file ``path``, as a part of a message with its ``path``."""
-    content, kind = _media(path, SOUNDS, "WAV or MP3 file")
-    sound = {"data": base64.b64encode(content).decode(), "format": kind}
+    data, kind = _media(path, SOUNDS, "WAV or MP3 file")
+    sound = {"data": data, "format": kind}
     return {"type": "input_audio", "input_audio": sound, "path": os.path.abspath(path)}
 
 
@@ -129,6 +128,9 @@ def without_paths(content):
 
 
 def _media(path, kinds, wanted):
+    """(the content of a file as base64, which of ``kinds`` it is)"""
+    import base64  # noqa: PLC0415 - few have media, and the commands have to start fast
+
     try:
         with open(os.path.expanduser(path), "rb") as stream:
             content = stream.read()
@@ -137,4 +139,4 @@ def _media(path, kinds, wanted):
     kind = next((kind for start, kind in kinds.items() if content.startswith(start)), None)
     if kind is None:
         raise UsageError(f"{path} is no {wanted}.")
-    return content, kind
+    return base64.b64encode(content).decode(), kind

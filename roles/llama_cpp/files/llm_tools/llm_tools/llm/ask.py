@@ -9,7 +9,6 @@ from ..answer import Answer, figures
 from ..arguments import add_json, add_timeout, add_wait
 from ..core.base.errors import LlamaCppError
 from ..exit_codes import ExitCode
-from ..markdown import first_code_block
 from ..model_names import check_purpose, context_of, requested_model, told_context
 from ..prompt import add_prompt
 from ..request import add_conversation, add_request, compose
@@ -104,6 +103,8 @@ def fetch(environment, server, body, arguments, answer):
         environment.say(answer.reasoning.rstrip("\n") + "\n", colour="dim")
     text = answer.content
     if arguments.extract:
+        from ..markdown import first_code_block  # noqa: PLC0415 - rarely needed, and the commands have to start fast
+
         text = first_code_block(text)
         if text is None:
             raise LlamaCppError(
