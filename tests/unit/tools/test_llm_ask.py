@@ -276,6 +276,16 @@ def test_plain_answer_without_rich(commands, served, tmp_path):
     assert (status, shown) == (0, MARKDOWN_ANSWER.replace("\n", "\r\n"))
 
 
+def test_another_server_is_sent_what_all_servers_know(commands):
+    with ScriptedServer(*event_stream(b"data: [DONE]\n\n")) as server:
+        for own in (True, False):
+            commands.config["server"]["url"] = server.url if own else "http://127.0.0.1:1"
+            commands.on_terminal("llm", "Where?", environ={} if own else {"LLM_BASE_URL": server.url})
+        ours, theirs = (json.loads(body) for _first, _headers, body in server.requests)
+    assert "return_progress" in ours
+    assert theirs.keys() == {"messages", "stream", "max_tokens"}
+
+
 # A server that is not ready
 
 

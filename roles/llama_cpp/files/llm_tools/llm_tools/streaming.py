@@ -18,7 +18,7 @@ def stream(environment, server, body, raw=False, answer=None):
     :param answer: the :class:`Answer` to put it into, for one who wants to have its beginning after an interrupt.
     :returns: the answer.
     """
-    if environment.is_terminal(environment.stderr):
+    if environment.is_terminal(environment.stderr) and not environment.elsewhere:  # others may refuse an unknown key
         body = {**body, "return_progress": True}
     answer = Answer() if answer is None else answer
     thinking = False

@@ -154,7 +154,7 @@ class Session:
         body = {**self.options, "messages": [*as_messages(self.system), *map(as_sent, messages)]}
         if self.model:
             body["model"] = self.model
-        if self.interactive:
+        if self.interactive and not environment.elsewhere:  # others may refuse an unknown key
             body["reasoning_control"] = True
 
         def ask():
