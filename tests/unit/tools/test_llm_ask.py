@@ -290,12 +290,12 @@ def test_another_server_is_sent_what_all_servers_know(commands):
 
 
 def test_a_model_that_loads_is_waited_for(commands, serve):
-    with serve("loading-slowly"):
+    with serve("loading"):
         assert commands.run("llm", FRANCE).stdout == PARIS + "\n"
 
 
 def test_on_a_terminal_the_waiting_is_seen(commands, serve):
-    with serve("loading-slowly"):
+    with serve("loading"):
         status, shown = commands.on_terminal("llm", "--raw", FRANCE)
     assert status == 0 and "loading, " in shown and PARIS in shown
 
