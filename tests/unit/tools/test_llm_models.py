@@ -59,3 +59,8 @@ def test_single_model_has_no_status(commands, served):
 def test_server_that_is_down(commands):
     done = commands.run("llm", "models", "--json")
     assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_a_model_of_which_only_the_name_is_configured(commands, served):
+    commands.config["models"] = [{"name": "tiny"}]
+    assert json.loads(commands.run("llm", "models", "--json").stdout)["models"][0]["bytes"] is None

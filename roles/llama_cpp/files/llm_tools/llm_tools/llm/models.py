@@ -58,8 +58,8 @@ def row(model, known, environment):
 def size_on_disk(model, environment):
     """Bytes of the files of a configured model, as far as they are there; None when none is."""
     files = [file for file in environment.config.get("files") or () if file["name"] == model["name"]]
-    paths = [file["dest"] for file in files] or [model["dest"]]
-    sizes = [os.path.getsize(path) for path in map(str, paths) if os.path.isfile(path)]
+    paths = [file["dest"] for file in files] or filter(None, [model.get("dest")])
+    sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
     return sum(sizes) if sizes else None
 
 
