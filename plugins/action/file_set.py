@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import tempfile
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
@@ -53,4 +56,9 @@ class ActionModule(ActionBase):
         texts = role_files.texts(source)
         if not texts:
             raise AnsibleActionFail(f"{source} holds no Python file.")
-        return {**item, "texts": texts}
+        content = json.dumps(texts).encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        with tempfile.NamedTemporaryFile(dir=constants.DEFAULT_LOCAL_TMP) as stream:
+            stream.write(content)
+            stream.flush()
+            return {**item, "staged": self._staged(stream.name, sha256), "sha256": sha256}

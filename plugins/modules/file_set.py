@@ -84,9 +84,12 @@ options:
         description: Directory on the host.
         type: path
         required: true
-      texts:
-        description: Content of each file by relative path. Set by the action plugin.
-        type: dict
+      staged:
+        description: JSON file on the host with the content of each file by relative path. Set by the action plugin.
+        type: path
+      sha256:
+        description: SHA-256 of O(trees[].staged). Set by the action plugin.
+        type: str
   blocks:
     description:
       - Items in YAML lists that belong to other programs, as lines of YAML by the path of the file. They stand between
@@ -146,6 +149,7 @@ paths:
 """
 
 import hashlib
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -189,7 +193,7 @@ def argument_spec():
             staged={"type": "path"},
             sha256={"type": "str"},
         ),
-        "trees": items(src=path, dest=path, texts={"type": "dict"}),
+        "trees": items(src=path, dest=path, staged={"type": "path"}, sha256={"type": "str"}),
         "blocks": {"type": "dict", "default": {}},
         "keys": paths(),
         "manifest": {"type": "path"},
@@ -201,7 +205,7 @@ def place(module):
     """The result of the module, after everything is in place (in check mode: as if it were)."""
     given = module.params
     wanted = {file["dest"]: wanted_file(file) for file in given["files"]}
-    trees = {tree["dest"]: file_set.tree(tree["dest"], tree["texts"] or {}) for tree in given["trees"]}
+    trees = {tree["dest"]: file_set.tree(tree["dest"], json.loads(staged(tree))) for tree in given["trees"]}
     if not module.check_mode:
         Manifest(given["manifest"]).note(claims(given, wanted, trees))
     for files in trees.values():
@@ -237,7 +241,7 @@ def wanted_file(file):
 
 
 def staged(file):
-    """The content that the action plugin sent; the user who connects can write where it lies."""
+    """The content that the action plugin sent for a file or a tree; the user who connects can write where it lies."""
     with open(file["staged"], "rb") as stream:
         content = stream.read()
     if hashlib.sha256(content).hexdigest() != file["sha256"]:

@@ -1,11 +1,11 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 
-import hashlib
 import os
 
 import pytest
 from support.modules import run_module
+from support.staged import staged
 
 pytestmark = pytest.mark.processes
 
@@ -32,7 +32,7 @@ def run(check=False, **arguments):
 
 
 def run_tree(dest, texts, check=False):
-    return run(check, trees=[{"src": "/ignored", "dest": str(dest), "texts": texts}])
+    return run(check, trees=[{"src": "/ignored", "dest": str(dest), **staged(texts)}])
 
 
 # -- trees ------------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_what_a_link_in_the_place_of_a_tree_leads_to_is_not_touched(tmp_path, ch
     (tmp_path / "elsewhere" / "a.py").write_text(MARK)
     (tmp_path / "lib").symlink_to(tmp_path / "elsewhere")
     for arguments in (
-        {"trees": [{"src": "/", "dest": str(tmp_path / "lib"), "texts": TEXTS}]},
+        {"trees": [{"src": "/", "dest": str(tmp_path / "lib"), **staged(TEXTS)}]},
         directory(tmp_path / "lib"),
     ):
         result = run(check, **arguments)
@@ -121,7 +121,7 @@ def test_a_place_that_is_taken_is_refused_with_a_manifest(tmp_path):
     (tmp_path / "lib" / "mine.py").write_text("years of work")
     (tmp_path / "key").write_text("the owner's")
     arguments = {"manifest": str(tmp_path / "manifest.json"), "keys": [str(tmp_path / "key")]}
-    trees = [{"src": "/ignored", "dest": str(tmp_path / "lib"), "texts": TEXTS}]
+    trees = [{"src": "/ignored", "dest": str(tmp_path / "lib"), **staged(TEXTS)}]
     refused = run(trees=trees, **arguments)
     assert refused["failed"] and str(tmp_path / "lib") in refused["msg"] and str(tmp_path / "key") not in refused["msg"]
     assert sorted(os.listdir(tmp_path)) == ["key", "lib"] and os.listdir(tmp_path / "lib") == ["mine.py"]
@@ -132,9 +132,7 @@ def test_a_place_that_is_taken_is_refused_with_a_manifest(tmp_path):
 
 def sent(tmp_path, content):
     """A file as the action plugin hands it over."""
-    (tmp_path / "staged").write_bytes(content)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return {"dest": str(tmp_path / "bytes"), "src": "/there", "staged": str(tmp_path / "staged"), "sha256": sha256}
+    return {"dest": str(tmp_path / "bytes"), "src": "/there", **staged(content)}
 
 
 def test_files_of_text_and_of_bytes(tmp_path):
@@ -144,7 +142,7 @@ def test_files_of_text_and_of_bytes(tmp_path):
         sent(tmp_path, content),
     ]
     assert run(check=True, files=files)["changed"] is True
-    assert os.listdir(tmp_path) == ["staged"]
+    assert os.listdir(tmp_path) == []
     assert run(files=files)["changed"] is True
     assert (tmp_path / "new" / "text").read_text(encoding="utf-8") == "ü {{ x }}\n"
     assert (mode(tmp_path / "new" / "text"), mode(tmp_path / "bytes")) == (0o600, 0o644)
@@ -152,12 +150,14 @@ def test_files_of_text_and_of_bytes(tmp_path):
     assert run(files=files)["changed"] is False
 
 
-def test_what_was_sent_and_changed_on_its_way_is_refused(tmp_path):
-    file = sent(tmp_path, b"ours")
-    (tmp_path / "staged").write_bytes(b"theirs")
-    refused = run(files=[{"dest": str(tmp_path / "text"), "content": "x"}, file])
-    assert refused["failed"] and str(tmp_path / "staged") in refused["msg"]
-    assert os.listdir(tmp_path) == ["staged"]
+@pytest.mark.parametrize("kind", ["files", "trees"])
+def test_what_was_sent_and_changed_on_its_way_is_refused(tmp_path, kind):
+    item = {"dest": str(tmp_path / "dest"), "src": "/there", **staged(TEXTS)}
+    with open(item["staged"], "ab") as stream:
+        stream.write(b" ")
+    refused = run(**{"files": [{"dest": str(tmp_path / "text"), "content": "x"}], kind: [item]})
+    assert refused["failed"] and item["staged"] in refused["msg"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_another_mode_alone_is_a_change_that_keeps_the_file(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.file_set import is_in_place
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from support.modules import run_module
+from support.staged import staged
 
 pytestmark = pytest.mark.processes
 
@@ -27,7 +28,7 @@ class Place:
             "manifest": str(self.manifest),
             "directories": [{"path": str(directory / "bin")}, {"path": str(directory / "home"), "mode": "0700"}],
             "files": [{"dest": str(self.launcher), "content": LAUNCHER, "mode": "0755"}],
-            "trees": [{"src": "/ignored", "dest": str(self.lib), "texts": {"a.py": SOURCE}}],
+            "trees": [{"src": "/ignored", "dest": str(self.lib), **staged({"a.py": SOURCE})}],
             "blocks": {str(self.list): "- model_id: ours\n"},
             "keys": [str(self.key)],
             "claims": {str(directory / "current"): "link"},
