@@ -1,0 +1,100 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""From the configurations of the hosts behind a gateway to its servers and models."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+
+#: What HAProxy takes as the name of a server.
+NAME = re.compile(r"[A-Za-z0-9_.:-]+")
+
+#: How many requests a model computes at once when ``server.parallel`` is not set (llama.cpp 0c1e570, ``-np -1``).
+DEFAULT_SLOTS = 4
+
+
+def server(name, config, variables, is_near):
+    """The host ``name`` as the gateway sees it: ``name``, ``address``, ``port``, ``tls``, ``slots`` and ``models``, a
+    dict of model name to its aliases.
+
+    :param config: the checked configuration of the host.
+    :param variables: the variables of the host; ``llama_cpp_gateway_server_address`` and ``ansible_host`` are read.
+    :param is_near: whether gateway and server run on the same machine.
+    :raises LlamaCppError: with everything that keeps the gateway from using the host.
+    """
+    settings = config["llm_settings"]
+    listens = settings["server_host"]
+    address = variables.get("llama_cpp_gateway_server_address") or (
+        listens if is_specific(listens) else "127.0.0.1" if is_near else variables.get("ansible_host") or name
+    )
+    wrong = []
+    if not NAME.fullmatch(name):
+        wrong.append("HAProxy cannot use this name; expected: letters, digits, dots, dashes, underscores and colons.")
+    if not settings["enabled"] or not settings["auto_start"]:
+        wrong.append("llm_settings.enabled and llm_settings.auto_start must be true, or no server runs there.")
+    if is_loopback(address) and not is_near:
+        wrong.append(
+            f"its server listens on {address}, which the gateway cannot reach. Set llm_settings.server_host to its "
+            "address in the private network or to 0.0.0.0, or name llama_cpp_gateway_server_address."
+        )
+    if config["server"]["api_key"] == "auto":
+        wrong.append(
+            'server.api_key is "auto", a key that only this host knows. The gateway has one key for all hosts: set '
+            "server.api_key to the path of a file with it (playbooks/gateway.yml does so)."
+        )
+    if wrong:
+        raise LlamaCppError("\n".join(f"  {name}: {what}" for what in wrong))
+    return {
+        "name": name,
+        "address": f"[{address}]" if ":" in address else address,
+        "port": settings["server_port"],
+        "tls": "tls" in config["server"],
+        "needs_key": config["server"]["api_key"] != "none",
+        "slots": config["server"].get("parallel", DEFAULT_SLOTS),
+        "models": {model: list(value["aliases"]) for model, value in config["models"].items()},
+    }
+
+
+def models(servers):
+    """The models of ``servers``, sorted by name: ``name``, ``aliases``, ``backend`` and the names of its ``servers``.
+
+    :raises LlamaCppError: a name means one model on one host and another model on another.
+    """
+    aliases, hosts = {}, {}
+    for host in servers:
+        for model, others in host["models"].items():
+            aliases.setdefault(model, set()).update(others)
+            hosts.setdefault(model, []).append(host["name"])
+    owners = {model: model for model in aliases}
+    for model in sorted(aliases):
+        for alias in sorted(aliases[model]):
+            owner = owners.setdefault(alias, model)
+            if owner != model:
+                raise LlamaCppError(
+                    f'  models.{model}.aliases: "{alias}" also means {owner} on another host behind the gateway. Use '
+                    "each name for one model."
+                )
+    return [
+        {"name": model, "aliases": sorted(aliases[model]), "backend": f"model_{model}", "servers": hosts[model]}
+        for model in sorted(aliases)
+    ]
+
+
+def is_specific(address):
+    """Whether a server that listens on ``address`` is reached at just that address."""
+    return not _has(address, "is_unspecified") and address != "localhost"
+
+
+def is_loopback(address):
+    """Whether only the machine itself can use ``address``."""
+    return address == "localhost" or _has(address, "is_loopback")
+
+
+def _has(address, quality):
+    try:
+        return getattr(ipaddress.ip_address(address), quality)
+    except ValueError:  # a name
+        return False
