@@ -32,7 +32,7 @@ VARIABLES = {
     "statistics_port": 8405,
     "certificate": "",
     "servers_ca": "",
-    "hosts_key": HOSTS_KEY,
+    "hosts_api_key": HOSTS_KEY,
     "clients": [{"name": "anna", "key": KEYS["anna"]}, {"name": "jobs", "key": KEYS["jobs"], "batch": True}],
     "requests_per_minute": 100_000,
     "parallel": 1000,
@@ -129,7 +129,7 @@ class Gateway:
     def configure(self, hosts, **variables):
         """Write the configuration for ``hosts``; returns its fingerprint."""
         self._variables.update(variables)
-        made = plan.plan(self._variables, hosts, {"paths": self.paths})
+        made = plan.plan(self._variables, hosts, {"paths": self.paths, "user": None})
         Path(self.paths["key_map"]).write_text(plan.key_map(made, HOSTS_KEY))
         text, fingerprint = plan.configuration(made, HOSTS_KEY)
         self.file = self._directory / "haproxy.cfg"

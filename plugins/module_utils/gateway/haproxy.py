@@ -19,6 +19,9 @@ FINGERPRINT = "LLAMA_CPP_GATEWAY_CONFIGURATION"
 #: included, and looked up the names of all hosts.
 COMMAND_SECONDS, RELOAD_SECONDS = 5, 30
 
+#: How long a service manager may take to have it serve at all.
+START_SECONDS = 30
+
 
 class HAProxy:
     """One gateway.
@@ -37,6 +40,24 @@ class HAProxy:
         except OSError:
             return None
         return answer.strip().partition("=")[2]
+
+    def converge(self, wanted, check_only):
+        """Have it serve the configuration ``wanted``, a fingerprint; returns whether that takes, or took, a reload.
+
+        :param check_only: only tell. A gateway that does not serve is to be started by its service manager.
+        :raises LlamaCppError: it does not serve it.
+        """
+        serving = self.fingerprint() if check_only else wait_until(self.fingerprint, START_SECONDS)
+        if serving == wanted or (serving is None and check_only):
+            return False
+        if serving is None:
+            raise LlamaCppError(
+                f"HAProxy does not serve {START_SECONDS} s after its start (nothing answers at {self._admin_socket}). "
+                "Its log says why: journalctl -u llama-cpp-gateway, or the file of its service manager."
+            )
+        if not check_only:
+            self.reload(wanted)
+        return True
 
     def reload(self, wanted):
         """Have the master start a process with the configuration in place, and wait until it serves.

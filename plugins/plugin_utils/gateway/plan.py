@@ -114,12 +114,12 @@ def plan(variables, hosts, place):
 
 def require(variables, hosts, sends_key):
     """Raise LlamaCppError when the gateway lacks what it needs to be let in by the ``hosts``."""
-    key, wrong = variables["hosts_key"], []
+    key, wrong = variables["hosts_api_key"], []
     if sends_key and not key:
-        wrong.append("  llama_cpp_gateway_hosts_key: is empty. Set it to the API key of all hosts, from a vault.")
+        wrong.append("  llama_cpp_gateway_hosts_api_key: is empty. Set it to the API key of all hosts, from a vault.")
     if key:
         try:
-            check_api_key(key, "  llama_cpp_gateway_hosts_key:")
+            check_api_key(key, "  llama_cpp_gateway_hosts_api_key:")
         except LlamaCppError as error:
             wrong.append(str(error))
     encrypted = [host["name"] for host in hosts if host["tls"]]

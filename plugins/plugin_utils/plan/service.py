@@ -103,9 +103,10 @@ def service(config, paths, host):
         plan["program"] = "llama-server"
         plan["definition"] = posixpath.join(directory, "supervisord.conf")
         plan["supervisord"] = posixpath.join(directory, "venv", "bin", "supervisord")
+        plan["stdout"] = {"bytes": 0, "backups": 0}
         plan["supervisord_log"] = posixpath.join(paths["logs_dir"], "supervisord.log")
         plan["pid_file"] = posixpath.join(plan["run_dir"], "supervisord.pid")
-        plan["socket"] = _socket(directory)
+        plan["socket"] = posixpath.join(socket_directory(directory), SOCKET)
         private.append(posixpath.dirname(plan["socket"]))
     # u+rwx leaves a directory that may be the owner's as open or closed as it is.
     plan["directories"] = [{"path": path, "mode": "u+rwx", "kind": "directory"} for path in public]
@@ -153,9 +154,11 @@ def watchdog(config, service, paths):
     }
 
 
-def _socket(directory):
-    """supervisord's socket: beside its configuration, or below /tmp when that path is longer than a socket's may be."""
-    path = posixpath.join(directory, "run", SOCKET)
+def socket_directory(directory, name=SOCKET):
+    """Where sockets of a service in ``directory`` lie, the longest of them ``name``: below it, or below /tmp when that
+    path is longer than a socket's may be.
+    """
+    path = posixpath.join(directory, "run", name)
     if len(os.fsencode(path)) <= SOCKET_BYTES:
-        return path
-    return f"/tmp/llama-cpp-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}/{SOCKET}"
+        return posixpath.dirname(path)
+    return f"/tmp/llama-cpp-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"

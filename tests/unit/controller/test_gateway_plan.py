@@ -20,11 +20,11 @@ KEY = "k" * clients.SHORTEST_KEY
 
 
 def planned(hosts=None, **variables):
-    return plan.plan({**VARIABLES, **variables}, hosts or [configured()], {"paths": PATHS})
+    return plan.plan({**VARIABLES, **variables}, hosts or [configured()], {"paths": PATHS, "user": None})
 
 
 def text(hosts=None, key=HOSTS_KEY, **variables):
-    return plan.configuration(planned(hosts, hosts_key=key, **variables), key)[0]
+    return plan.configuration(planned(hosts, hosts_api_key=key, **variables), key)[0]
 
 
 def server_of(**more):
@@ -124,10 +124,10 @@ def test_what_is_wrong_with_a_client_is_said_without_its_key(entries, words):
 
 
 def test_hosts_with_a_key_need_one_and_hosts_with_https_an_authority():
-    with pytest.raises(LlamaCppError, match="llama_cpp_gateway_hosts_key: is empty"):
-        planned(hosts_key="")
-    with pytest.raises(LlamaCppError, match="llama_cpp_gateway_hosts_key: begins or ends") as failure:
-        planned(hosts_key=HOSTS_KEY + " ")
+    with pytest.raises(LlamaCppError, match="llama_cpp_gateway_hosts_api_key: is empty"):
+        planned(hosts_api_key="")
+    with pytest.raises(LlamaCppError, match="llama_cpp_gateway_hosts_api_key: begins or ends") as failure:
+        planned(hosts_api_key=HOSTS_KEY + " ")
     assert HOSTS_KEY not in str(failure.value)
     encrypted = configured(server={"api_key": "~/key", "tls": {"certificate": "~/c.pem", "private_key": "~/k.pem"}})
     with pytest.raises(LlamaCppError, match="llama_cpp_gateway_servers_ca: is empty, and mini1"):
@@ -138,14 +138,14 @@ def test_hosts_with_a_key_need_one_and_hosts_with_https_an_authority():
 def test_open_hosts_on_loopback_get_no_key():
     local = configured(llm_settings={"server_host": "127.0.0.1"}, server={"api_key": "none"})
     assert "http-request del-header Authorization" in text([local], key="")
-    assert plan.key_map(planned([local], hosts_key=""), "") == ""
+    assert plan.key_map(planned([local], hosts_api_key=""), "") == ""
 
 
 def test_no_key_is_in_the_configuration_and_every_change_of_one_is_in_its_fingerprint():
     found = text()
     assert not [key for key in (HOSTS_KEY, *KEYS.values()) if key in found]
     assert plan.key_map(planned(), HOSTS_KEY) == f"hosts Bearer {HOSTS_KEY}\n"
-    prints = {plan.configuration(planned(hosts_key=key), key)[1] for key in (HOSTS_KEY, HOSTS_KEY + "2")}
+    prints = {plan.configuration(planned(hosts_api_key=key), key)[1] for key in (HOSTS_KEY, HOSTS_KEY + "2")}
     prints.add(plan.configuration(planned(queue=3), HOSTS_KEY)[1])
     assert len(prints) == 3
     now = plan.configuration(planned(), HOSTS_KEY)[1]
