@@ -307,8 +307,10 @@ def test_a_reload_under_load_loses_no_request_and_no_conversation():
         load.start()
         wanted = gateway.configure(gateway.described, queue=7)
         assert gateway.haproxy.fingerprint() != wanted
-        gateway.haproxy.reload(wanted)
+        assert gateway.haproxy.converge(wanted, check_only=True) and gateway.haproxy.fingerprint() != wanted
+        assert gateway.haproxy.converge(wanted, check_only=False)
         assert gateway.haproxy.fingerprint() == wanted
+        assert not gateway.haproxy.converge(wanted, check_only=False)
         over.set()
         load.join()
         for host in hosts.values():

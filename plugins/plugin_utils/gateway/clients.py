@@ -69,8 +69,13 @@ def _problems(entry):
     if not isinstance(entry.get("batch", False), bool):
         yield ".batch: expected: true or false"
     for key in ("requests_per_minute", "parallel"):
-        if key in entry and (type(entry[key]) is not int or not 1 <= entry[key] <= MOST):
+        if key in entry and not _is_count(entry[key]):
             yield f".{key}: expected: a whole number from 1 to {MOST}"
+
+
+def _is_count(value):
+    # Ansible has subclasses of int.
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
 
 
 def _key_problems(key):

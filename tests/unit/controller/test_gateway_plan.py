@@ -93,7 +93,8 @@ def test_a_client_is_known_by_the_hash_of_its_key_alone():
     (by_key,) = clients.clients([{"name": "anna", "key": KEY}], LIMITS)
     (by_hash,) = clients.clients([{"name": "anna", "key_sha256": digest}], LIMITS)
     assert by_key == by_hash == {"name": "anna", "key_sha256": digest.upper(), "batch": False, **LIMITS}
-    (own,) = clients.clients([{"name": "jobs", "key": KEY, "batch": True, "parallel": 1}], LIMITS)
+    one = type("_AnsibleTaggedInt", (int,), {})(1)
+    (own,) = clients.clients([{"name": "jobs", "key": KEY, "batch": True, "parallel": one}], LIMITS)
     assert (own["batch"], own["parallel"], own["requests_per_minute"]) == (True, 1, 60)
 
 
