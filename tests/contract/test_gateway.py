@@ -12,7 +12,8 @@ import urllib.request
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from support.gateway import HAPROXY, HOSTS_KEY, KEYS, fleet
+from support.gateway import HOSTS_KEY, KEYS, fleet
+from support.haproxy import HAPROXY
 from support.planning import MODEL
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="There is no HAProxy on this machine.")

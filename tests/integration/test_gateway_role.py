@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.gateway import HAPROXY
+from support.haproxy import HAPROXY
 from support.paths import REPOSITORY
 from support.plays import Play, free_port, processes_below, recap
 from support.scripted_server import self_signed

@@ -5,7 +5,6 @@
 import contextlib
 import http.client
 import json
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -17,10 +16,10 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.haproxy im
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import plan, servers
 
+from support.haproxy import HAPROXY
 from support.planning import CATALOG, MODEL, SCHEMA
 from support.supervised_server import free_port
 
-HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/usr/local/bin:/usr/bin")
 HOSTS_KEY = "key-of-all-hosts"
 KEYS = {"anna": "annas-key-is-long-enough", "jobs": "the-key-of-the-jobs-is-long"}
 START_SECONDS = 20

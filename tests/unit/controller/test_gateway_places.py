@@ -22,9 +22,8 @@ def placed(host=LINUX, found=FOUND, **variables):
 
 
 def completed(**place):
-    return files.complete(
-        plan.plan(VARIABLES, [configured()], placed(**place)), HOSTS_KEY, "/Library/LaunchDaemons", "l"
-    )
+    made = plan.plan(VARIABLES, [configured()], placed(**place))
+    return files.complete(made, HOSTS_KEY, "/Library/LaunchDaemons", "/bin/launchctl")
 
 
 @pytest.mark.parametrize(

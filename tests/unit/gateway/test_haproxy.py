@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What the sockets of HAProxy are told, and what follows from their answers. A real HAProxy: contract/test_gateway.py."""
+"""What the sockets of HAProxy are told, and what follows from their answers."""
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
@@ -30,7 +30,7 @@ def test_one_that_does_not_start_is_an_error_that_names_its_log(nobody):
 
 def test_a_master_that_cannot_be_told(nobody, monkeypatch):
     monkeypatch.setattr(nobody, "fingerprint", lambda: "old")
-    with pytest.raises(LlamaCppError, match="cannot be told to reload .* No such file"):
+    with pytest.raises(LlamaCppError, match=r"cannot be told to reload .* No such file"):
         nobody.converge("new", check_only=False)
 
 
