@@ -240,6 +240,28 @@ def is_down(gateway, host):
     return gateway.haproxy.hosts()[host]["model_tiny"].startswith("DOWN")
 
 
+def test_a_host_whose_watchdog_gets_no_token_or_that_is_drained_is_asked_nothing_new():
+    with fleet("mini1", "mini2", agents=True) as (gateway, hosts):
+        hosts["mini1"].memory = hosts["mini1"].memory._replace(state="given up")  # whose last word means something else
+        assert wait_until(lambda: is_down(gateway, "mini1"), WAIT_SECONDS, 0.05)
+        assert {gateway.ask(conversation=str(index)).host for index in range(4)} == {"mini2"}
+        hosts["mini1"].memory = hosts["mini1"].memory._replace(state="answering")
+        assert wait_until(lambda: not is_down(gateway, "mini1"), WAIT_SECONDS, 0.05)
+        home = gateway.ask(conversation="long").host
+        hosts[home].free.clear()
+        running = []
+        thread = threading.Thread(target=lambda: running.append(gateway.ask(conversation="long")))
+        thread.start()
+        assert wait_until(lambda: hosts[home].asked[-1:] and queued(gateway) == 0, WAIT_SECONDS, 0.02)
+        hosts[home].drain_file.touch()
+        assert wait_until(lambda: is_down(gateway, home), WAIT_SECONDS, 0.05)
+        # The conversation goes on elsewhere, and what had begun there ends well.
+        assert gateway.ask(conversation="long").host not in (home, None)
+        hosts[home].free.set()
+        thread.join()
+        assert [(reply.status, reply.host) for reply in running] == [(200, home)]
+
+
 def test_a_queue_has_an_end_and_jobs_wait_behind_people():
     with fleet("mini1", slots=1, queue=4) as (gateway, hosts):
         mini = hosts["mini1"]

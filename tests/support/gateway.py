@@ -8,11 +8,14 @@ import json
 import subprocess
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.haproxy import HAProxy
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.agent import agent_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.policy import ANSWERING, Memory, Settings
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import plan, servers
 
@@ -62,6 +65,7 @@ class FakeHost:
     def __init__(self, name, address, port):
         self.name, self.address = name, (address, port)
         self.asked = []
+        self.memory = Memory(state=ANSWERING, looked=time.time())  # of its watchdog
         self.free = threading.Event()
         self.free.set()
         self._server = None
@@ -180,9 +184,13 @@ class Reply:
 
 
 @contextlib.contextmanager
-def fleet(*names, models=None, slots=2, **variables):
-    """Lends (gateway, dict of hosts by name) that run, each host on a loopback address of its own."""
-    port = free_port()
+def fleet(*names, models=None, slots=2, agents=False, **variables):
+    """Lends (gateway, dict of hosts by name) that run, each host on a loopback address of its own.
+
+    With ``agents``, each tells the gateway what its watchdog remembers.
+    """
+    port, agent_port = free_port(), free_port()
+    agent = {"port": agent_port, "gateways": ["127.0.0.1"]}
     hosts = {name: FakeHost(name, f"127.0.0.{number}", port) for number, name in enumerate(names, 2)}
     described = [
         configured(
@@ -190,6 +198,7 @@ def fleet(*names, models=None, slots=2, **variables):
             models=(models or {}).get(name),
             llm_settings={"server_host": host.address[0], "server_port": port},
             server={"api_key": "~/gateway-key", "parallel": slots},
+            service={"watchdog": {"agent": agent} if agents else {}},
         )
         for name, host in hosts.items()
     ]
@@ -200,6 +209,12 @@ def fleet(*names, models=None, slots=2, **variables):
             stack.callback(host.free.set)
         # Sockets have short paths.
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-", dir="/tmp"))
+        for host in hosts.values() if agents else ():
+            section = {**agent, "address": host.address[0], "drain_file": f"{directory}/drain-{host.name}"}
+            host.drain_file = Path(section["drain_file"])
+            running = agent_of(section, Settings(), lambda host=host: host.memory)
+            running.listen()
+            stack.callback(running.close)
         gateway = Gateway(directory, described, **variables)
         gateway.described = described
         yield stack.enter_context(gateway.running()), hosts

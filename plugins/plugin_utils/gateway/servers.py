@@ -4,21 +4,25 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import is_loopback
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 
 #: What HAProxy takes as the name of a server.
 NAME = re.compile(r"[A-Za-z0-9_.:-]+")
+
+#: A server that listens on one of these is reached at an address that it does not tell.
+WILDCARDS = ("0.0.0.0", "::")
 
 #: How many requests a model computes at once when ``server.parallel`` is not set (llama.cpp 0c1e570, ``-np -1``).
 DEFAULT_SLOTS = 4
 
 
 def server(name, config, variables, is_near):
-    """The host ``name`` as the gateway sees it: ``name``, ``address``, ``port``, ``tls``, ``slots`` and ``models``, a
-    dict of model name to its aliases.
+    """The host ``name`` as the gateway sees it: ``name``, ``address``, ``port``, ``tls``, ``slots``, ``agent_port``
+    and ``models``, a dict of model name to its aliases.
 
     :param config: the checked configuration of the host.
     :param variables: the variables of the host; ``llama_cpp_gateway_server_address`` and ``ansible_host`` are read.
@@ -28,7 +32,7 @@ def server(name, config, variables, is_near):
     settings = config["llm_settings"]
     listens = settings["server_host"]
     address = variables.get("llama_cpp_gateway_server_address") or (
-        listens if is_specific(listens) else "127.0.0.1" if is_near else variables.get("ansible_host") or name
+        listens if listens not in WILDCARDS else "127.0.0.1" if is_near else variables.get("ansible_host") or name
     )
     wrong = []
     if not NAME.fullmatch(name):
@@ -54,8 +58,16 @@ def server(name, config, variables, is_near):
         "tls": "tls" in config["server"],
         "needs_key": config["server"]["api_key"] != "none",
         "slots": config["server"].get("parallel", DEFAULT_SLOTS),
-        "models": {model: list(value["aliases"]) for model, value in config["models"].items()},
+        "agent_port": _agent_port(config),
+        "models": {model: list(value["aliases"]) for model, value in rules.present(config).items()},
     }
+
+
+def _agent_port(config):
+    """On which port the host tells whether it answers; None: it does not."""
+    watchdog = config["service"]["watchdog"]
+    runs = watchdog["enabled"] and config["feature_flags"]["install_client_tools"]
+    return watchdog["agent"]["port"] if runs and "agent" in watchdog else None
 
 
 def models(servers):
@@ -81,20 +93,3 @@ def models(servers):
         {"name": model, "aliases": sorted(aliases[model]), "backend": f"model_{model}", "servers": hosts[model]}
         for model in sorted(aliases)
     ]
-
-
-def is_specific(address):
-    """Whether a server that listens on ``address`` is reached at just that address."""
-    return not _has(address, "is_unspecified") and address != "localhost"
-
-
-def is_loopback(address):
-    """Whether only the machine itself can use ``address``."""
-    return address == "localhost" or _has(address, "is_loopback")
-
-
-def _has(address, quality):
-    try:
-        return getattr(ipaddress.ip_address(address), quality)
-    except ValueError:  # a name
-        return False

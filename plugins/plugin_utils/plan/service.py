@@ -139,6 +139,10 @@ def description(service, server, host):
 def watchdog(config, service, paths):
     """The watchdog's part of the plan; ``client`` is what client.json tells it. It is one of the commands."""
     settings = dict(config["service"]["watchdog"])
+    agent = settings.pop("agent", None)
+    if agent:
+        drain_file = posixpath.join(service["run_dir"], "draining")
+        agent = {**agent, "address": config["llm_settings"]["server_host"], "drain_file": drain_file}
     return {
         "enabled": settings.pop("enabled") and config["feature_flags"]["install_client_tools"],
         "name": WATCHDOG_NAME,
@@ -147,6 +151,7 @@ def watchdog(config, service, paths):
         "launcher": posixpath.join(paths["service_dir"], "llama-watchdog"),
         "client": {
             **settings,
+            "agent": agent,
             "idle_unload_seconds": config["server"].get("idle_unload_seconds"),
             "log": posixpath.join(paths["logs_dir"], "watchdog.log"),
             "state_file": posixpath.join(service["run_dir"], "watchdog.json"),

@@ -65,6 +65,18 @@ def test_a_host_that_the_gateway_cannot_use(name, sections, key):
     assert str(failure.value).strip().startswith(f"{name}: ")
 
 
+def test_a_model_that_is_to_be_absent_is_offered_by_nobody():
+    host = configured(models={"tiny": MODEL, "old": {"state": "absent", "filename": "old.gguf"}})
+    assert [model["name"] for model in servers.models([host])] == ["tiny"]
+
+
+def test_a_host_is_asked_by_its_agent_where_its_watchdog_runs_one():
+    agent = {"agent": {"port": 8079, "gateways": ["192.168.7.10"]}}
+    assert "agent-check agent-port 8079 agent-inter 1s" in text([configured(service={"watchdog": agent})])
+    assert "agent-check" not in text([configured(service={"watchdog": {**agent, "enabled": False}})])
+    assert "agent-check" not in text()
+
+
 def test_models_are_merged_with_their_aliases_and_hosts():
     one = configured("one", models={"tiny": {**MODEL, "aliases": ["small"]}, "big": MODEL | {"filename": "b.gguf"}})
     two = configured("two", models={"tiny": {**MODEL, "aliases": ["t"]}})
