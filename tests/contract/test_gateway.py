@@ -196,6 +196,20 @@ def test_the_log_tells_who_asked_which_model_of_which_host_and_for_how_much(gate
     assert "secret text" not in gateway.log.read_text()
 
 
+def test_a_client_that_leaves_ends_its_request_at_the_host_too(gateway, hosts):
+    home = gateway.ask(conversation="left").host
+    hosts[home].free.clear()
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+    headers = {"Authorization": f"Bearer {KEYS['anna']}", "X-LLM-Conversation": "left"}
+    connection.request("POST", "/v1/chat/completions", '{"model": "tiny"}', headers)
+    assert wait_until(lambda: len(hosts[home].asked) == 2, WAIT_SECONDS, 0.02)
+    connection.close()
+    try:
+        assert wait_until(lambda: gateway.logged()[-1]["ended"].startswith("C"), WAIT_SECONDS, 0.02)
+    finally:
+        hosts[home].free.set()
+
+
 def test_health_needs_no_key(gateway):
     assert gateway.ask(method="GET", path="/health", key=None).status == 200
 

@@ -37,8 +37,9 @@ def server(name, config, variables, is_near):
     wrong = []
     if not NAME.fullmatch(name):
         wrong.append("HAProxy cannot use this name; expected: letters, digits, dots, dashes, underscores and colons.")
-    if not settings["enabled"] or not settings["auto_start"]:
-        wrong.append("llm_settings.enabled and llm_settings.auto_start must be true, or no server runs there.")
+    if not (settings["enabled"] and settings["auto_start"] and config["feature_flags"]["setup_service"]):
+        needed = "llm_settings.enabled, llm_settings.auto_start and feature_flags.setup_service"
+        wrong.append(f"{needed} must be true, or no server runs there.")
     if is_loopback(address) and not is_near:
         wrong.append(
             f"its server listens on {address}, which the gateway cannot reach. Set llm_settings.server_host to its "
@@ -47,7 +48,7 @@ def server(name, config, variables, is_near):
     if config["server"]["api_key"] == "auto":
         wrong.append(
             'server.api_key is "auto", a key that only this host knows. The gateway has one key for all hosts: set '
-            "server.api_key to the path of a file with it (playbooks/gateway.yml does so)."
+            "server.api_key to the path of a file with it; playbooks/gateway.yml writes that file."
         )
     if wrong:
         raise LlamaCppError("\n".join(f"  {name}: {what}" for what in wrong))

@@ -12,7 +12,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import clients, plan, servers
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import haproxy_word
 from support.gateway import HOSTS_KEY, KEYS, VARIABLES, configured
-from support.planning import MODEL
+from support.planning import MODEL, resolve
 
 PATHS = {name: f"/run/{name}" for name in ("admin_socket", "peers_socket", "key_map")}
 LIMITS = {"requests_per_minute": 60, "parallel": 4}
@@ -75,6 +75,28 @@ def test_a_host_is_asked_by_its_agent_where_its_watchdog_runs_one():
     assert "agent-check agent-port 8079 agent-inter 1s" in text([configured(service={"watchdog": agent})])
     assert "agent-check" not in text([configured(service={"watchdog": {**agent, "enabled": False}})])
     assert "agent-check" not in text()
+
+
+@pytest.mark.parametrize(
+    ("agent", "key"),
+    [
+        ({"port": 8079, "gateways": ["1:2:3"]}, "service.watchdog.agent.gateways[0]"),
+        ({"port": 8079, "gateways": ["gate.lan"]}, "service.watchdog.agent.gateways[0]"),
+        ({"port": 8080, "gateways": ["192.168.7.10"]}, "service.watchdog.agent.port"),
+        ({"port": 8079}, "service.watchdog.agent"),
+    ],
+)
+def test_an_agent_that_cannot_be(agent, key):
+    with pytest.raises(LlamaCppError, match=re.escape(key)):
+        configured(service={"watchdog": {"agent": agent}})
+
+
+def test_the_watchdog_is_told_where_to_listen_and_where_it_is_drained():
+    agent = {"port": 8079, "gateways": ["192.168.7.10"]}
+    found = resolve({"service": {"watchdog": {"agent": agent}}, "llm_settings": {"server_host": "192.168.7.11"}})
+    drain_file = "/home/sam/llm-workspace/service/run/draining"
+    assert found["watchdog"]["client"]["agent"] == {**agent, "address": "192.168.7.11", "drain_file": drain_file}
+    assert resolve()["watchdog"]["client"]["agent"] is None
 
 
 def test_models_are_merged_with_their_aliases_and_hosts():
