@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Writes roles/llama_cpp/README.md from the role's argument specification.
+"""Writes the README of each role from its argument specification.
 
 python3 docs/render_role.py
 """
@@ -12,35 +12,50 @@ from pathlib import Path
 
 import yaml
 
-ROLE = Path(__file__).resolve().parents[1] / "roles" / "llama_cpp"
-TARGET = ROLE / "README.md"
+ROLES = Path(__file__).resolve().parents[1] / "roles"
 
 HEAD = """<!-- Written by docs/render_role.py from meta/argument_specs.yml; change that file instead. -->
-# Role `macos_setup.llm.llama_cpp`
+# Role `macos_setup.llm.{role}`
 
 {description}
 
-```yaml
+{use}
+| variable | type | default | meaning |
+|---|---|---|---|
+"""
+
+USE = {
+    "llama_cpp": """```yaml
 - hosts: macs
   gather_facts: false
   roles:
     - role: macos_setup.llm.llama_cpp
       vars:
-        llama_cpp_config_file: "{{{{ playbook_dir }}}}/llm_config.json"
+        llama_cpp_config_file: "{{ playbook_dir }}/llm_config.json"
 ```
 
 Run the role as the user who will own the server, without `become`. Check and diff mode also work on a bare host. Hosts
 need Python 3.9 or newer, and a C++ compiler to compile llama.cpp (`engine.source` `git`, `pypi` or `archive`). The
 controller needs ansible-core 2.19 or newer and the Python package jsonschema.
+""",
+    "llama_cpp_gateway": """```yaml
+- hosts: llm_gateways
+  gather_facts: false
+  roles:
+    - role: macos_setup.llm.llama_cpp_gateway
+```
 
-| variable | type | default | meaning |
-|---|---|---|---|
-"""
+`playbooks/gateway.yml` sets up hosts and gateway. Linux with systemd is the recommended place for a gateway. There the
+role needs root for its tasks, through `become`. The host needs Python 3.9 or newer and HAProxy 2.6 or newer, which the
+role installs with apt or Homebrew. The controller needs ansible-core 2.19 or newer and the Python package jsonschema.
+""",
+}
 
 
-def render():
-    """The README as text."""
-    spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]
+def render(role):
+    """The README of ``role`` as text."""
+    specification = ROLES / role / "meta" / "argument_specs.yml"
+    spec = yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"]["main"]
     rows = [
         "| `{}` | {} | {} | {} |\n".format(
             name,
@@ -50,7 +65,8 @@ def render():
         )
         for name, option in spec["options"].items()
     ]
-    return HEAD.format(description="\n\n".join(map(_markdown, spec["description"]))) + "".join(rows)
+    description = "\n\n".join(map(_markdown, spec["description"]))
+    return HEAD.format(role=role, description=description, use=USE[role]) + "".join(rows)
 
 
 def _default(value):
@@ -62,4 +78,5 @@ def _markdown(text):
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render(), encoding="utf-8")
+    for name in USE:
+        (ROLES / name / "README.md").write_text(render(name), encoding="utf-8")

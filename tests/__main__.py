@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import metered, suite_cost
+from support.haproxy import HAPROXY
 from support.paths import REPOSITORY, RESULTS
 
 BIN = Path(sys.executable).parent
@@ -79,6 +80,8 @@ def all_stages():
         yield [Part("lint and unit tests", *UNIT, "tests/lint", "tests/unit")]
     # Followed by the clock of its user, so nothing else runs beside it. It compiles the engine of all that follow.
     yield [Part("demo", "-vv", "tests/integration/test_demo.py")]
+    if HAPROXY is None:
+        print("There is no HAProxy on this machine: the tests of the gateway are left out.", flush=True)
     plays = ["tests/scenarios", "tests/integration", "tests/contract"]
     yield [Part("plays and contract tests", *PLAYS, *plays, "--ignore=tests/integration/test_demo.py")]
 

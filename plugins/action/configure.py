@@ -4,26 +4,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.macos_setup.llm.plugins.module_utils.base import addresses, strict_json
+from ansible_collections.macos_setup.llm.plugins.module_utils.base import addresses
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, rules
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.of_host import of_host, shipped
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.host_facts import host_facts
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_question, resolve
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX
-
-#: What a plan needs to know of a host, by the name of the fact that tells it.
-FACTS = {"system": "system", "architecture": "architecture", "home": "user_dir", "user": "user_id", "uid": "user_uid"}
-
-#: Tells the same where no facts were gathered, a line each: POSIX, and no module to run. The home is that of the
-#: account, as the fact user_dir has it, whatever HOME says.
-ASK = (
-    'uname -s; uname -m; user=$(id -un); echo "$user"; id -u; '
-    'case "$user" in ""|*[!A-Za-z0-9._-]*) echo "$HOME" ;; *) eval echo "~$user" ;; esac'
-)
-ANSWERS = ("system", "architecture", "user", "uid", "home")
 
 
 class ActionModule(ActionBase):
@@ -70,35 +58,17 @@ class ActionModule(ActionBase):
         return arguments["look"] and wanted and not only_configuration
 
     def _host(self, variables, task_vars):
-        """What is known of the host: its facts, else what its shell tells."""
-        facts = task_vars.get("ansible_facts") or {}
-        if all(fact in facts for fact in FACTS.values()):
-            host = {key: facts[fact] for key, fact in FACTS.items()}
-        else:
-            answer = self._low_level_execute_command(ASK)
-            lines = (answer.get("stdout") or "").splitlines()
-            if answer.get("rc") or len(lines) < len(ANSWERS):
-                said = (answer.get("stderr") or "").strip()
-                raise AnsibleActionFail(f"The host did not say what it is; nothing was changed. {said}")
-            host = dict(zip(ANSWERS, lines[-len(ANSWERS) :]))  # a login may print something of its own before
-            host["uid"] = int(host["uid"])
-        return {**host, **{key: variables[key] for key in ("daemons_dir", "newsyslog_dir", "launchctl")}}
+        own = {key: variables[key] for key in ("daemons_dir", "newsyslog_dir", "launchctl")}
+        return {**host_facts(self, task_vars), **own}
 
-    def _resolve(self, variables, host):
-        schema = load.load_schema()
-        source = variables["config_file"]
-        config, overrides = load.read(source), variables["overrides"]
-        catalog = _read("model_catalog.json")["models"]
-        lock_file = lock.path_for(source)
-        if overrides and isinstance(config, dict):
-            config = load.merge(config, overrides)
-            source += f" with the {PREFIX}* variables of this host"
-        locked = tags = None
-        if not variables["update_lock"]:
-            locked, tags = lock.read(lock_file), lock.read_tags(lock_file)
-        config, queries = addresses.withheld(rules.checked(config, schema, catalog, source, locked))
-        pins, ready = _read("engine_pins.json"), variables["ready_timeout"]
-        return resolve.resolve(config, catalog, pins, host, locked, lock_file, tags, ready), queries
+    @staticmethod
+    def _resolve(variables, host):
+        found = of_host(variables)
+        config, queries = addresses.withheld(found.config)
+        pins, ready = shipped("engine_pins.json"), variables["ready_timeout"]
+        return resolve.resolve(
+            config, found.catalog, pins, host, found.locked, found.lock_file, found.tags, ready
+        ), queries
 
 
 def require_seeds(variables, hosts):
@@ -111,7 +81,3 @@ def require_seeds(variables, hosts):
     if wrong:
         remedy = "Nothing was changed. Name one of them, or leave the variable out to do without a seed."
         raise LlamaCppError("\n".join([*wrong, remedy]))
-
-
-def _read(name):
-    return strict_json.parse(Path(load.CONFIG_DIRECTORY, name).read_bytes())

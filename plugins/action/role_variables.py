@@ -8,7 +8,6 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variables
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
 
 
 class ActionModule(ActionBase):
@@ -26,15 +25,8 @@ class ActionModule(ActionBase):
         # All in one: what is omit then is left out, and alone it would be an error.
         given = self._templar.template({name: task_vars[name] for name in names if name in task_vars})
         try:
-            values = role_variables.typed_all(given)
+            values = role_variables.with_settings(role_variables.typed_all(given))
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
-        settings = {
-            key: values[key]
-            for key in load.load_schema()["properties"]["llm_settings"]["properties"]
-            if values[key] is not None
-        }
-        over = {"llm_settings": settings} if settings else {}
-        values["overrides"] = load.merge(values["overrides"], over)
         # Not shown at any verbosity, unless asked for: what is laid over the configuration may name a signed address.
         return {**result, "variables": values, "changed": False, "_ansible_no_log": values["secure_logging"]}

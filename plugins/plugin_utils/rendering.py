@@ -8,6 +8,7 @@ Not Ansible's templar: what stands in the configuration is data, and a value is 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -35,8 +36,19 @@ def render(template, **variables):
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(quote=shlex.quote, to_nice_json=_nice_json)
+    environment.filters.update(quote=shlex.quote, haproxy_word=haproxy_word, to_nice_json=_nice_json)
     return environment.get_template(template).render(managed_by=HEAD, **variables)
+
+
+def haproxy_word(text):
+    """``text`` as one word of HAProxy's configuration, which takes what stands in single quotes as it is.
+
+    Raises ValueError for a line break, which nothing there can carry.
+    """
+    text = str(text)
+    if re.search("[\x00-\x1f\x7f]", text):
+        raise ValueError(f"{text!r} has a control character.")
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _nice_json(value, indent=4):

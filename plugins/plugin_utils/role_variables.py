@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""The variables of the role, each of the type that its argument specification names.
+"""The variables of a role, each of the type that its argument specification names.
 
 ``-e name=value`` always gives text, an INI inventory gives text or what Python makes of it, and Ansible's own check of
 the specification only asks whether a value could be converted. So every variable is converted here, once, before any
@@ -21,11 +21,30 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import d
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed, shown
 
-SPECIFICATION = Path(__file__).resolve().parents[2] / "roles" / "llama_cpp" / "meta" / "argument_specs.yml"
-PREFIX = "llama_cpp_"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+SERVER, GATEWAY = "llama_cpp", "llama_cpp_gateway"
+PREFIX = SERVER + "_"
+
+DAY = 86400
 
 #: What no specification can say: the range of a whole number.
-RANGES = {"llama_cpp_ready_timeout": (1, 86400)}
+RANGES = {
+    "llama_cpp_ready_timeout": (1, DAY),
+    "llama_cpp_gateway_port": (1, 65535),
+    "llama_cpp_gateway_statistics_port": (1, 65535),
+    "llama_cpp_gateway_requests_per_minute": (1, 1_000_000),
+    "llama_cpp_gateway_parallel": (1, 1_000_000),
+    "llama_cpp_gateway_queue": (1, 1_000_000),
+    "llama_cpp_gateway_max_request_bytes": (16 * 1024, 256 * 1024 * 1024),
+    "llama_cpp_gateway_max_connections": (10, 1_000_000),
+    "llama_cpp_gateway_request_timeout": (1, DAY),
+    "llama_cpp_gateway_queue_timeout": (1, DAY),
+    "llama_cpp_gateway_answer_timeout": (1, DAY),
+    "llama_cpp_gateway_check_interval": (1, 3600),
+}
+
+#: Variables with a secret somewhere inside, which no error shows.
+SECRETS = {"llama_cpp_gateway_clients"}
 
 #: Variables of the playbooks, which Ansible reads before the role does; a text that means nothing is refused here too.
 OF_PLAYBOOKS = {"llama_cpp_stop_at_failure": {"type": "bool"}}
@@ -36,6 +55,7 @@ WANTED = {
     "str": "text",
     "path": "a path in one line",
     "dict": "an object, or one as JSON text",
+    "list": "a list, or one as JSON text",
 }
 
 
@@ -44,31 +64,45 @@ class Unsuitable(ValueError):
 
 
 @functools.cache
-def options():
-    """What the specifications of the role say of each variable, by its name; those without a default too."""
-    entry_points = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))["argument_specs"].values()
+def options(role=SERVER):
+    """What the specifications of ``role`` say of each variable, by its name; those without a default too."""
+    specification = ROLES / role / "meta" / "argument_specs.yml"
+    entry_points = yaml.safe_load(specification.read_text(encoding="utf-8"))["argument_specs"].values()
     return {name: option for entry_point in entry_points for name, option in entry_point.get("options", {}).items()}
 
 
-def typed_all(given):
-    """Every variable of the role as a dict of its name, without the prefix, to its value; None where it is left out.
+def typed_all(given, role=SERVER):
+    """Every variable of ``role`` as a dict of its name, without the prefix, to its value; None where it is left out.
 
     :param given: name -> value, as the host of the play has them; what is missing or null has its default.
     :raises LlamaCppError: with every variable that cannot be used, and what is allowed.
     """
     values, wrong = {}, []
-    for name, option in {**options(), **OF_PLAYBOOKS}.items():
-        value, default = given.get(name), option.get("default")
-        if value is None and "{{" not in str(default):  # a template is only given by the defaults of the role
+    for name, option in {**options(role), **(OF_PLAYBOOKS if role == SERVER else {})}.items():
+        value, default = given.get(name), _default(option, role)
+        if value is None:
             value = default
         try:
-            values[name.removeprefix(PREFIX)] = None if value is default is None else typed(value, name, option)
+            values[name.removeprefix(role + "_")] = None if value is default is None else typed(value, name, option)
         except Unsuitable as error:
             wrong.append(f"  {name}: {error}")
     if wrong:
         lines = ["Variables that cannot be used; nothing was changed.", *wrong, "Correct them and run the play again."]
         raise LlamaCppError("\n".join(lines))
     return values
+
+
+def _default(option, role):
+    """The default of a variable, with the path of the role in it, which only the role itself could fill in."""
+    default = option.get("default")
+    return default.replace("{{ role_path }}", str(ROLES / role)) if isinstance(default, str) else default
+
+
+def with_settings(values):
+    """``values`` of :func:`typed_all` with the settings that have a variable of their own among the overrides."""
+    settings = load.load_schema()["properties"]["llm_settings"]["properties"]
+    given = {key: values[key] for key in settings if values[key] is not None}
+    return {**values, "overrides": load.merge(values["overrides"], {"llm_settings": given} if given else {})}
 
 
 def typed(value, name, option):
@@ -93,7 +127,7 @@ def typed(value, name, option):
 
 def _refusal(value, name, wanted):
     try:
-        words = shown(value, secret=load.is_secret((name,)))
+        words = shown(value, secret=name in SECRETS or load.is_secret((name,)))
     except (TypeError, ValueError, RecursionError):  # JSON has no word for it, or it is too long or too deep
         words = f"a {strict_json.kind_of(value)}"
     return f"{words} is not allowed; {wanted}"
@@ -131,11 +165,14 @@ def _path(value):
     return path
 
 
-def _dict(value):
-    found = strict_json.parse_syntax(value, load.MOST_BYTES) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise ValueError
-    return found
+def _of_json(kind):
+    def convert(value):
+        found = strict_json.parse_syntax(value, load.MOST_BYTES) if isinstance(value, str) else value
+        if not isinstance(found, kind):
+            raise ValueError
+        return found
+
+    return convert
 
 
-CONVERSIONS = {"bool": _bool, "int": _int, "str": _str, "path": _path, "dict": _dict}
+CONVERSIONS = {"bool": _bool, "int": _int, "str": _str, "path": _path, "dict": _of_json(dict), "list": _of_json(list)}

@@ -41,6 +41,7 @@ def service_plan(root, domain="gui/501", fingerprint="0123456789abcdef" * 4, **s
             "socket": os.path.join(run_dir, "supervisor.sock"),
             "pid_file": os.path.join(run_dir, "supervisord.pid"),
             "supervisord_log": os.path.join(root, "logs", "supervisord.log"),
+            "stdout": {"bytes": 0, "backups": 0},
         },
         "server": {"log_file": os.path.join(root, "logs", "llama-server.log")},
         "paths": {

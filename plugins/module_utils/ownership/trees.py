@@ -42,7 +42,8 @@ ON_THE_WAY = r"(\.?%s\.[a-z0-9_]{8})"
 #: Of ccache, beside what it names by a hash (ccache.dev/manual: cache directory structure).
 CCACHE_FILES = r"stats|CACHEDIR\.TAG|ccache\.conf"
 
-RUN_FILES = r"supervisor\.sock|supervisord\.pid|llama-server\.json|llama-server\.json\.lock|watchdog\.json"
+RUN_FILES = r"supervisor\.sock|supervisord\.pid|llama-server\.json|llama-server\.json\.lock|watchdog\.json|draining"
+SOCKETS_OF_HAPROXY = r"(?:admin|master|peers)\.sock"
 
 
 def foreign(tree):
@@ -244,7 +245,8 @@ JUDGES = {
     "build": _work,
     "src": _work,
     "ccache": _named(rf"[0-9a-f](?:/[0-9a-f])*/(?:[0-9a-z]{{20,}}[A-Z]?|{CCACHE_FILES})|{CCACHE_FILES}|tmp|lock"),
-    "run": _named(rf"(?:{RUN_FILES})(?:\.[0-9]+)?"),  # supervisord binds "<socket>.<its pid>" first
+    # supervisord binds "<socket>.<its pid>" first, HAProxy adds ".tmp", and ".bak" for the socket that it replaces.
+    "run": _named(rf"(?:{RUN_FILES})(?:\.[0-9]+)?|{SOCKETS_OF_HAPROXY}(?:\.[0-9]+\.(?:tmp|bak))?"),
     "home": _named(r"\.(?:cache|config|local|nv)|Library"),  # llama-server's HOME: what programs keep in one
     ".llama_cpp": _records,
 }

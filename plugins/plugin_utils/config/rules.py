@@ -90,6 +90,7 @@ def problems_of(config, catalog, locked=()):
         _key,
         option_rules.problems,
         _addresses,
+        _gateways,
         _engine,
         _compilation,
         _licences,
@@ -267,6 +268,16 @@ def _addresses(config, _catalog):
         yield from _userless(("engine", "web_ui", "url"), engine["web_ui"].get("url", ""))
     if engine["source"] not in ("archive", "release") and engine["url"].startswith("http") and "?" in engine["url"]:
         yield Problem(("engine", "url"), f"it contains a query; remove it{GIT_CREDENTIALS}")
+
+
+def _gateways(config, _catalog):
+    agent = config["service"]["watchdog"].get("agent", {"gateways": [], "port": None})
+    where = ("service", "watchdog", "agent")
+    for index, address in enumerate(agent["gateways"]):
+        if _ip_address(address) is None:
+            yield Problem((*where, "gateways", index), f'"{address}" is no IP address; expected: one like 192.168.7.10')
+    if agent["port"] == config["llm_settings"]["server_port"]:
+        yield Problem((*where, "port"), f"{agent['port']} is llm_settings.server_port; expected: another one")
 
 
 def _userless(where, url):

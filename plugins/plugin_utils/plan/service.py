@@ -103,9 +103,10 @@ def service(config, paths, host):
         plan["program"] = "llama-server"
         plan["definition"] = posixpath.join(directory, "supervisord.conf")
         plan["supervisord"] = posixpath.join(directory, "venv", "bin", "supervisord")
+        plan["stdout"] = {"bytes": 0, "backups": 0}
         plan["supervisord_log"] = posixpath.join(paths["logs_dir"], "supervisord.log")
         plan["pid_file"] = posixpath.join(plan["run_dir"], "supervisord.pid")
-        plan["socket"] = _socket(directory)
+        plan["socket"] = posixpath.join(socket_directory(directory), SOCKET)
         private.append(posixpath.dirname(plan["socket"]))
     # u+rwx leaves a directory that may be the owner's as open or closed as it is.
     plan["directories"] = [{"path": path, "mode": "u+rwx", "kind": "directory"} for path in public]
@@ -138,6 +139,10 @@ def description(service, server, host):
 def watchdog(config, service, paths):
     """The watchdog's part of the plan; ``client`` is what client.json tells it. It is one of the commands."""
     settings = dict(config["service"]["watchdog"])
+    agent = settings.pop("agent", None)
+    if agent:
+        drain_file = posixpath.join(service["run_dir"], "draining")
+        agent = {**agent, "address": config["llm_settings"]["server_host"], "drain_file": drain_file}
     return {
         "enabled": settings.pop("enabled") and config["feature_flags"]["install_client_tools"],
         "name": WATCHDOG_NAME,
@@ -146,6 +151,7 @@ def watchdog(config, service, paths):
         "launcher": posixpath.join(paths["service_dir"], "llama-watchdog"),
         "client": {
             **settings,
+            "agent": agent,
             "idle_unload_seconds": config["server"].get("idle_unload_seconds"),
             "log": posixpath.join(paths["logs_dir"], "watchdog.log"),
             "state_file": posixpath.join(service["run_dir"], "watchdog.json"),
@@ -153,9 +159,11 @@ def watchdog(config, service, paths):
     }
 
 
-def _socket(directory):
-    """supervisord's socket: beside its configuration, or below /tmp when that path is longer than a socket's may be."""
-    path = posixpath.join(directory, "run", SOCKET)
+def socket_directory(directory, name=SOCKET):
+    """Where sockets of a service in ``directory`` lie, the longest of them ``name``: below it, or below /tmp when that
+    path is longer than a socket's may be.
+    """
+    path = posixpath.join(directory, "run", name)
     if len(os.fsencode(path)) <= SOCKET_BYTES:
-        return path
-    return f"/tmp/llama-cpp-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}/{SOCKET}"
+        return posixpath.dirname(path)
+    return f"/tmp/llama-cpp-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"

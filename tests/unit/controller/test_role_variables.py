@@ -9,6 +9,7 @@ import ast
 import contextlib
 import json
 import re
+from pathlib import Path
 
 import jinja2
 import jinja2.nodes
@@ -117,10 +118,24 @@ def test_what_json_has_no_word_for_is_named(kind):
 
 def test_every_whole_number_has_a_range():
     settings = {PREFIX + key for key in ("server_port",)}  # the schema has it
-    assert {name for name, option in SPECIFIED.items() if option["type"] == "int"} == {
+    specified = {**SPECIFIED, **role_variables.options(role_variables.GATEWAY)}
+    assert {name for name, option in specified.items() if option["type"] == "int"} == {
         *role_variables.RANGES,
         *settings,
     }
+
+
+def test_clients_of_a_gateway_come_as_text_too_and_their_keys_are_in_no_error():
+    name = "llama_cpp_gateway_clients"
+    entries = [{"name": "anna", "key": "annas-key"}]
+    assert role_variables.typed_all({name: json.dumps(entries)}, role_variables.GATEWAY)["clients"] == entries
+    with pytest.raises(LlamaCppError, match=f"{name}: .* expected: a list") as error:
+        role_variables.typed_all({name: {"anna": {"key": "annas-key"}}}, role_variables.GATEWAY)
+    assert "annas-key" not in str(error.value)
+
+
+def test_the_default_of_a_path_below_the_role_is_known_outside_the_role_too():
+    assert Path(role_variables.typed_all({})["config_file"]).resolve() == REPOSITORY / "config" / "llm_config.json"
 
 
 def test_what_is_left_out_has_its_default_and_null_is_left_out():
@@ -131,8 +146,6 @@ def test_what_is_left_out_has_its_default_and_null_is_left_out():
         found = typed_all(given)
         assert {name: found[name.removeprefix(PREFIX)] for name in plain} == plain
         assert found["server_port"] is None and found["release"] is None
-    with pytest.raises(LlamaCppError, match="llama_cpp_config_file: null"):
-        typed_all({"llama_cpp_config_file": None})
 
 
 def expressions(node, key=None):

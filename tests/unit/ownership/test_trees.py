@@ -33,7 +33,10 @@ TREES = {
         ["mine.txt", "notes/a", "0/1/mine"],
     ),
     "run": (
-        {"supervisor.sock": "", "supervisor.sock.12": "", "llama-server.json": "", ".watchdog.json.ab_12345": ""},
+        {
+            **{"supervisor.sock": "", "supervisor.sock.12": "", "llama-server.json": "", ".watchdog.json.ab_12345": ""},
+            **{"admin.sock": "", "master.sock.12.tmp": "", "peers.sock.12.bak": ""},
+        },
         ["x", "notes/diary.txt"],
     ),
     "llama-cpp-0123456789abcdef": ({"supervisor.sock": ""}, ["mine"]),

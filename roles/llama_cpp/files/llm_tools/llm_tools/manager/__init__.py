@@ -3,5 +3,7 @@
 """``llm-manager``: one file per subcommand."""
 
 SUMMARY = "Manage the llama-server of this machine."
-COMMANDS = ("status", "start", "stop", "restart", "logs", "test", "verify", "releases", "rollback", "watchdog")
+COMMANDS = (
+    *("status", "start", "stop", "restart", "drain", "logs", "test", "verify", "releases", "rollback", "watchdog"),
+)
 DEFAULT = None

@@ -8,7 +8,8 @@ import os
 import time
 
 from ..arguments import add_json
-from ..core.base.errors import LlamaCppError, tell_briefly
+from ..core.base.errors import LlamaCppError, in_words, tell_briefly
+from ..core.watchdog.agent import agent_of
 from ..core.watchdog.daemon import Watchdog, event, settings_from
 from ..environment import CONFIG_VARIABLE
 from ..errors import UsageError
@@ -58,11 +59,22 @@ def run(environment, arguments):
         return tell(environment, watchdog.look(), settings, arguments.json)
     tell_briefly()
     parent = os.getppid()
+    agent = agent_of(section["agent"], settings, lambda: watchdog.memory) if section.get("agent") else None
     while edition(environment) == begun_with and os.getppid() == parent:
+        listen(environment, agent)
         watchdog.look()
         time.sleep(settings.interval)
     environment.say("The configuration, the commands or the service manager changed; this watchdog exits.")
     return ExitCode.SUCCESS
+
+
+def listen(environment, agent):
+    """Have ``agent`` listen; a port that cannot be had is no reason to leave the server alone."""
+    if agent:
+        try:
+            agent.listen()
+        except OSError as error:
+            environment.say(f"The gateway is told nothing: {in_words(error, 'cannot be listened on')}")
 
 
 def tell(environment, memory, settings, as_json):

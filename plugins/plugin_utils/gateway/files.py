@@ -1,0 +1,87 @@
+# Copyright: contributors to macos_setup.llm
+# SPDX-License-Identifier: MIT
+"""What the role writes onto the host of a gateway, and what its service manager runs, as options of the modules."""
+
+from __future__ import annotations
+
+import posixpath
+
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import places
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway.plan import configuration, key_map
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
+
+SECRET = {"mode": "0600"}
+
+
+def complete(plan, hosts_key, daemons_dir, launchctl):
+    """``plan`` with its file set, its job, and what HAProxy is asked after a change; no secret is in it."""
+    plan = {**plan, "service": places.service(plan)}
+    text, fingerprint = configuration(plan, hosts_key)
+    paths = plan["paths"]
+    return {
+        **plan,
+        "file_set": _file_set(plan, _files(plan, text)),
+        "requirements": read("requirements/supervisor.txt"),
+        "job": _job(plan, daemons_dir, launchctl),
+        "reload": {
+            "admin_socket": paths["admin_socket"],
+            "master_socket": paths["master_socket"],
+            "fingerprint": fingerprint,
+        },
+    }
+
+
+def key_file_set(plan, hosts_key):
+    """The file set of the one file with a secret, the key of the hosts."""
+    return _file_set(plan, [{"dest": plan["paths"]["key_map"], "content": key_map(plan, hosts_key), **SECRET}])
+
+
+def _file_set(plan, files):
+    paths = plan["paths"]
+    directories = [{"path": paths["install_dir"], "mode": "0700" if plan["as_root"] else "u+rwx", "kind": "directory"}]
+    if not plan["as_root"]:
+        directories += [
+            {"path": paths["logs_dir"], "mode": "u+rwx", "kind": "directory"},
+            {"path": paths["run_dir"], "mode": "0700", "kind": "tree"},
+        ]
+    logs = [] if plan["as_root"] else [plan["service"]["output_file"], plan["service"]["supervisord_log"]]
+    claims = dict.fromkeys(logs, "log")
+    return {"manifest": paths["manifest"], "directories": directories, "files": files, "claims": claims}
+
+
+def _files(plan, text):
+    paths = plan["paths"]
+    check = [plan["haproxy"], "-c", "-q", "-f"]
+    files = [{"dest": paths["configuration"], "content": text, "validate": check, **SECRET}]
+    if plan["manager"] == "systemd":
+        return [*files, {"dest": paths["unit"], "content": render("llama-cpp-gateway.service.j2", plan=plan)}]
+    launcher = render("llama-cpp-gateway.sh.j2", plan=plan)
+    return [*files, {"dest": paths["launcher"], "content": launcher, "mode": "0755", "validate": ["/bin/sh", "-n"]}]
+
+
+def _job(plan, daemons_dir, launchctl):
+    service = plan["service"]
+    common = {"manifest": plan["paths"]["manifest"], "state": "started", "settle": service["start_seconds"]}
+    if plan["manager"] == "supervisor":
+        return {
+            **common,
+            "name": service["program"],
+            "config": service["definition"],
+            "supervisord": posixpath.join(service["environment_dir"], "bin", "supervisord"),
+            "content": render("supervisord.conf.j2", plan=plan),
+            "log_file": service["output_file"],
+        }
+    if plan["manager"] == "launchd":
+        return {
+            **common,
+            "label": service["name"],
+            "plist": posixpath.join(daemons_dir, service["name"] + ".plist"),
+            "content": render("com.llama.gateway.plist.j2", plan=plan),
+            "domains": ["system"],
+            "launchctl": launchctl,
+            "output_file": service["output_file"],
+            "user": service["user"],
+            "home": plan["host"]["home"],
+        }
+    return {"name": service["program"] + ".service"}
