@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import is_loopback
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.loopback import is_loopback
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import rules
 
 #: What HAProxy takes as the name of a server.
