@@ -167,8 +167,16 @@ class Gateway:
             connection.close()
 
     def logged(self):
-        """The lines of the access log."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """The whole lines of the access log."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+    def logs(self, ask):
+        """(what ``ask()`` returns, the line that the access log has of it)."""
+        before = len(self.logged())
+        result = ask()
+        assert wait_until(lambda: len(self.logged()) > before, START_SECONDS, 0.02)
+        return result, self.logged()[before]
 
 
 class Reply:
@@ -181,6 +189,16 @@ class Reply:
     @property
     def error(self):
         return json.loads(self.text)["error"]
+
+
+@contextlib.contextmanager
+def gateway_to(*described, **variables):
+    """Lends a :class:`Gateway` that runs in front of the hosts ``described`` by :func:`configured`."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gateway-", dir="/tmp") as directory,  # sockets have short paths
+        Gateway(directory, described, **variables).running() as gateway,
+    ):
+        yield gateway
 
 
 @contextlib.contextmanager

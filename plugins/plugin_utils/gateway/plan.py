@@ -23,6 +23,9 @@ NATIVE_PATHS = (
 )
 READABLE_PATHS = ("/props",)
 
+#: The beginning of those below /v1/ that find the answers of other clients by the id of a conversation.
+SHARED_PATHS = "/v1/stream"
+
 #: Where an answer that comes whole has its tokens: the first for OpenAI's chat and completions, the second for its
 #: responses and for Anthropic's messages.
 TOKEN_PATHS = {
@@ -93,6 +96,7 @@ def plan(variables, hosts, place):
         "conversation_header": CONVERSATION_HEADER,
         "native_paths": NATIVE_PATHS,
         "readable_paths": READABLE_PATHS,
+        "shared_paths": SHARED_PATHS,
         "token_paths": TOKEN_PATHS,
         "log_format": log_format(),
         "limits": {
