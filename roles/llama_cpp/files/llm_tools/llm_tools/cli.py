@@ -10,6 +10,7 @@ line), ``EXAMPLES`` (command lines, with ``%(prog)s`` for the program's name), `
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -91,6 +92,7 @@ def run(environment, program, argv):
     arguments = build_parser(environment.program, program, command).parse(rest)
     if program is llm:
         environment.name_server(arguments.server, arguments.key_file)
+    gc.enable()
     return module_of(program, command).run(environment, arguments)
 
 
@@ -106,7 +108,7 @@ def choose(environment, program, argv):
     if argv and argv[0] in program.COMMANDS:
         return argv[0], argv[1:]
     words = [word for word in argv if not word.startswith("-")]
-    one = len(words) == 1 or program.DEFAULT is None  # else it is a prompt, and not compared with anything
+    one = (len(words) == 1 and " " not in words[0]) or program.DEFAULT is None  # else it is a prompt
     meant = nearest_command(environment, program, words[0]) if words and one else None
     if program.DEFAULT is None:
         if argv[0].startswith("-"):
