@@ -91,7 +91,7 @@ complete -c @NAME@ -f -a '(__complete_@NAME@)'
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
-#: Shell -> where it looks for the script of a command by itself, below the directory ``share`` beside that of the
+#: Shell -> where it looks for the script of a command by itself, below the directory ``share`` next to that of the
 #: command. zsh does so only where that is in its ``fpath`` (docs/decisions/0115-completion.md).
 PLACES = {
     "bash": "bash-completion/completions/{}",

@@ -4,7 +4,7 @@
 
 The watchdog knows it from its last look, which is a real answer. It costs the server nothing, however often and by
 however many gateways it is asked. Only ``up`` and ``down`` are said: HAProxy's ``drain`` would still let in what is
-sticky, and its ``maint`` would have to be taken back by ``ready``, over the head of whoever set it at the gateway.
+sticky, and its ``maint`` would have to be taken back by ``ready``, against the person who set it at the gateway.
 """
 
 from __future__ import annotations

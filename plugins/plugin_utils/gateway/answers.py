@@ -1,7 +1,7 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
 """What a gateway answers itself: the list of models, and every error, in a form that clients of OpenAI and of Anthropic
-understand (both read ``error``, the latter ``type`` beside it too).
+understand (both read ``error``, the latter ``type`` next to it too).
 """
 
 from __future__ import annotations
