@@ -82,7 +82,7 @@ class Endpoint:
         return None
 
     def _is_for(self, variable):
-        """Whether a key that comes with ``variable`` is for this server: the one it names, or where it names none, the own."""
+        """Whether a key that comes with ``variable`` is for this server: the one it names, else the own."""
         named = self._environ.get(variable)
         return same_server(named, self.url) if named else self.ours or self.source == "--server"
 
