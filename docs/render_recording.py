@@ -21,14 +21,14 @@ NAME = "selftest"
 COLUMNS, LINES = 80, 60
 sys.path[:0] = [str(REPOSITORY / ".collections"), str(REPOSITORY / "tests")]
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import (  # noqa: E402
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import (  # noqa: E402 - after the path is set
     TemporaryServer,
 )
-from rich.console import Console  # noqa: E402
-from rich.style import Style  # noqa: E402
-from rich.text import Text  # noqa: E402
-from support.built_engine import require_server  # noqa: E402
-from support.commands import Commands  # noqa: E402
+from rich.console import Console  # noqa: E402 - after the path is set
+from rich.style import Style  # noqa: E402 - after the path is set
+from rich.text import Text  # noqa: E402 - after the path is set
+from support.built_engine import require_server  # noqa: E402 - after the path is set
+from support.commands import Commands  # noqa: E402 - after the path is set
 
 
 def render(url):

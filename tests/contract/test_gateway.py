@@ -112,6 +112,8 @@ def test_hosts_are_told_their_own_key_and_none_of_the_clients(gateway, hosts):
         ({"method": "GET", "path": "/m/tiny/slots"}, 404, "unknown_path"),
         ({"method": "DELETE", "path": "/v1/stream"}, 404, "unknown_path"),
         ({"path": "/m/tiny/v1/streams/lookup"}, 404, "unknown_path"),
+        ({"path": "/v1/%73treams/lookup"}, 404, "unknown_path"),
+        ({"path": "/m/tiny/v1/%73treams/lookup"}, 404, "unknown_path"),
     ],
     ids=lambda value: str(value)[:40],
 )
