@@ -89,5 +89,6 @@ def test_the_keychain_of_macos_has_keys_of_other_servers(tmp_path, monkeypatch, 
     monkeypatch.setattr(endpoint.sys, "platform", "darwin")
     found = Endpoint({}, CONFIGURED, OTHER)
     assert found.key() == key
+    (tmp_path / "security").unlink()  # the user is asked once
     assert ("keychain" in (found.key_source or "")) == bool(key)
     assert Endpoint({}, CONFIGURED).key_source == "/own/key"

@@ -8,6 +8,7 @@ another service. A key goes to the server it was given for, and to no other.
 
 from __future__ import annotations
 
+import functools
 import sys
 import urllib.parse
 
@@ -86,7 +87,7 @@ class Endpoint:
         named = self._environ.get(variable)
         return same_server(named, self.url) if named else self.ours or self.source == "--server"
 
-    @property
+    @functools.cached_property  # macOS may ask the user each time
     def _keychain_key(self):
         """The key that the keychain of macOS has for the address, or None."""
         if self.ours or not self.url or sys.platform != "darwin":
