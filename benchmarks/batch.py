@@ -72,6 +72,6 @@ def commands(url, source, directory):
 def time_of(command, url):
     began = time.monotonic()
     environment = {**os.environ, "LLM_BASE_URL": url}
-    done = subprocess.run([sys.executable, "-I", *command], capture_output=True, env=environment, check=False)
+    done = subprocess.run([sys.executable, "-I", "-S", *command], capture_output=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return time.monotonic() - began

@@ -42,7 +42,7 @@ def start_up(directory, environment):
     other = installed(directory / "other")
     if other is None:
         return Row(title, None, at_most(0.15), f"no package index has {OTHER}")
-    ours, theirs = [sys.executable, "-I", TOOLS, "llm", "health"], [other, "--version"]
+    ours, theirs = [sys.executable, "-I", "-S", TOOLS, "llm", "health"], [other, "--version"]
     seconds = {"ours": [], "theirs": []}
     for _ in range(ROUNDS):
         for name, command in (("ours", ours), ("theirs", theirs)):
@@ -67,7 +67,7 @@ def first_token(url, environment):
     message = {"role": "user", "content": QUESTION}
     body = json.dumps({"messages": [message], "stream": True, "max_tokens": 64})
     curl = ["curl", "--silent", "--no-buffer", "--header", "Content-Type: application/json", "--data", body]
-    ours = [sys.executable, "-I", TOOLS, "llm", "--no-save", QUESTION]
+    ours = [sys.executable, "-I", "-S", TOOLS, "llm", "--no-save", QUESTION]
     later = []
     for _ in range(ROUNDS):
         theirs = seconds_to([*curl, f"{url}/v1/chat/completions"], b'"content":"', None)

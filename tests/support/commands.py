@@ -80,7 +80,7 @@ class Commands:
         for kind in ("DATA", "CONFIG", "STATE"):
             environment[f"XDG_{kind}_HOME"] = str(self._path.with_name(kind.lower()))
         environment.update(environ or {})
-        return [self.python, "-I", str(TOOLS), program, *words], environment
+        return [self.python, "-I", "-S", str(TOOLS), program, *words], environment
 
 
 def interrupt(process):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import urllib.parse
 
 from ..base.errors import LlamaCppError
 from ..base.json_form import misfit
@@ -22,6 +21,7 @@ from ..net.deadline import WHOLE, TooSlow
 from ..net.http1 import BadAnswer, Connection, Incomplete, was_closed
 from ..net.kept_alive import Connections
 from ..net.peer import owner_of_peer
+from ..net.server_url import ServerUrl
 from . import answers
 from .api_keys import check_api_key
 
@@ -99,11 +99,12 @@ class LlamaServer:
     """
 
     def __init__(self, base_url, api_key=None, timeout=30.0, ca_file=None, owner=None, certificate=None):
-        self.base_url, self._https, self._host, self._port, self._prefix = _split_url(base_url)
+        self._url = ServerUrl(base_url)
+        self.base_url = self._url.text
         self._api_key = check_api_key(api_key, "The API key") if api_key else None
         self._timeout = timeout
         self._certificate, self._shown, self._tls, self._trust = certificate, None, None, None
-        if self._https:
+        if self._url.https:
             from ..net import tls  # noqa: PLC0415 - ssl takes a good part of the start of a command
 
             self._tls, self._trust, self._shown = tls, tls.context(ca_file), tls.first_certificate(certificate)
@@ -160,6 +161,8 @@ class LlamaServer:
         Needs no slot, but the model: it wakes a server that sleeps. Old and odd servers may refuse it (501). A router
         wants to know the ``model``, and does not load it for this.
         """
+        import urllib.parse  # noqa: PLC0415 - only here, and the commands have to start fast
+
         path = "/slots" + (f"?model={urllib.parse.quote(model, safe='')}&autoload=0" if model else "")
         return self._json("GET", path, form=answers.SLOTS)
 
@@ -281,7 +284,7 @@ class LlamaServer:
             if self._api_key and with_key:
                 self._require_owner(connection)
                 headers["Authorization"] = "Bearer " + self._api_key
-            connection.request(method, self._prefix + path, payload, headers)
+            connection.request(method, self._url.prefix + path, payload, headers)
             return connection.getresponse()
 
         try:
@@ -306,7 +309,7 @@ class LlamaServer:
 
     def _connect_with(self, trust):
         patience = CONNECT_SECONDS if self._timeout is None else min(CONNECT_SECONDS, self._timeout)
-        connection = Connection(self._host, self._port, patience, trust)
+        connection = Connection(self._url.host, self._url.port, patience, trust)
         try:
             connection.connect()
         except OSError as error:
@@ -322,7 +325,7 @@ class LlamaServer:
 
     def _require_owner(self, connection):
         """Raise Stranger unless the other end of ``connection`` may be told the key."""
-        if self._owner is None or self._https or getattr(connection, "is_of_owner", False):
+        if self._owner is None or self._url.https or getattr(connection, "is_of_owner", False):
             return
         found = owner_of_peer(connection.sock, self._timeout)
         connection.is_of_owner = found == self._owner
@@ -331,7 +334,7 @@ class LlamaServer:
             raise Stranger(
                 f"Whatever answers at {self.base_url} is not known to be the server of the user {self._owner} (its "
                 f"process {whose}), so the API key was not sent. To see who holds the port: sudo lsof -nP "
-                f"-iTCP:{self._port} -sTCP:LISTEN"
+                f"-iTCP:{self._url.port} -sTCP:LISTEN"
             )
 
     def _parse(self, text, form=answers.OBJECT):
@@ -372,7 +375,7 @@ class LlamaServer:
         if was_closed(error) or (self._tls and self._tls.reason_of(error)):
             text = (
                 f"{self.base_url} closed the connection before it answered: the server is stopping, has crashed, "
-                f"or does not speak {'https' if self._https else 'http'} on this port."
+                f"or does not speak {'https' if self._url.https else 'http'} on this port."
             )
             return ConnectionLost(text, reason=str(error))
         return self._not_understood(str(error) or type(error).__name__)
@@ -413,36 +416,6 @@ def sse_data(stream):
                 if data:
                     yield "\n".join(data)
                 data, size = [], 0
-
-
-def _split_url(url):
-    """(the URL without what was too much, https?, host, port, path prefix)."""
-    if "@" in url or "?" in url or "#" in url:
-        raise LlamaCppError("The server URL must have no user, password, query or fragment; the key has its own place.")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-        _check_host(parts.hostname or "")
-    except ValueError as error:
-        raise LlamaCppError(f'The server URL "{url}" cannot be used: {error}.') from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or not all("!" <= letter <= "~" for letter in url):
-        raise LlamaCppError(f'The server URL "{url}" must look like http://127.0.0.1:8080 or https://host:8443.')
-    prefix = parts.path.rstrip("/").removesuffix("/v1")
-    https = parts.scheme == "https"
-    plain = f"{parts.scheme}://{parts.netloc}{prefix}"
-    return plain, https, parts.hostname, port or (443 if https else 80), prefix
-
-
-def _check_host(host):
-    """Raise ValueError for what is neither an address nor a name that can be looked up."""
-    if ":" in host:
-        import ipaddress  # noqa: PLC0415 - for few servers, and the commands have to start fast
-
-        ipaddress.IPv6Address(host.partition("%")[0])  # only later versions of Python look themselves
-    elif not host.isascii():
-        host.encode("idna")
-    elif not all(0 < len(label) < 64 for label in host.removesuffix(".").split(".")):
-        raise ValueError("a part of the host name is empty or too long")
 
 
 def _phrase(status):

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
+from _thread import allocate_lock  # threading.Lock, without the rest of that module: the commands have to start fast
 
 from .http1 import was_closed
 from .peer import peek
@@ -24,7 +24,7 @@ class Connections:
 
     def __init__(self, keep):
         self._keep = keep
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._idle, self._lent, self._closed = [], set(), False
 
     @contextlib.contextmanager

@@ -115,7 +115,7 @@ def typed(commands, tmp_path):
     _command, environment = commands._prepared("llm", (), {"HOME": str(tmp_path), "TERM": "xterm", "LC_ALL": "C.UTF-8"})
     ran = tmp_path / "ran"
     (tmp_path / "bin").mkdir()
-    start = " ".join(map(shlex.quote, [commands.python, "-I", str(TOOLS)]))
+    start = " ".join(map(shlex.quote, [commands.python, "-I", "-S", str(TOOLS)]))
     for name in ("llm", "llm-manager"):
         (tmp_path / "bin" / name).write_text(
             f'#!/bin/sh\ncase "$1" in __complete|completion) exec {start} {name} "$@" ;; esac\n'

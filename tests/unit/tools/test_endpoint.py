@@ -4,7 +4,7 @@
 
 import pytest
 from llm_tools import endpoint
-from llm_tools.endpoint import Endpoint, same_server
+from llm_tools.endpoint import Endpoint
 from support.recorded_programs import recorded_program
 
 OWN = "http://127.0.0.1:8080"
@@ -26,19 +26,6 @@ OTHER = "https://llm.example:8443/v1"
 def test_any_spelling_of_the_own_address_is_recognised(spelling):
     found = Endpoint({"LLM_BASE_URL": spelling}, CONFIGURED)
     assert (found.ours, found.url, found.key_source) == (True, OWN, "/own/key")
-
-
-@pytest.mark.parametrize("other", ["http://127.0.0.1:8081", "https://127.0.0.1:8080", "http://mac:8080", f"{OWN}/b"])
-def test_another_address_is_another_server(other):
-    assert not same_server(OWN, other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("https://a.example", "https://A.example.:443/v1"), ("http://a.example:80/b/v1/", "http://a.example/b")],
-)
-def test_names_of_one_server(one, other):
-    assert same_server(one, other)
 
 
 def test_what_names_the_server_in_this_order():

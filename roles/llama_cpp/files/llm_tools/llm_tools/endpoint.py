@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import functools
 import sys
-import urllib.parse
 
-from .core.base.loopback import is_loopback
 from .core.llama.api_keys import check_api_key, read_api_key, secret_of_environment
+from .core.net.server_url import ServerUrl, same_server
 
 CONFIG_VARIABLE = "LLAMA_CPP_CLIENT_CONFIG"
 URL_VARIABLE = "LLM_BASE_URL"
@@ -40,7 +39,7 @@ class Endpoint:
         places = (("--server", named), (URL_VARIABLE, environ.get(URL_VARIABLE)), (None, own))
         places += ((OPENAI_URL_VARIABLE, environ.get(OPENAI_URL_VARIABLE)),)
         self.source, url = next(((source, url) for source, url in places if url), (None, None))
-        self.ours = bool(own) and bool(url) and (url == own or same_server(url, own))
+        self.ours = bool(own) and bool(url) and same_server(url, own)
         self.url = own if self.ours else url
         self._environ, self._configured, self._key_file = environ, configured, key_file
 
@@ -94,7 +93,7 @@ class Endpoint:
             return None
         import subprocess  # noqa: PLC0415 - only here, and the commands have to start fast
 
-        account = urllib.parse.urlsplit(self.url).netloc
+        account = ServerUrl(self.url).authority
         command = [SECURITY, "find-generic-password", "-s", KEYCHAIN_SERVICE, "-a", account, "-w"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=KEYCHAIN_SECONDS, check=False)
@@ -102,19 +101,3 @@ class Endpoint:
             return None
         key = done.stdout.strip()
         return check_api_key(key, "The API key in the keychain") if done.returncode == 0 and key else None
-
-
-def same_server(one, other):
-    """Whether two addresses lead to the same server: names of this machine and a ``/v1`` at the end do not matter."""
-    try:
-        return _identity(one) == _identity(other)
-    except ValueError:
-        return False
-
-
-def _identity(url):
-    parts = urllib.parse.urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    loopback = is_loopback(host) or host in ("0.0.0.0", "::")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return parts.scheme, "localhost" if loopback else host, port, parts.path.rstrip("/").removesuffix("/v1").rstrip("/")

@@ -8,8 +8,7 @@ llama-server makes a grammar of a schema and leaves out what a grammar cannot sa
 
 from __future__ import annotations
 
-import importlib
-
+from . import packages
 from .core.base.errors import LlamaCppError, in_words
 from .core.base.strict_json import NotStrict, parse
 from .errors import UsageError
@@ -87,6 +86,6 @@ def _is_tool(tool):
 def _judge():
     """The package jsonschema, or None where it is not installed: an answer is worth more than its check."""
     try:
-        return importlib.import_module("jsonschema")
+        return packages.load("jsonschema")
     except ImportError:
         return None

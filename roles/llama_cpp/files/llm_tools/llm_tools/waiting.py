@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from .core.base.errors import LlamaCppError
@@ -40,20 +39,22 @@ class Waiting:
 
     def __init__(self, environment, server, model=None):
         self._environment, self._server, self._model = environment, server, model
-        self._over = threading.Event()
-        self._drawing = threading.Lock()
-        self._thread = None
+        self._over = self._drawing = None
 
     def __enter__(self):
         if self._environment.can_draw(self._environment.stderr):
-            self._thread = threading.Thread(target=self._show, daemon=True)
-            self._thread.start()
+            import threading  # noqa: PLC0415 - only for a terminal, and the commands have to start fast
+
+            self._over, self._drawing = threading.Event(), threading.Lock()
+            threading.Thread(target=self._show, daemon=True).start()
         return self
 
     def __exit__(self, *failure):
         self.end()
 
     def end(self):
+        if self._over is None:
+            return
         with self._drawing:
             if not self._over.is_set():
                 self._over.set()

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import importlib
-import threading
+from . import packages
 
 
 def prepare_writer(environment, raw=False):
     """Import what :func:`open_writer` needs while the server has not answered yet."""
     if environment.can_draw(environment.stdout) and not raw:
+        import threading  # noqa: PLC0415 - only for a terminal, and the commands have to start fast
+
         threading.Thread(target=open_writer, args=[environment, raw], daemon=True).start()
 
 
@@ -21,7 +22,7 @@ def open_writer(environment, raw=False):
     """
     if environment.can_draw(environment.stdout) and not raw:
         try:
-            return importlib.import_module(f"{__package__}.rendering.writer").MarkdownWriter(environment)
+            return packages.load(f"{__package__}.rendering.writer").MarkdownWriter(environment)
         except ImportError:  # rich is a convenience; the answer is not
             pass
     return PlainWriter(environment)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 
+from .. import packages
 from ..core.base.errors import LlamaCppError
 from ..core.llama.client import ContextExceeded
 from ..exit_codes import ExitCode
@@ -52,7 +53,7 @@ def converse(session, reader):
 def open_reader(session):
     """The line editor; without prompt_toolkit, what Python has."""
     try:
-        return importlib.import_module(f"{__package__}.editor").Editor(session)
+        return packages.load(f"{__package__}.editor").Editor(session)
     except ImportError:
         return PlainReader()
 
