@@ -7,9 +7,11 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import sys
 import threading
+import time
 
 import pyte
 import pytest
@@ -241,6 +243,20 @@ def test_the_first_piece_is_shown_at_once(monkeypatch):
     with open_writer(stdout) as answer:
         answer.write("Hel")
         assert stdout.window.rows == ["Hel"]
+
+
+def test_what_comes_before_a_pause_is_shown_during_it(monkeypatch):
+    monkeypatch.setattr(writer, "REFRESH_SECONDS", 0.05)
+    stdout = Stdout()
+    with open_writer(stdout) as answer:
+        for piece in ("One", " two", " three"):
+            answer.write(piece)
+        deadline = time.monotonic() + 60
+        while stdout.window.text.strip() != "One two three":
+            assert time.monotonic() < deadline, stdout.window.text
+            select.select([], [], [], 0.01)
+    assert stdout.window.text.strip() == "One two three"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_a_block_that_outgrows_the_window_passes_as_it_comes():

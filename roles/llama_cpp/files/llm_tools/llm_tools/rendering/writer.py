@@ -52,6 +52,12 @@ def interrupt_held_back():
             signal.raise_signal(signal.SIGINT)
 
 
+def redraw_after(seconds):
+    """Have SIGALRM sent then, to the main thread, which waits for the next piece meanwhile; 0: not at all."""
+    if threading.current_thread() is threading.main_thread():
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 class MarkdownWriter:
     """Renders Markdown on the terminal that is stdout."""
 
@@ -72,6 +78,7 @@ class MarkdownWriter:
     def __enter__(self):
         self._stack.enter_context(without_echo(self._environment.stdout))
         self._stack.enter_context(handling(signal.SIGCONT, lambda *_: self._screen.lose_place()))
+        self._stack.enter_context(handling(signal.SIGALRM, lambda *_: self._catch_up()))
         return self
 
     def __exit__(self, *failure):
@@ -80,6 +87,7 @@ class MarkdownWriter:
 
     def write(self, text):
         """Show ``text``, a piece of the answer of any length."""
+        redraw_after(0)
         with interrupt_held_back():
             self._environment.status("")
             self._show(self._blocks.feed(printable(text)))
@@ -87,9 +95,15 @@ class MarkdownWriter:
 
     def settle(self):
         """Show for good what has come; what follows begins a block, and others may write to the terminal meanwhile."""
+        redraw_after(0)
         with interrupt_held_back():
             self._show(self._blocks.finish())
             self._screen.end_line()
+
+    def _catch_up(self):
+        """Show what came too soon after the last drawing, when nothing has come since."""
+        with interrupt_held_back():
+            self._preview(self._blocks.unfinished)
 
     def _show(self, parts):
         for part, group in itertools.groupby(parts, key=lambda item: item[0]):
@@ -142,15 +156,19 @@ class MarkdownWriter:
 
     def _preview(self, source):
         """Show the block that is not finished; it is not drawn more often than anyone could see."""
-        too_early = time.monotonic() - self._drawn_at < REFRESH_SECONDS
-        if source and (self._passes or not self._screen.can_erase or not too_early):
-            rows = self._rows(source)
-            if rows is not None and self._screen.has_room(rows):
-                self._begin()
-                self._screen.draw(rows)
-                self._length, self._drawn_at = len(source), time.monotonic()
-            else:
-                self._pass_on(source)
+        if not source:
+            return
+        wait = self._drawn_at + REFRESH_SECONDS - time.monotonic()
+        if wait > 0 and self._screen.can_erase and not self._passes:
+            redraw_after(wait)
+            return
+        rows = self._rows(source)
+        if rows is not None and self._screen.has_room(rows):
+            self._begin()
+            self._screen.draw(rows)
+            self._length, self._drawn_at = len(source), time.monotonic()
+        else:
+            self._pass_on(source)
 
     def _rows(self, source):
         """The rows of a block, or None when it is to pass as it comes."""
