@@ -59,8 +59,11 @@ def configured(name="mini1", variables=None, is_near=True, models=None, **sectio
 class FakeHost:
     """A host behind the gateway: answers with its name, and remembers what it was asked as (path, headers, body).
 
-    While ``free`` is cleared it takes requests and answers none of them.
+    While ``free`` is cleared it takes requests and answers none of them. A stream has ``PIECES`` pieces; after each
+    one, the host waits until the client has it (``heard``).
     """
+
+    PIECES = 10
 
     def __init__(self, name, address, port):
         self.name, self.address = name, (address, port)
@@ -68,6 +71,7 @@ class FakeHost:
         self.memory = Memory(state=ANSWERING, looked=time.time())  # of its watchdog
         self.free = threading.Event()
         self.free.set()
+        self.heard = threading.Semaphore(0)
         self._server = None
 
     def start(self):
@@ -104,7 +108,20 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.host.asked.append((self.path, self.headers, body))
         self.server.host.free.wait()
-        self._reply(b'{"choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}')
+        if b'"stream": true' in body:
+            self._stream()
+        else:
+            self._reply(b'{"choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}')
+
+    def _stream(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(FakeHost.PIECES):
+            self.wfile.write(b"6\r\ndata\n\n\r\n")
+            self.server.host.heard.acquire(timeout=START_SECONDS)
+        self.wfile.write(b"0\r\n\r\n")
 
     def _reply(self, body):
         self.send_response(200)
