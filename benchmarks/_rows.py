@@ -21,6 +21,10 @@ def at_least(limit):
     return Bound(f"at least {limit:g}", lambda value: value >= limit)
 
 
+def between(least, most):
+    return Bound(f"{least:g} to {most:g}", lambda value: least <= value <= most)
+
+
 class Row(NamedTuple):
     """One line of the table. A ``value`` of None was not measured; the ``note`` says why."""
 
