@@ -9,7 +9,6 @@ each run (docs/decisions/0130-a-client-that-starts-fast.md).
 from __future__ import annotations
 
 from ..base.errors import LlamaCppError
-from ..base.loopback import is_loopback
 
 PORTS = {"http": 80, "https": 443}
 HIGHEST_PORT = 65535
@@ -50,6 +49,8 @@ class ServerUrl:
 
     def identity(self):
         """What is equal for two addresses that lead to the same server, so far as this machine's names tell."""
+        from ..base.loopback import is_loopback  # noqa: PLC0415 - for another spelling, and the commands start fast
+
         host = self.host.rstrip(".")
         return self.https, "localhost" if host in ANY_ADDRESS or is_loopback(host) else host, self.port, self.prefix
 

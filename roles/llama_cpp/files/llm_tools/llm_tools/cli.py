@@ -23,7 +23,6 @@ from .core.shells.completion import REQUEST
 from .environment import KEY_VARIABLE, MANAGER, URL_VARIABLE, VARIABLES, Environment
 from .errors import UsageError
 from .exit_codes import ExitCode
-from .failures import exit_code, told
 
 
 def main(name, argv):
@@ -34,6 +33,8 @@ def main(name, argv):
     try:
         return run(environment, program, argv)
     except LlamaCppError as error:
+        from .failures import exit_code, told  # noqa: PLC0415 - only here, and the commands have to start fast
+
         environment.say(told(environment, error))
         return exit_code(error)
     except KeyboardInterrupt:
@@ -163,12 +164,13 @@ class Parser(argparse.ArgumentParser):
     actions = None
 
     def __init__(self, program, command, module):
+        width = help_width()
         examples = "\n".join("  " + example for example in module.EXAMPLES) % {"prog": program}
         super().__init__(
             prog=f"{program} {command}",
             description=module.SUMMARY,
             epilog=f"examples:\n{examples}",
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=help_width()),
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=width),
             allow_abbrev=False,
         )
 

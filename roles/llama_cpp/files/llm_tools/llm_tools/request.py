@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 from collections import namedtuple
 
-from . import schemas
 from .errors import UsageError
 from .prompt import content_of, read_text, text_of, without_paths
 from .sampling import add_sampling, checked, sampling_of
@@ -119,6 +118,10 @@ def rendered_template(environment, arguments, text):
 
 def extras(arguments):
     """The keys of a request for JSON, and for tools."""
+    if not arguments.schema and not arguments.tools:
+        return {}
+    from . import schemas  # noqa: PLC0415 - few ask for one, and the commands have to start fast
+
     found = {}
     if arguments.schema:
         found["response_format"] = schemas.response_format(schemas.read(arguments.schema))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from .. import schemas
 from ..answer import Answer, figures
 from ..arguments import add_json, add_timeout, add_wait
 from ..core.base.errors import LlamaCppError
@@ -80,6 +79,8 @@ def run(environment, arguments):
         environment.say(figures(answer, context_of(server, model)))
     answer.require_complete(request.body.get("max_tokens"))
     if arguments.schema:
+        from .. import schemas  # noqa: PLC0415 - only here, and the commands have to start fast
+
         schemas.check_answer(environment, answer.content, schemas.read(arguments.schema))
     return ExitCode.SUCCESS
 
