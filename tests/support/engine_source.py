@@ -14,7 +14,7 @@ CMAKE_LISTS = """
 cmake_minimum_required(VERSION 3.14)
 project(stand-in CXX)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-foreach(program llama-server llama-cli llama-bench llama-fit-params)
+foreach(program llama-server llama-cli llama-bench llama-fit-params ggml-rpc-server)
   add_executable(${program} main.cpp)
   target_compile_definitions(${program} PRIVATE PROGRAM="${program}")
 endforeach()

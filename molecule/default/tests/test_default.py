@@ -34,7 +34,7 @@ def test_the_release_is_complete_and_current(host):
     assert current.is_symlink()
     stamp = json.loads((current / "stamp.json").read_text())
     assert stamp["selftest"]["asked"] >= 104
-    for program in ("llama-server", "llama-cli", "llama-bench", "llama-fit-params"):
+    for program in ("llama-server", "llama-cli", "llama-bench", "llama-fit-params", "ggml-rpc-server"):
         assert host.file(str(current / "bin" / program)).is_executable
     assert host.run("%s --version", str(current / "bin" / "llama-server")).rc == 0
 
