@@ -32,6 +32,8 @@ Cause = collections.namedtuple("Cause", "cause remedy line")
 DAMAGED = "the model file {model} is damaged, incomplete, or no GGUF file"
 INSTALL_AGAIN = "Remove that file and install the model again: run the play with --tags llm_models."
 
+SAME_ENGINE = "Give server and workers the same engine and set them up again: ansible-playbook playbooks/rpc.yml"
+
 #: (pattern, cause, remedy); named groups of the pattern, and {model}, are filled into both texts.
 CAUSES = [
     (
@@ -64,6 +66,26 @@ CAUSES = [
         ),
         "{what}",
         "{remedy}",
+    ),
+    (
+        r"service_runner: (?:waiting for|lost) (?P<what>the (?:RPC worker|address) .*)",
+        "the service waits for {what}",
+        "Once that is there it starts by itself. A worker is set up by: ansible-playbook playbooks/rpc.yml",
+    ),
+    (
+        r"Failed to connect to (?P<endpoint>[\d.]+:\d+)$",
+        "the RPC worker {endpoint} is not there",
+        "Start it, or set it up: ansible-playbook playbooks/rpc.yml",
+    ),
+    (
+        r"RPC handshake failed for (?P<endpoint>\S+)",
+        "the RPC worker {endpoint} has another version of llama.cpp",
+        SAME_ENGINE,
+    ),
+    (
+        r"Remote RPC server crashed or returned malformed response",
+        "an RPC worker was lost, or has another version of llama.cpp",
+        SAME_ENGINE,
     ),
     (
         r"failed to open GGUF file '(?P<file>.*)' \((?P<why>.*)\)",

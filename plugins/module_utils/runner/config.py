@@ -11,7 +11,8 @@ from ..base.strict_json import LARGEST, LONGEST_SECONDS, MOST_BYTES, parse, told
 
 MOST_PROBLEMS = 20  # of which it tells
 
-#: Every key is needed. A whole number here means one from 1 up, any other a time in seconds from 0 up.
+#: Every key is needed, but for those of OPTIONAL. A whole number here means one from 1 up, any other a time in seconds
+#: from 0 up.
 EXAMPLE = {
     "argv": ["/opt/llm/engine/current/bin/llama-server", "--model", "/opt/llm/models/a.gguf"],
     "environment": {"HOME": "/opt/llm/service/home"},
@@ -23,6 +24,10 @@ EXAMPLE = {
     "state_file": "/opt/llm/service/run/llama-server.json",
     "stop_seconds": 15.0,
     "fast_exit": {"seconds": 60.0, "limit": 5, "settle_seconds": 1.0},
+}
+OPTIONAL = {
+    "workers": {"169.254.10.2:50052": "98304"},
+    "listens_on": "169.254.10.2:50052",
 }
 
 #: ``_``             may be there too: a note for the reader of the file
@@ -38,7 +43,11 @@ EXAMPLE = {
 #: ``fast_exit``     after ``limit`` exits in a row, each within ``seconds`` of the start, the runner holds still. It
 #:                   ends ``settle_seconds`` after its start at the earliest: supervisord starts again whatever ended
 #:                   within its startsecs, even with exit status 0
-Config = collections.namedtuple("Config", list(EXAMPLE))
+#: ``workers``       the RPC workers that have to answer first, with the MiB that the devices of each offered when a
+#:                   play asked: for the next one, since a worker in use does not answer (runner/prerequisites.py)
+#: ``listens_on``    the address of a program that ends with status 0 whatever went wrong: it has to be there first, and
+#:                   every end that was not asked for is a failure
+Config = collections.namedtuple("Config", [*EXAMPLE, *OPTIONAL], defaults=[{}, None])
 
 #: By the type of the example: what is wanted, and whether a value is that.
 KINDS = {
@@ -88,12 +97,13 @@ def _problems(example, found, where=""):
     if not fits(found):
         yield f"{where or 'the document'}: {wanted} is wanted"
     elif isinstance(example, dict):
-        if where in ("environment", "key_files"):  # their keys are free
+        if where in ("environment", "key_files", "workers"):  # their keys are free
             example = dict.fromkeys(found, "any text")
             yield from (f"{where}: {key!r} is no name of a variable" for key in found if not key or "=" in key)
+        known = example if where else {**example, **OPTIONAL}
         for key in dict.fromkeys([*example, *found]):
             path = f"{where}.{key}" if where else key
-            if key in example and key in found:
-                yield from _problems(example[key], found[key], path)
+            if key in known and key in found:
+                yield from _problems(known[key], found[key], path)
             else:
                 yield f"{path}: {'missing' if key in example else 'unknown key'}"

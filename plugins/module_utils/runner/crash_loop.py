@@ -53,6 +53,11 @@ class RunState:
         #: What ran when the file was last written, as in ``child``, or None.
         self.predecessor = child if _is_child(child) else None
 
+    def waiting(self, why):
+        """The server is not started yet, for the reason ``why``. That is no failure: the count is left alone."""
+        self._child = None
+        self._save(why)
+
     def started(self, pid, argv):
         self._child = {"pid": pid, "identity": processes.identity(pid), "argv": argv}
         self._save()
@@ -67,6 +72,11 @@ class RunState:
         """The server ended because it was to, or as if it was: with exit status 0."""
         self._exits, self._child = [], None
         self._save()
+
+    def bereft(self, why):
+        """The server ended since something else went, ``why``: starting it again is not in vain."""
+        self._exits, self._child = [], None
+        self._save(why)
 
     def failed(self, status, seconds, reason):
         """The server ended by itself after ``seconds``, or was not started. The reason to hold still, or None to be

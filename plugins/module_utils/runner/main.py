@@ -33,6 +33,7 @@ from ..llama.api_keys import as_variable, read_api_keys
 from ..llama.log_causes import diagnose
 from ..macos.privacy import advice, guarded_place, why_unreadable
 from ..ownership.private_files import refuse_exposed
+from . import prerequisites
 from .config import read_config
 from .crash_loop import RunState, ending
 
@@ -114,6 +115,11 @@ def _set_limits():
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
 
 
+def _for_manager(status):
+    """The exit status that tells a service manager of the end ``status`` of the server: never 0."""
+    return status if status > 0 else 128 - status
+
+
 class Runner:
     """One run of the server."""
 
@@ -142,6 +148,8 @@ class Runner:
         guard = subprocess.Popen(GUARD, stdin=subprocess.PIPE, env={})
         try:
             self._end_predecessor()
+            if not self._await_prerequisites():
+                return self._give_way()
             status = self._serve()
             return self._conclude(status, time.monotonic() - self._began)
         finally:
@@ -184,6 +192,26 @@ class Runner:
             self._say(f"process {left['pid']}, the server of an earlier run, is still there and is ended first")
             processes.end([left["pid"]], self._config.stop_seconds)
 
+    def _await_prerequisites(self):
+        """Wait for what the server needs of the network; False when the runner is to stop before it is there."""
+        said = None
+        while not self._stopping:
+            why = prerequisites.missing(self._config)
+            if why is None:
+                return True
+            if why != said:
+                self._state.waiting(f"waiting for {why}")
+                self._say(f"waiting for {why}")
+                said = why
+            self._attend_for(prerequisites.POLL_SECONDS)
+        return False
+
+    def _give_way(self):
+        """End before the server was started, as asked; returns the exit status for the manager."""
+        self._say("stopped while waiting, as asked")
+        self._state.stopped()
+        return 0
+
     # -- while it runs ------------------------------------------------------------------------------------------
 
     def _serve(self):
@@ -205,6 +233,8 @@ class Runner:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 bufsize=0,
+                # A worker that writes to a head that has gone would end by SIGPIPE, which this leaves ignored.
+                restore_signals=not self._config.listens_on,
                 env={**inherited, **self._config.environment, **keys},
             )
         except OSError as error:
@@ -320,15 +350,20 @@ class Runner:
 
     def _conclude(self, status, seconds):
         self._say(f"{self._name} ended {ending(status)} after {seconds:.1f} s{', as asked' if self._stopping else ''}")
-        if self._stopping or status == 0:
+        if self._stopping or (status == 0 and not self._config.listens_on):
             self._state.stopped()
             return 0
+        lost = prerequisites.missing(self._config) if self._config.workers else None
+        if lost:
+            self._say(f"lost {lost}")
+            self._state.bereft(f"lost {lost}")
+            return _for_manager(status)
         why = self._state.failed(status, seconds, self._reason)
         if why:
             self._say(f"holding still until it is started anew (llm-manager start): {why}")
             self._settle()
             return 0
-        return status if status > 0 else 128 - status
+        return _for_manager(status)
 
     def _end_what_is_left(self, guard):
         """End what the server started and left behind. A router's models end with it, but one that is loading does not
@@ -344,7 +379,11 @@ class Runner:
 
     def _settle(self):
         """Stay until the manager does not take the end for a failed start, unless it wants it now."""
-        until = self._began + self._config.fast_exit["settle_seconds"]
+        self._attend_for(self._began + self._config.fast_exit["settle_seconds"] - time.monotonic())
+
+    def _attend_for(self, seconds):
+        """Do nothing but heed signals for so long, or until the runner is to stop."""
+        until = time.monotonic() + seconds
         self._timers = [(until, lambda: None)]
         while not self._stopping and time.monotonic() < until:
             self._attend()

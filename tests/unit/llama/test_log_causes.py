@@ -138,7 +138,17 @@ BAD_KEY = (
     "letter outside ASCII; it cannot work.\n"
 )
 
+RPC = "../../src/0c1e570/ggml/src/ggml-rpc/ggml-rpc.cpp:"
+WAITS_FOR_WORKER = "service_runner: waiting for the RPC worker 10.13.0.2:50052: Connection refused\n"
+NO_WORKER = RPC + "544: Failed to connect to 10.13.0.2:50052\n"
+OTHER_WORKER = "E RPC server version mismatch: 8.0.0\n" + RPC + "547: RPC handshake failed for 10.13.0.2:50052\n"
+LOST_WORKER = START + RPC + "566: Remote RPC server crashed or returned malformed response\n"
+
 SAMPLES = [
+    (WAITS_FOR_WORKER, "the RPC worker 10.13.0.2:50052: Connection refused", "playbooks/rpc.yml"),
+    (NO_WORKER, "10.13.0.2:50052 is not there", "playbooks/rpc.yml"),
+    (OTHER_WORKER, "10.13.0.2:50052 has another version", "the same engine"),
+    (LOST_WORKER, "an RPC worker was lost", "the same engine"),
     (EXPOSED_KEY, "the key file /etc/a key is open to other users", "chmod 600 '/etc/a key'"),
     (NO_KEY, "/s/api-key holds no key; without a usable key nothing is served", "llm-manager start"),
     (NO_KEY_FILE, "/s/api-key cannot be read: No such file or directory; without", "llm-manager start"),

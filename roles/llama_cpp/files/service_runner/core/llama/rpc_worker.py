@@ -1,0 +1,1 @@
+../../../../../../plugins/module_utils/llama/rpc_worker.py
