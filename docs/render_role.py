@@ -49,6 +49,18 @@ controller needs ansible-core 2.19 or newer and the Python package jsonschema.
 role needs root for its tasks, through `become`. The host needs Python 3.9 or newer and HAProxy 2.6 or newer, which the
 role installs with apt or Homebrew. The controller needs ansible-core 2.19 or newer and the Python package jsonschema.
 """,
+    "llama_cpp_rpc_worker": """```yaml
+- hosts: llm_rpc_workers
+  gather_facts: false
+  roles:
+    - role: macos_setup.llm.llama_cpp_rpc_worker
+      vars:
+        llama_cpp_rpc_worker_network: 10.13.0.0/30
+```
+
+`playbooks/rpc.yml` sets up workers and head. Run the role as the user who will own the worker, without `become`; the
+host needs what the role `llama_cpp` needs to install the engine.
+""",
 }
 
 

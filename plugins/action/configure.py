@@ -11,7 +11,17 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.of_host import of_host, shipped
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.host_facts import host_facts
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import host_question, resolve
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rpc as workers
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_variables import PREFIX, engine_alone
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rpc import inventory
+
+
+class _Failed(Exception):
+    """A module failed on the host, with this ``answer``."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
 
 
 class ActionModule(ActionBase):
@@ -26,30 +36,51 @@ class ActionModule(ActionBase):
             argument_spec={
                 "variables": {"type": "dict", "required": True},
                 "look": {"type": "bool", "default": True},
+                "program": {"type": "str"},
                 "mac_programs": {"type": "dict", "default": {}},
             }
         )
         variables = arguments["variables"]
+        program, mac_programs = arguments["program"], arguments["mac_programs"]
+        if program:
+            variables = engine_alone(variables)
         try:
             require_seeds(variables, task_vars["ansible_play_hosts_all"])
-            plan, queries = self._resolve(variables, self._host(variables, task_vars))
+            configured = of_host(variables) if program else inventory.configured(variables, task_vars)
+            host = self._host(variables, task_vars)
+            plan, queries = self._resolve(configured, variables, host)
+            is_looked_at = self._is_looked_at(arguments, plan, task_vars)
+            if is_looked_at and plan["workers"]:
+                offers = self._module("rpc_workers", workers.question(configured.config, plan, mac_programs), task_vars)
+                plan, queries = self._resolve(configured, variables, host, offers)
+                result["warnings"] = offers.get("warnings", [])
+            plan["fit"].update(mac_programs, misfit=variables["fit"])
+            if program:
+                plan["fit"].update(models=[], files=[])
+                plan["needed_programs"] = [program]
+            found = host_question.UNSEEN
+            if is_looked_at:
+                asked = host_question.question(plan, variables, queries, mac_programs)
+                found = self._module("host_info", asked, task_vars)
+                result["warnings"] = [*result.get("warnings", []), *found.pop("warnings", [])]
+            plan = host_question.complete(plan, variables, found)
+            if plan["workers"]:
+                inventory.require_same_engine(configured, plan["release"], task_vars)
         except LlamaCppError as error:
             raise AnsibleActionFail(str(error)) from None
-        plan["fit"].update(arguments["mac_programs"], misfit=variables["fit"])
-        found = host_question.UNSEEN
-        if self._is_looked_at(arguments, plan, task_vars):
-            asked = host_question.question(plan, variables, queries, arguments["mac_programs"])
-            found = self._execute_module(
-                module_name="macos_setup.llm.host_info", module_args=asked, task_vars=task_vars
-            )
-            found.pop("invocation", None)  # it may hold the queries
-            if found.get("failed"):
-                return {**result, **found}
-            result["warnings"] = found.pop("warnings", [])
-        plan = host_question.complete(plan, variables, found)
+        except _Failed as failure:
+            return {**result, **failure.answer}
         # Only this result, which the role registers: nothing else that Ansible shows has the queries in it.
         hidden = variables["secure_logging"] and bool(queries)
         return {**result, "plan": plan, "queries": queries, "changed": False, "_ansible_no_log": hidden}
+
+    def _module(self, name, arguments, task_vars):
+        """What the module ``name`` answers on the host. Raises _Failed."""
+        answer = self._execute_module(module_name=f"macos_setup.llm.{name}", module_args=arguments, task_vars=task_vars)
+        answer.pop("invocation", None)  # it may hold the queries
+        if answer.get("failed"):
+            raise _Failed(answer)
+        return answer
 
     @staticmethod
     def _is_looked_at(arguments, plan, task_vars):
@@ -62,13 +93,11 @@ class ActionModule(ActionBase):
         return {**host_facts(self, task_vars), **own}
 
     @staticmethod
-    def _resolve(variables, host):
-        found = of_host(variables)
+    def _resolve(found, variables, host, offers=None):
         config, queries = addresses.withheld(found.config)
         pins, ready = shipped("engine_pins.json"), variables["ready_timeout"]
-        return resolve.resolve(
-            config, found.catalog, pins, host, found.locked, found.lock_file, found.tags, ready
-        ), queries
+        locked = found.locked, found.lock_file, found.tags
+        return resolve.resolve(config, found.catalog, pins, host, *locked, ready, offers), queries
 
 
 def require_seeds(variables, hosts):

@@ -110,6 +110,7 @@ class Host:
         engine, system = self._final(wanted), wanted["system"]
         release = Release(engine, wanted["engine_dir"], system)
         found = engine_request.look(release)
+        engine_request.require_programs(release, found, wanted["programs"])
         engine_request.require_options(release, found, wanted["arguments"])
         told = {"engine": engine, "release": engine_request.told(release, found), "command_line_tools": True}
         if system == "Darwin" and engine["targets"] and not found["usable"]:

@@ -14,6 +14,8 @@ description:
     JSON Schema and the rules between its keys, and resolves it into the plan of this host.
   - Then looks at the host once, with M(macos_setup.llm.host_info), which refuses what is impossible there and tells
     which stages have something to do. The plan is final, and nothing was changed.
+  - For a host with RPC workers, these are asked before with M(macos_setup.llm.rpc_workers), and the engine of a worker
+    in the inventory is compared with that of the host.
   - The lock file that lies with the configuration file, C(llm_config.lock.json) for C(llm_config.json), tells revision,
     size and SHA-256 of the models for which the configuration does not.
   - All errors are reported at once. Strings in the file are data; text in double braces is never evaluated.
@@ -28,6 +30,11 @@ options:
         C(llm_config) is the only one of the play.
     type: bool
     default: true
+  program:
+    description:
+      - Another program of the engine, such as C(ggml-rpc-server), that a role runs. The plan is then for the engine
+        alone, which has to have this program.
+    type: str
   mac_programs:
     description: Paths of C(sysctl) and C(pmset) where they differ from those of macOS.
     type: dict

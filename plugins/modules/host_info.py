@@ -112,6 +112,11 @@ options:
         type: list
         elements: str
         default: []
+      programs:
+        description: Programs besides llama-server that the release must have.
+        type: list
+        elements: str
+        default: []
       install_tools:
         description: Whether the play installs Apple's Command Line Tools when they are missing.
         type: bool
@@ -221,6 +226,9 @@ options:
         required: true
       memory_mb:
         description: Memory of the host in MiB. If omitted, all that it has.
+        type: int
+      workers_mb:
+        description: MiB that RPC workers offer to the server of this host.
         type: int
       wired_limit_mb:
         description:
@@ -476,6 +484,7 @@ ENGINE = {
     "engine_dir": {"type": "path", "required": True},
     "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
     "arguments": {"type": "list", "elements": "str", "default": []},
+    "programs": {"type": "list", "elements": "str", "default": []},
     "install_tools": {"type": "bool", "default": False},
 }
 

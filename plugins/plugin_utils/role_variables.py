@@ -22,7 +22,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed, shown
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-SERVER, GATEWAY = "llama_cpp", "llama_cpp_gateway"
+SERVER, GATEWAY, WORKER = "llama_cpp", "llama_cpp_gateway", "llama_cpp_rpc_worker"
 PREFIX = SERVER + "_"
 
 DAY = 86400
@@ -41,6 +41,8 @@ RANGES = {
     "llama_cpp_gateway_queue_timeout": (1, DAY),
     "llama_cpp_gateway_answer_timeout": (1, DAY),
     "llama_cpp_gateway_check_interval": (1, 3600),
+    "llama_cpp_rpc_worker_port": (1, 65535),
+    "llama_cpp_rpc_worker_ready_timeout": (1, DAY),
 }
 
 #: Variables with a secret somewhere inside, which no error shows.
@@ -103,6 +105,13 @@ def with_settings(values):
     settings = load.load_schema()["properties"]["llm_settings"]["properties"]
     given = {key: values[key] for key in settings if values[key] is not None}
     return {**values, "overrides": load.merge(values["overrides"], {"llm_settings": given} if given else {})}
+
+
+def engine_alone(values):
+    """``values`` of :func:`with_settings` that ask for the engine and nothing else of what the role installs."""
+    alone = {"download_models": False, "setup_service": False, "install_client_tools": False}
+    asked = {"feature_flags": {"install_llama_cpp": True, **alone}, "server": {"rpc_workers": []}}
+    return {**values, "overrides": load.merge(values["overrides"], asked), "state": "present"}
 
 
 def typed(value, name, option):

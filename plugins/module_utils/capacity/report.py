@@ -71,6 +71,7 @@ OPTIONS = {
     "device": {"type": "str"},
     "system": {"type": "str", "choices": ["Darwin", "Linux"], "required": True},
     "memory_mb": {"type": "int"},
+    "workers_mb": {"type": "int"},
     "wired_limit_mb": {"type": "int"},
     "scope": {"type": "str", "choices": ["user", "system"]},
     "user": {"type": "str"},
@@ -95,6 +96,7 @@ def look(
     server=None,
     device=None,
     memory_mb=None,
+    workers_mb=None,
     wired_limit_mb=None,
     scope=None,
     user=None,
@@ -115,7 +117,7 @@ def look(
     hardware = hardware._replace(memory=memory_mb * MIB if memory_mb else hardware.memory or _memory())
     if wired_limit_mb:
         mac_hardware.check_wired_limit(wired_limit_mb, hardware)
-    host = _Host(hardware, server, device if mac else None, wired_limit_mb, parallel)
+    host = _Host(hardware, server, device if mac else None, wired_limit_mb, parallel, workers_mb)
     fits = [host.fit(model) for model in models]
     together = host.fit_together(models, fits, max_loaded)
     power = mac_power.read_power(pmset, fdesetup, login_window) if mac and scope else None
@@ -165,15 +167,17 @@ def _memory():
 class _Host:
     """What the models are compared with: first as it is quickly read, then as the engine tells it."""
 
-    def __init__(self, hardware, server, device, wired_limit_mb, parallel):
+    def __init__(self, hardware, server, device, wired_limit_mb, parallel, workers_mb):
         self._hardware, self._server, self._device = hardware, server, device
-        self._wired_limit_mb, self._parallel = wired_limit_mb, parallel
+        self._wired_limit_mb, self._parallel, self._workers_mb = wired_limit_mb, parallel, workers_mb
         self.room = self._room(None)
 
     def _room(self, description):
         if self._device:
-            return mac_hardware.metal_room(self._hardware, description, self._wired_limit_mb)
-        return mac_hardware.host_room(self._hardware.memory)
+            room = mac_hardware.metal_room(self._hardware, description, self._wired_limit_mb)
+        else:
+            room = mac_hardware.host_room(self._hardware.memory)
+        return mac_hardware.joined_room(room, self._workers_mb * MIB, bool(self._device)) if self._workers_mb else room
 
     @functools.cached_property
     def _device_by_engine(self):

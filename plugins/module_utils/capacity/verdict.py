@@ -205,8 +205,8 @@ def _remedies(need, room, smaller):
 
 def _raised_limit(need, room):
     """The sentence that names the limit with which it would fit, if there is one."""
-    raised = -(-(need.total + MARGIN) // MIB)
-    if raised * MIB <= room.highest:
+    raised = -(-(need.total + MARGIN - room.elsewhere) // MIB)
+    if raised * MIB <= room.highest - room.elsewhere:
         yield (
             f"Or, on a Mac that does nothing else, allow Metal more of it with {WIRED_LIMIT_KEY}: {raised}, "
             "then run the play again."

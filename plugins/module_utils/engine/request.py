@@ -42,6 +42,22 @@ def require_options(release, found, arguments):
         options.check(release.program(), arguments)
 
 
+def require_programs(release, found, names):
+    """Raise LlamaCppError for programs, ``names``, that the release is known to lack."""
+    if found["usable"]:
+        there = store.stamp_of(release.engine_dir, release.name).get("programs", [])
+    elif release.engine["source"] in ADOPTED:
+        there = existing_programs(release.engine)
+    else:
+        there = release.engine["targets"] or names  # else it comes with what is downloaded
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise LlamaCppError(
+            f"{release.name} has no {', '.join(missing)}, so it was built without RPC (GGML_RPC). Nothing was changed. "
+            "Choose an engine that has it; with engine.source git, pypi or archive, engine.rpc builds it."
+        )
+
+
 def is_due(found, served):
     """Whether anything is to be done for the release.
 

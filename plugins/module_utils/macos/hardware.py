@@ -111,6 +111,7 @@ class Room(NamedTuple):
     where: str  # whose memory that is, as the subject of a sentence
     highest: int  # bytes that it can be raised to; the same as ``bytes`` where it cannot
     certain: bool = True  # False: it is at least ``bytes``, and how much more up to ``highest`` only the engine knows
+    elsewhere: int = 0  # bytes of these that are on other machines
 
 
 def host_room(total):
@@ -137,3 +138,14 @@ def metal_room(hardware, device=None, wanted_mb=None):
         ceiling, where = stock_ceiling(memory), "Metal on this Mac allows, by rule of thumb, at least"
         return Room(ceiling, memory, where, max(ceiling, highest), certain=False)
     return Room(ceiling, memory, where, max(ceiling, highest))
+
+
+def joined_room(own, workers, on_gpu):
+    """The ``own`` :class:`Room` of a host together with the bytes of its RPC workers.
+
+    llama-server puts a model onto GPUs, and workers count as such: a CPU beside them holds none of its layers.
+    """
+    if not on_gpu:
+        return Room(workers, workers, "the RPC workers offer", workers, elsewhere=workers)
+    where = "Metal on this Mac and its RPC workers together allow"
+    return Room(own.bytes + workers, own.total + workers, where, own.highest + workers, own.certain, workers)

@@ -42,7 +42,9 @@ ON_THE_WAY = r"(\.?%s\.[a-z0-9_]{8})"
 #: Of ccache, beside what it names by a hash (ccache.dev/manual: cache directory structure).
 CCACHE_FILES = r"stats|CACHEDIR\.TAG|ccache\.conf"
 
-RUN_FILES = r"supervisor\.sock|supervisord\.pid|llama-server\.json|llama-server\.json\.lock|watchdog\.json|draining"
+RUN_FILES = (
+    r"supervisor\.sock|supervisord\.pid|(?:llama-server|ggml-rpc-server)\.json(?:\.lock)?|watchdog\.json|draining"
+)
 SOCKETS_OF_HAPROXY = r"(?:admin|master|peers)\.sock"
 
 

@@ -30,6 +30,7 @@ OWNED_ARGUMENTS = {
     "parallel": "server.parallel",
     "metrics": "server.metrics",
     "sleep-idle-seconds": "server.idle_unload_seconds",
+    "rpc": "server.rpc_workers",
     "sse-ping-interval": None,
     "ui": "engine.web_ui",
     "webui": "engine.web_ui",

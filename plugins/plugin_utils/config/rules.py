@@ -18,6 +18,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.kinds import is_allowed
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.private_address import why_not_private
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import (
@@ -91,6 +92,7 @@ def problems_of(config, catalog, locked=()):
         option_rules.problems,
         _addresses,
         _gateways,
+        _workers,
         _engine,
         _compilation,
         _licences,
@@ -278,6 +280,28 @@ def _gateways(config, _catalog):
             yield Problem((*where, "gateways", index), f'"{address}" is no IP address; expected: one like 192.168.7.10')
     if agent["port"] == config["llm_settings"]["server_port"]:
         yield Problem((*where, "port"), f"{agent['port']} is llm_settings.server_port; expected: another one")
+
+
+def _workers(config, _catalog):
+    """RPC workers are reached at private addresses, by an engine that has RPC, for one model at a time."""
+    engine, seen = config["engine"], set()
+    for index, worker in enumerate(config["server"].get("rpc_workers", ())):
+        where, why = ("server", "rpc_workers", index), why_not_private(worker["address"])
+        if why:
+            yield Problem((*where, "address"), f"{why}. Anyone who can reach a worker controls it")
+        if (worker["address"], worker["port"]) in seen:
+            yield Problem(where, "this worker is already in the list; remove one")
+        seen.add((worker["address"], worker["port"]))
+    if not seen:
+        return
+    if engine["source"] == "homebrew":
+        what = "the formula llama.cpp is built without RPC, which server.rpc_workers needs; expected: another source"
+        yield Problem(("engine", "source"), what)
+    elif engine["source"] in BUILT_SOURCES and not engine["rpc"]:
+        yield Problem(("engine", "rpc"), "expected: true, since server.rpc_workers is set")
+    if len(present(config)) > 1 and config["server"]["max_loaded_models"] > 1:
+        what = "an RPC worker serves one model at a time; expected: 1, since server.rpc_workers is set"
+        yield Problem(("server", "max_loaded_models"), what)
 
 
 def _userless(where, url):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.rpc_worker import PROGRAM as RPC_WORKER
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import listed
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
@@ -14,7 +15,6 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import 
 METAL = "MTL0"
 
 BUILD_TARGETS = ("llama-server", "llama-cli", "llama-bench", "llama-fit-params")
-RPC_TARGET = "ggml-rpc-server"
 
 #: .github/workflows/release.yml of llama.cpp at 0c1e570.
 OFFICIAL_RELEASE = (
@@ -76,7 +76,7 @@ def engine(config, pins, host, device, tags=None, lock_file=None):
         plan["locked_by"] = {lock_file: tag} if tag and lock_file else {}
     if isinstance(engine["web_ui"], dict):
         plan["web_ui"] = _page(engine["web_ui"], host)
-    plan["targets"] = [*BUILD_TARGETS, *([RPC_TARGET] if engine["rpc"] else [])]
+    plan["targets"] = [*BUILD_TARGETS, *([RPC_WORKER] if engine["rpc"] else [])]
     plan["options"] = _cmake_options(config, host, metal=device == METAL)
     return plan
 

@@ -48,6 +48,7 @@ def question(plan, variables, queries, mac_programs):
             "engine_dir": plan["paths"]["engine_dir"],
             "system": plan["host"]["system"],
             "arguments": plan["server"]["options"],
+            "programs": plan["needed_programs"],
             "install_tools": variables["install_command_line_tools"],
         }
     return asked

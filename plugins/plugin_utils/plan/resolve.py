@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.rpc_worker import PROGRAM
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import lock, rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import claims, commands, file_sets, jobs
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import engine as engine_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import models as model_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import paths as places
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rollout as rollout_plan
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import rpc as rpc_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import server as server_plan
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import service as service_plan
 
@@ -26,7 +28,7 @@ DRAFT_CACHE_OPTIONS = (
 )
 
 
-def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None, ready_timeout=None):
+def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None, ready_timeout=None, workers=None):
     """The plan of one host.
 
     :param config: a valid configuration with every default filled in.
@@ -38,6 +40,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     :param lock_file: its path on the controller; None when there can be none.
     :param tags: the tags that it records, with their commits.
     :param ready_timeout: seconds that a changed server may take until it answers; None: as health.check_server has it.
+    :param workers: what the RPC workers and this host offer, as the module rpc_workers tells; None: not asked.
     :raises LlamaCppError: the configuration asks for what this host or this release cannot do.
     """
     settings, client = config["llm_settings"], dict(config["client"])
@@ -57,7 +60,8 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
     served = next(model for model in models if model["name"] == default_model)
     device = engine_plan.device(settings, host)
     service = service_plan.service(config, paths, host)
-    server = server_plan.server(config, models, served, paths, host, device)
+    workers = rpc_plan.plan(config, device, workers)
+    server = server_plan.server(config, models, served, paths, host, device, workers)
     watchdog = service_plan.watchdog(config, service, paths)
     engine = engine_plan.engine(config, pins, host, device, tags, lock_file)
     health = _health(server, served, paths, device, host)
@@ -73,6 +77,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "host": host,
         "paths": paths,
         "engine": engine,
+        "needed_programs": [PROGRAM] if workers else [],
         "selftest": selftest,
         "models": models,
         "absent_models": model_plan.absent(config, catalog, paths),
@@ -80,6 +85,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "files": files,
         "model_paths": [file["dest"] for file in files],
         "server": server,
+        "workers": workers,
         "service": service,
         "health": health,
         # What a rollback needs, by playbook or by command (module_utils/service/rollback.py).
@@ -92,7 +98,7 @@ def resolve(config, catalog, pins, host, locked=None, lock_file=None, tags=None,
         "lock_file": lock_file,
         "device": device,
         "tools": model_plan.for_tools(models, files, paths),
-        "fit": _fit(config, models, files, catalog, device, host, paths, service),
+        "fit": _fit(config, models, files, catalog, device, host, paths, service, workers),
         "claims": claims.of(paths, server, service, watchdog),
         "places": claims.places(config["feature_flags"], paths, server, service, watchdog),
     }
@@ -119,7 +125,7 @@ def _selftest(paths, device):
     }
 
 
-def _fit(config, models, files, catalog, device, host, paths, service):
+def _fit(config, models, files, catalog, device, host, paths, service, workers):
     """What the models need to be compared with the host's memory, and what can be had instead of one that does not fit.
 
     A model is told here by what it weighs and where that can be read before it is in its place.
@@ -148,6 +154,7 @@ def _fit(config, models, files, catalog, device, host, paths, service):
         "device": device if device != "none" else None,
         "system": host["system"],
         "server": posixpath.join(paths["current"], "bin", "llama-server"),
+        "workers_mb": workers and workers["total_mb"],
         "wired_limit_mb": service["wired_limit_mb"],
         "wired_limit_plist": service["wired_limit_plist"],
         "mac_record": service["mac_record"],

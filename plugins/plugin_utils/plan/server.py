@@ -13,7 +13,7 @@ import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_names
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files, models_ini
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import auxiliary_files, models_ini, rpc
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import expanded
 
 #: A stream in flight keeps llama-server from stopping until its next ping.
@@ -36,10 +36,11 @@ LISTENER_ARGUMENTS = frozenset(
 )
 
 
-def server(config, models, default, paths, host, device):
+def server(config, models, default, paths, host, device, workers=None):
     """The server's part of the plan.
 
     :param models: all planned models; ``default`` is the one of them that is asked when no other is named.
+    :param workers: the RPC workers, as plan/rpc.py plans them, or None.
     :raises LlamaCppError: a path or an option has no way into llama-server.
     """
     settings, server = config["llm_settings"], config["server"]
@@ -63,8 +64,10 @@ def server(config, models, default, paths, host, device):
         ("parallel", server.get("parallel")),
         ("sleep-idle-seconds", server.get("idle_unload_seconds")),
         ("device", device if device == "none" else None),
+        *(workers["options"] if workers else ()),
     ]
     plan = {
+        "program": posixpath.join(paths["current"], "bin", "llama-server"),
         "host": settings["server_host"],
         "port": settings["server_port"],
         "url": _url(settings, tls),
@@ -80,6 +83,8 @@ def server(config, models, default, paths, host, device):
         "log_file": posixpath.join(paths["logs_dir"], "llama-server.log"),
         "inputs": [path for model in models for path in _files(model)],
         "needed": _files(default),
+        "awaits": {"workers": workers["memory"]} if workers else {},
+        "environment": rpc.ENVIRONMENT if workers else {},
     }
     if len(models) > 1:
         return {**plan, **_router(config, models, default, paths, listener, shared, key_file)}

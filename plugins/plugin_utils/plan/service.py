@@ -16,7 +16,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import launchd
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
 
-SERVICE_NAME = "com.llama.server"
+SERVICE_NAME, PROGRAM = "com.llama.server", "llama-server"
 WATCHDOG_NAME = "com.llama.watchdog"
 SOCKET = "supervisor.sock"
 
@@ -38,9 +38,10 @@ OUTPUT_LIMIT = {"bytes": 1_000_000, "kept_bytes": 500_000}
 START_SECONDS = 1
 
 
-def service(config, paths, host):
+def service(config, paths, host, name=SERVICE_NAME, program=PROGRAM):
     """The service's part of the plan.
 
+    :param name: its name for launchd; ``program`` is the one for supervisor, and of what it runs.
     :raises LlamaCppError: this host has no such service manager, or no such user for it.
     """
     manager = config["service"]["manager"]
@@ -56,7 +57,7 @@ def service(config, paths, host):
     keep_awake = config["service"]["keep_awake"] and mac
     plan = {
         "manager": manager,
-        "name": SERVICE_NAME,
+        "name": name,
         "scope": config["service"]["scope"],
         "user": host["user"],
         "auto_start": config["llm_settings"]["auto_start"],
@@ -69,7 +70,7 @@ def service(config, paths, host):
         "placeholders": {"fingerprint": FINGERPRINT, "session": SESSION},
         "wired_limit_plist": launchd.daemon(WIRED_LIMIT_NAME, host),
         "mac_record": launchd.mac_record(host),
-        "launcher": posixpath.join(directory, "llama-server"),
+        "launcher": posixpath.join(directory, program),
         "home": posixpath.join(directory, "home"),
         "run_dir": posixpath.join(directory, "run"),
         "record": posixpath.join(directory, "proven.json"),
@@ -83,7 +84,7 @@ def service(config, paths, host):
         "runner": {
             "directory": posixpath.join(directory, "runner"),
             "config": posixpath.join(directory, "runner.json"),
-            "state_file": posixpath.join(directory, "run", "llama-server.json"),
+            "state_file": posixpath.join(directory, "run", program + ".json"),
             "beside": list(KEEP_AWAKE) if keep_awake else [],
             "rotation": {
                 "max_bytes": config["service"]["log_rotation"]["max_megabytes"] * 1_000_000,
@@ -96,11 +97,11 @@ def service(config, paths, host):
     }
     public, private = [paths["logs_dir"], directory], [plan["home"], plan["run_dir"]]
     if manager == "launchd":
-        plan.update(launchd.places(plan["scope"], SERVICE_NAME, host))
+        plan.update(launchd.places(plan["scope"], name, host))
         if plan["scope"] == "user":
             public.append(plan["directory"])
     else:
-        plan["program"] = "llama-server"
+        plan["program"] = program
         plan["definition"] = posixpath.join(directory, "supervisord.conf")
         plan["supervisord"] = posixpath.join(directory, "venv", "bin", "supervisord")
         plan["stdout"] = {"bytes": 0, "backups": 0}

@@ -131,6 +131,24 @@ def test_a_limit_that_the_play_sets_is_what_models_are_compared_with(tmp_path, m
     assert look(mac(tmp_path, models=[model], wired_limit_mb=57344))["available"] == 57344 * MIB
 
 
+def test_the_memory_of_rpc_workers_counts_and_a_raised_limit_is_one_of_this_mac(tmp_path, model):
+    small = {**outputs.M1_MAX_64, "hw.memsize": str(16 * GIB)}
+    alone, joined = (
+        look(mac(tmp_path, small, models=[model], workers_mb=workers, wired_limit_mb=10240))["models"][0]
+        for workers in (None, 10240)
+    )
+    assert alone["fits"] is False
+    assert joined["fits"] is False and "RPC workers together allow 20.0" in joined["words"]
+    assert "service.wired_limit_mb: 10" in joined["words"] or "service.wired_limit_mb: 11" in joined["words"]
+    assert look(mac(tmp_path, small, models=[model], workers_mb=20480))["models"][0]["fits"] is True
+
+
+def test_a_head_without_a_gpu_has_the_memory_of_its_workers_alone(tmp_path, model):
+    linux = {"system": "Linux", "memory_mb": 200 * 1024, "models": [model]}
+    assert look({**linux, "workers_mb": 10240})["models"][0]["fits"] is False
+    assert look({**linux, "workers_mb": 30720})["models"][0]["fits"] is True
+
+
 def test_a_limit_that_is_too_high_is_refused(tmp_path):
     result = answer(mac(tmp_path, wired_limit_mb=65536))
     assert result["failed"] and "65536" in result["msg"] and "57344" in result["msg"]

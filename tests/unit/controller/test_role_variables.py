@@ -118,7 +118,8 @@ def test_what_json_has_no_word_for_is_named(kind):
 
 def test_every_whole_number_has_a_range():
     settings = {PREFIX + key for key in ("server_port",)}  # the schema has it
-    specified = {**SPECIFIED, **role_variables.options(role_variables.GATEWAY)}
+    others = (role_variables.options(role) for role in (role_variables.GATEWAY, role_variables.WORKER))
+    specified = {**SPECIFIED, **{name: option for options in others for name, option in options.items()}}
     assert {name for name, option in specified.items() if option["type"] == "int"} == {
         *role_variables.RANGES,
         *settings,

@@ -5,6 +5,7 @@
 import json
 
 from ansible_collections.macos_setup.llm.plugins.action import bundle, configure
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.of_host import of_host
 from support.planning import LINUX
 
 SECRET = "5ec2e7"
@@ -31,7 +32,7 @@ def test_the_plan_has_addresses_and_the_queries_are_beside_it(tmp_path):
     file.write_text(json.dumps(CONFIG))
     action = object.__new__(configure.ActionModule)
     variables = {"config_file": str(file), "overrides": {}, "update_lock": False, "ready_timeout": 60}
-    plan, queries = action._resolve(variables, LINUX)
+    plan, queries = action._resolve(of_host(variables), variables, LINUX)
     assert SECRET not in json.dumps(plan)
     assert plan["models"][0]["source"]["url"] == "https://m.example/tiny.gguf"
     addresses = [

@@ -7,7 +7,7 @@ import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build_options, store, toolchain
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build_options, request, store, toolchain
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
 
 BUILD = "b7-abc1234"
@@ -231,3 +231,19 @@ def test_the_stamp_tells_where_it_came_from(tmp_path, built):
     assert stamp["identity"]["version"] == GIT["version"]
     assert stamp["identity"]["origin"] == GIT["url"]
     assert stamp["build_info"] == BUILD
+
+
+def test_programs_that_a_release_is_known_to_lack(tmp_path, built):
+    worker = "ggml-rpc-server"
+    adopted = release(tmp_path, source="existing", path=str(tmp_path / "build"))
+    compiled = release(tmp_path)
+    for lacking, found in ((adopted, False), (compiled, False)):
+        with pytest.raises(LlamaCppError, match=rf"has no {worker}.*engine\.rpc"):
+            request.require_programs(lacking, {"usable": found}, [worker])
+    compiled.install(built)
+    with pytest.raises(LlamaCppError, match=f"has no {worker}"):
+        request.require_programs(compiled, {"usable": True}, [worker])
+    having = release(tmp_path, targets=[*GIT["targets"], worker])
+    request.require_programs(having, {"usable": False}, [worker])
+    program(tmp_path / "build" / worker)
+    request.require_programs(adopted, {"usable": False}, [worker])
