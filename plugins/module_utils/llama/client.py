@@ -25,6 +25,10 @@ from ..net.server_url import ServerUrl
 from . import answers
 from .api_keys import check_api_key
 
+#: The same text with each request of a conversation: a gateway in front of several servers sends it where the prompt is
+#: cached. A server takes no notice of it.
+CONVERSATION_HEADER = "X-LLM-Conversation"
+
 CONNECT_SECONDS = 10.0
 EXCERPT_CHARACTERS = 300
 REASON_CHARACTERS = 2000
@@ -37,9 +41,11 @@ class ServerError(LlamaCppError):
     :ivar status: the HTTP status, None when there was no HTTP answer.
     :ivar reason: what the server (or the system, when it was not reached) said, in its own words.
     :ivar answer: the whole text that came with the status; empty when none did.
+    :ivar retry_after: how many seconds the server asked to wait; None when it did not.
     """
 
     answer = ""
+    retry_after = None
 
     def __init__(self, text, status=None, reason=""):
         super().__init__(text)
@@ -110,11 +116,18 @@ class LlamaServer:
             self._tls, self._trust, self._shown = tls, tls.context(ca_file), tls.first_certificate(certificate)
         self._owner = owner
         self._connections = Connections(keep=False)
+        self._conversation = None
 
     def within(self, seconds):
         """A client of the same server whose timeout is at most so long."""
         client = self._copy()
         client._timeout = seconds if self._timeout is None else min(seconds, self._timeout)
+        return client
+
+    def in_conversation(self, identifier):
+        """A client of the same server for the requests of the conversation ``identifier``, any text; None: of none."""
+        client = self._copy()
+        client._conversation = identifier and ascii(identifier)[1:-1]  # no line may end in a header
         return client
 
     def _copy(self):
@@ -276,6 +289,8 @@ class LlamaServer:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        if self._conversation:
+            headers[CONVERSATION_HEADER] = self._conversation
         payload = body if body is None or isinstance(body, bytes) else json.dumps(body).encode("ascii")
 
         def send(connection):
@@ -292,7 +307,7 @@ class LlamaServer:
                 if not 200 <= response.status < 300:
                     text = _whole(response)
                     refusal = self._refusal(response.status, text)
-                    refusal.answer = text
+                    refusal.answer, refusal.retry_after = text, _retry_after(response.headers)
                     raise refusal
                 yield response
         except (OSError, BadAnswer) as error:
@@ -383,6 +398,13 @@ class LlamaServer:
     def _not_understood(self, text):
         excerpt = " ".join(text[:EXCERPT_CHARACTERS].split())
         return ServerError(f"{self.base_url} does not answer like llama-server. It said: {excerpt or 'nothing'}")
+
+
+def _retry_after(headers):
+    """How many seconds the server asks to wait, or None."""
+    from ..net.header_values import retry_after  # noqa: PLC0415 - for refusals alone, and the commands start fast
+
+    return retry_after(headers.get("retry-after"))
 
 
 def _whole(response):

@@ -14,7 +14,7 @@ import urllib.parse
 from typing import NamedTuple
 
 from ..base.errors import LlamaCppError
-from ..net.http import whole_number
+from ..net.header_values import whole_number
 
 ENDPOINT = "https://huggingface.co"
 MAIN = "main"

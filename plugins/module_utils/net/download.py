@@ -26,7 +26,8 @@ from ..base.strict_json import told
 from ..base.units import MIB
 from .disk_space import DiskReservation
 from .hashed_file import HashedFile
-from .http import ConnectionBroken, HttpStatus, WebError, host_of, whole_number
+from .header_values import whole_number
+from .http import ConnectionBroken, HttpStatus, WebError, host_of
 from .retry import ATTEMPTS, Retry
 
 READ_BYTES = int(MIB)  # at most; what is there is taken at once

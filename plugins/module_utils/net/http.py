@@ -10,12 +10,10 @@ of an address never contains its query, where signatures are.
 
 from __future__ import annotations
 
-import email.utils
 import http.client
 import re
 import socket
 import ssl
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +24,7 @@ from ..base.loopback import is_loopback
 from ..base.strict_json import told
 from .connections import Connection, SecureConnection
 from .deadline import TooSlow
+from .header_values import retry_after
 
 USER_AGENT = "macos_setup.llm"
 URL_CHARACTERS = "%:/?#[]@!$&'()*+,;=~"  # what a URL may hold beside letters, digits and "-._"
@@ -223,28 +222,12 @@ def _origin(url):
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def whole_number(text):
-    """The number that a header gives, or None when it gives none."""
-    return int(text) if re.fullmatch("[0-9]{1,19}", text or "") else None
-
-
 def _asked_wait(headers):
     """Seconds that the server asks to wait; None when it says nothing that can be read."""
     if "Retry-After" in headers:
-        return _retry_after(headers["Retry-After"])
+        return retry_after(headers["Retry-After"])
     limits = (limit for limit in headers.get("RateLimit", "").split(",") if not _RATE_LIMIT_LEFT.search(limit))
     return max((int(seconds) for limit in limits for seconds in _RATE_LIMIT_RESET.findall(limit)), default=None)
-
-
-def _retry_after(value):
-    """Seconds to wait, from a number or a date (RFC 9110, 10.2.3); None when nothing readable is there."""
-    seconds = whole_number(value)
-    if seconds is not None:
-        return seconds
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
 
 
 def _in_words(cause):

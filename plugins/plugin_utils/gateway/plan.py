@@ -9,11 +9,9 @@ import hashlib
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.haproxy import FINGERPRINT
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.api_keys import check_api_key
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import CONVERSATION_HEADER
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import answers, clients, servers
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
-
-#: What `llm` sends, and any other client can: the same text with each request of a conversation.
-CONVERSATION_HEADER = "x-llm-conversation"
 
 #: Paths of llama-server (llama.cpp 0c1e570) outside /v1/ that compute something for a client, and those that only tell
 #: something of a model. The others manage the server, or show what other clients do: /slots, /metrics, /models/load.

@@ -152,6 +152,16 @@ def test_health_tells_loading_from_ready():
         assert LlamaServer(server.url).health() == "loading"
 
 
+def test_a_refusal_tells_when_to_come_again():
+    busy = refusal(429, "Too many")
+    with (
+        ScriptedServer(busy.replace(b"\r\n", b"\r\nRetry-After: 7\r\n", 1)) as server,
+        pytest.raises(ServerError) as caught,
+    ):
+        LlamaServer(server.url).chat(HELLO)
+    assert caught.value.retry_after == 7
+
+
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [

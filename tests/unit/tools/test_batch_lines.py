@@ -145,6 +145,22 @@ def test_a_bad_line_is_a_result_that_says_why(line, code, words):
     assert found["id"].startswith("batch_req_")
 
 
+def test_a_custom_id_that_comes_twice_is_refused_at_its_second_line():
+    from llm_tools.batch.requests import Reader, Refused
+
+    plain, openai = {"prompt": "Why?", "custom_id": "a"}, {**OPENAI, "custom_id": "a"}
+    values = [plain, openai, {**plain, "custom_id": "b"}, plain, {**plain, "custom_id": 1}, {**plain, "custom_id": "1"}]
+    values += [{**plain, "custom_id": None}] * 2 + [{"prompt": '"custom_id"'}] * 2
+    refused = []
+    for line in lines_of("\n".join(map(json.dumps, values)).encode()):
+        try:
+            Reader().request(line)
+        except Refused as error:
+            assert error.code == "duplicate_custom_id"
+            refused.append(line.index)
+    assert refused == [1, 3]
+
+
 def test_keys_of_a_line_that_python_functions_have_too_are_passed_on():
     assert request_of({"prompt": "Why?", "self": 1, "line": 2})[1]["self"] == 1
 

@@ -4,6 +4,7 @@
 
 import io
 import threading
+import time
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
@@ -156,6 +157,17 @@ def test_but_not_for_ever(patient, number):
     error = errors()[number]
     with pytest.raises(type(error), match=str(error)):
         patient(Server(error), seconds=0.01)
+
+
+def test_a_server_that_says_when_to_come_again_is_not_asked_earlier(patient):
+    busy = errors()[2]
+    busy.retry_after = 0.1
+    began = time.monotonic()
+    assert patient(Server(busy, "answer"))[0] == "answer"
+    assert time.monotonic() - began >= 0.1
+    busy.retry_after = 3600
+    with pytest.raises(type(busy)):
+        patient(Server(busy), seconds=0.01)
 
 
 def test_what_does_not_pass_is_not_tried_again(patient):

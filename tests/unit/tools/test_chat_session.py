@@ -29,9 +29,14 @@ class Model:
     """A server; ``replies`` are lists of pieces of answers, and of what is raised between them. Then it says yes."""
 
     def __init__(self):
-        self.replies, self.bodies = [], []
+        self.replies, self.bodies, self.conversations = [], [], []
+        self.conversation = None
 
     def within(self, _seconds):
+        return self
+
+    def in_conversation(self, identifier):
+        self.conversation = identifier
         return self
 
     def models(self):
@@ -39,6 +44,7 @@ class Model:
 
     def chat_stream(self, **body):
         self.bodies.append(body)
+        self.conversations.append(self.conversation)
         for piece in self.replies.pop(0) if self.replies else ["Yes."]:
             if isinstance(piece, BaseException):
                 raise piece
@@ -175,6 +181,18 @@ def test_clear_begins_a_conversation_of_its_own(chat):
     chat.ask("Hello")
     assert chat.model.asked() == conversation("Hello")
     assert chat.session.transcript.conversation.path != before and os.path.exists(before)
+
+
+def test_the_server_is_told_which_conversation_it_is_from_its_first_prompt_on(chat):
+    chat.ask("Is it?")
+    first = chat.session.transcript.conversation.id
+    chat.ask("Really?")
+    chat.obey("/clear")
+    chat.ask("Hello")
+    chat.obey(f"/load {first}")
+    chat.ask("Once more?")
+    told = chat.model.conversations
+    assert told == [first, first, told[2], first] and told[2] not in (None, first)
 
 
 def test_load_goes_on_with_a_conversation_its_model_and_its_system_prompt(chat, tmp_path):

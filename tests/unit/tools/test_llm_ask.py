@@ -48,6 +48,28 @@ def request_of(commands, *words, stdin="", environ=None):
     return json.loads(done.stdout)
 
 
+def test_every_request_of_a_conversation_tells_which_one_it_is_the_first_too(commands, tmp_path):
+    answer = b'data: {"choices": [{"delta": {"content": "Yes."}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    lines = [["A?"], ["-c", "B?"], ["C?"], ["--no-save", "D?"], ["-c", "--no-save", "E?"]]
+    with ScriptedServer(*event_stream(answer)) as server:
+        for words in lines:
+            assert commands.run("llm", "--server", server.url, *words).stdout == "Yes.\n"
+    first, second, third, alone, look = [headers.get("x-llm-conversation") for _line, headers, _body in server.requests]
+    assert first and first == second != third == look and alone is None
+    assert sorted(path.stem for path in tmp_path.rglob("*.jsonl")) == sorted([first, third])
+    assert request_of(commands, "-c", "Which?")["headers"]["X-LLM-Conversation"] == third
+
+
+def test_a_program_names_its_conversation_itself():
+    from llm_tools import Client
+
+    with ScriptedServer(response(200, b'{"tokens": [1]}')) as server:
+        for name in (None, "talk 7", "böse\r\nX-Evil: 1"):
+            Client(server.url, conversation=name).tokenize("a")
+    told = [headers.get("x-llm-conversation") for _line, headers, _body in server.requests]
+    assert told == [None, "talk 7", r"b\xf6se\r\nX-Evil: 1"]
+
+
 def test_stdin_is_put_before_the_words(commands):
     body = request_of(commands, "Say", "it", "shorter.", stdin="A long text.\n")["body"]
     assert body["messages"] == [{"role": "user", "content": "A long text.\n\nSay it shorter."}]

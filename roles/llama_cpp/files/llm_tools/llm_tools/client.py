@@ -34,13 +34,15 @@ class Client:
     :param model: the model that is asked where a call names none. None: the default one.
     :param timeout: seconds without data from the server after which a call fails.
     :param ca_file: PEM file of an authority to trust besides the system's.
+    :param conversation: any text that is the same for all requests of a conversation; a gateway sends them where the
+        prompt is cached.
     :raises LlamaCppError: no server is configured, or what is given cannot be used. Nothing is sent yet.
 
     Several threads may use one object; each call has a connection of its own. ``options`` of a call are keys of the
     server's request: ``max_tokens``, ``temperature``, ``seed``, ``response_format`` …
     """
 
-    def __init__(self, url=None, api_key=None, *, model=None, timeout=600.0, ca_file=None):
+    def __init__(self, url=None, api_key=None, *, model=None, timeout=600.0, ca_file=None, conversation=None):
         environ = {**os.environ}
         if os.path.isfile(OWN_CONFIG):
             environ.setdefault(CONFIG_VARIABLE, OWN_CONFIG)
@@ -51,6 +53,7 @@ class Client:
         else:
             key = environment.endpoint.key() if api_key is None else api_key
             self._server = LlamaServer(environment.require_url(), key, timeout, ca_file=ca_file)
+        self._server = self._server.in_conversation(conversation)
         self.url = self._server.base_url
         self.model = model or environment.default_model
 

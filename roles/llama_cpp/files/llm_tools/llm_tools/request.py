@@ -10,7 +10,7 @@ from collections import namedtuple
 from .errors import UsageError
 from .prompt import content_of, read_text, text_of, without_paths
 from .sampling import add_sampling, checked, sampling_of
-from .user_files import conversations_dir, templates_dir
+from .user_files import conversations_dir, new_conversation_id, templates_dir
 
 #: What the command line, a template, a conversation and the configuration say together: the conversation that goes on
 #: (or None), the prompt (or ""), the system prompt (or None), the model (or None), the other keys of the request.
@@ -23,11 +23,13 @@ class Request:
     :ivar body: the body of the request.
     :ivar message: the user's message, as it is saved.
     :ivar conversation: the Conversation that goes on, or None until a new one is saved.
+    :ivar conversation_id: what the conversation is called; None for a question that belongs to none.
     :param new: makes that; None: nothing is to be saved.
     """
 
-    def __init__(self, body, message, conversation, new):
+    def __init__(self, body, message, conversation, new, conversation_id):
         self.body, self.message, self.conversation = body, message, conversation
+        self.conversation_id = conversation_id
         self._new = new
 
     def save(self, answer):
@@ -87,8 +89,10 @@ def compose(environment, arguments):
     sent = {**message, "content": without_paths(message["content"])}
     body = {"messages": [*past, sent], **options, **({"model": model} if model else {})}
     if arguments.no_save:
-        return Request(body, message, None, None)
-    return Request(body, message, conversation, lambda: store(environment).create(model=model, system=system))
+        return Request(body, message, None, None, conversation and conversation.id)
+    name = conversation.id if conversation else new_conversation_id()
+    create = {"model": model, "system": system, "wanted_id": name}
+    return Request(body, message, conversation, lambda: store(environment).create(**create), name)
 
 
 def begin(environment, arguments):

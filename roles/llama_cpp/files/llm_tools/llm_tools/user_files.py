@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Where the files of the user of ``llm`` are: conversations, templates, the history of the line editor.
+"""Where the files of the user of ``llm`` are, and what a conversation is called.
 
 The XDG base directories (https://specifications.freedesktop.org/basedir-spec/latest/) count on every system; where
 they are not set, macOS has its own place (docs/macos.md).
@@ -10,16 +10,30 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from .core.base.errors import LlamaCppError, in_words
 
 NAME = "llm-client"
 MACOS = "~/Library/Application Support"
 
+#: The end of an identifier is made of these: letters and digits that look alike are left out.
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+LETTERS = 2
+
 
 def conversations_dir(environ):
     """The directory of the saved conversations; it need not exist."""
     return os.path.join(_directory(environ, "XDG_DATA_HOME", "~/.local/share"), "conversations")
+
+
+def new_conversation_id(seconds=None, letters=LETTERS):
+    """An identifier for a conversation that began at a time in seconds since 1970, by default now.
+
+    A server is told it with the first request, and the file has it for its name, unless that is taken by then.
+    """
+    end = "".join(ALPHABET[byte % len(ALPHABET)] for byte in os.urandom(letters))
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(seconds)) + end
 
 
 def templates_dir(environ):

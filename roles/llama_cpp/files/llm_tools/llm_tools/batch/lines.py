@@ -12,30 +12,39 @@ from typing import NamedTuple
 
 from ..core.base.strict_json import MOST_BYTES
 from ..errors import UsageError
+from .json_lines import parse
 
 BLOCK_BYTES = 1024 * 1024
+CUSTOM_ID = b'"custom_id"'
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Line(NamedTuple):
-    """One line of the input, which is no more than read; ``content`` is None where it is too long to be held."""
+    """One line of the input, which is no more than read.
+
+    ``content`` is None where it is too long to be held; ``repeats`` tells whether a line before has its ``custom_id``.
+    """
 
     index: int
     id: str
     content: bytes | None
+    repeats: bool
 
 
 class Lines:
-    """Iterates over the lines of ``stream``, a binary file; memory holds one at a time.
+    """Iterates over the lines of ``stream``, a binary file; memory holds one at a time, and a number for each
+    ``custom_id``.
 
     :param name: what people call the input.
     :param settings: bytes that stand for everything else that makes a result what it is; they go into the ids.
+    :param names: whether a line may hold a ``custom_id``.
     """
 
-    def __init__(self, stream, name, settings=b""):
+    def __init__(self, stream, name, settings=b"", names=True):
         self._stream = stream
         self.name = name
         self._digest = hashlib.sha256(settings)
+        self._custom_ids = set() if names else None
         self._index = -1
         self._returned = []
 
@@ -74,7 +83,22 @@ class Lines:
             content = self._stream.readline(MOST_BYTES + 1) or b"\n"
         content = content.rstrip(b"\r\n")
         digest.update(content)
-        return Line(self._index, "batch_req_" + digest.hexdigest()[:24], None if too_long else content)
+        repeats = not too_long and self._repeats(content)
+        return Line(self._index, "batch_req_" + digest.hexdigest()[:24], None if too_long else content, repeats)
+
+    def _repeats(self, content):
+        """Whether a line before has the ``custom_id`` of ``content``; the Reader tells what is wrong with it."""
+        if self._custom_ids is None or CUSTOM_ID not in content:
+            return False
+        try:
+            custom_id = parse(content)["custom_id"]
+        except (ValueError, LookupError, TypeError):
+            return False
+        if not isinstance(custom_id, (str, int)):
+            return False
+        before, known = len(self._custom_ids), hash(repr(custom_id))
+        self._custom_ids.add(known)
+        return len(self._custom_ids) == before
 
 
 def count(path):

@@ -1,6 +1,9 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Requests that outlive a server that is away, loads its model, or is too busy, for a while."""
+"""Requests that outlive a server that is away, loads its model, or is too busy, for a while.
+
+A server that says when to come again (``Retry-After``) is not asked earlier.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ class Patience:
                 if not (passes(error) and passing(error)) or self._over.is_set() or now >= end:
                     raise
                 self._note(error, now)
-            self._over.wait(min(pause, end - now))
+                asked = error.retry_after or 0
+            self._over.wait(min(max(pause, asked), end - now))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _note(self, error, now):

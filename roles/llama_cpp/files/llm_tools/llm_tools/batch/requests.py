@@ -89,7 +89,7 @@ class Reader:
     def _of_openai(self, line, value):
         custom_id, url, body = value.get("custom_id"), value.get("url"), value.get("body")
         form = results.OpenAI(line, custom_id)
-        self._check_custom_id(form, custom_id)
+        self._check_custom_id(line, form, custom_id)
         if value.get("method", "POST") != "POST":
             raise Refused(form, "invalid_method", 'expected for "method": POST')
         if url not in ENDPOINTS:
@@ -104,7 +104,7 @@ class Reader:
         own = ("prompt", "messages", "system", "custom_id")
         prompt, messages, system, custom_id = map(options.get, own)
         form = results.Plain(line, custom_id)
-        self._check_custom_id(form, custom_id)
+        self._check_custom_id(line, form, custom_id)
         if (prompt is None) == (messages is None):
             raise Refused(form, "invalid_line", 'expected: either "prompt" or "messages"')
         if messages is None:
@@ -121,9 +121,11 @@ class Reader:
         return self._made(CHAT, {**default, **self._options, **options, "messages": messages}, form)
 
     @staticmethod
-    def _check_custom_id(form, custom_id):
+    def _check_custom_id(line, form, custom_id):
         if custom_id is not None and (not isinstance(custom_id, (str, int)) or isinstance(custom_id, bool)):
             raise Refused(form, "invalid_custom_id", 'expected for "custom_id": text')
+        if line.repeats:
+            raise Refused(form, "duplicate_custom_id", 'a line before this one has the same "custom_id"')
 
     @staticmethod
     def _made(path, body, form):

@@ -60,7 +60,7 @@ class Session:
 
     def server(self):
         """The server; each time anew, so that a key that was put right counts."""
-        return self.environment.server(self._timeout)
+        return self.environment.server(self._timeout).in_conversation(self.transcript.conversation.id)
 
     def start_anew(self, conversation=None):
         """Go on with ``conversation``, its model and system prompt, or begin a new one."""

@@ -18,14 +18,13 @@ import datetime
 import fcntl
 import json
 import os
-import random
 import time
 
 from ..core.base.errors import LlamaCppError, in_words
 from ..core.base.files import open_file, write_atomically
 from ..core.base.json_form import Needed, OneOf, misfit
 from ..core.base.strict_json import NotStrict, dotted, parse, shortened, visible
-from ..user_files import make_private
+from ..user_files import LETTERS, make_private, new_conversation_id
 from .content import kept, sendable, text_of
 
 FORMAT = 1
@@ -51,19 +50,18 @@ SENT = ("role", "content", "tool_calls", "tool_call_id")
 
 LONGEST_TITLE = 60
 
-#: The end of an identifier is made of these: letters and digits that look alike are left out.
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-
 
 class Conversation:
     """A conversation, made by a Store.
 
+    :ivar id: its identifier. As long as there is no file, the one that it is to have.
     :ivar path: its file; None until the first messages are appended.
     :ivar header: what the first line holds, a dict.
     :ivar messages: all messages, as they are saved.
     """
 
-    def __init__(self, directory, header, path=None, messages=()):
+    def __init__(self, directory, header, path=None, messages=(), wanted_id=None):
+        self.id = id_of(path) if path else wanted_id or new_conversation_id(seconds_of(header["created"]))
         self.path = path
         self.header = header
         self.messages = list(messages)
@@ -80,11 +78,6 @@ class Conversation:
         lines = _complete_lines(data)
         messages = [_object_of(path, number, line, MESSAGE) for number, line in enumerate(lines[1:], 2)]
         return cls(os.path.dirname(path), header_of(path, b"".join(lines[:1])), path, messages)
-
-    @property
-    def id(self):
-        """The name of the file; None before there is one."""
-        return self.path and id_of(self.path)
 
     @property
     def title(self):
@@ -159,7 +152,7 @@ class Conversation:
     def _make_file(self, messages):
         """The file appears complete under its name, which an empty file has reserved."""
         make_private(self._directory)
-        path = _reserved(self._directory, seconds_of(self.header["created"]))
+        path = _reserved(self._directory, self.id, seconds_of(self.header["created"]))
         header = {"format": FORMAT, "id": id_of(path), **self.header}
         header["title"] = header.get("title") or title_of(messages)
         try:
@@ -167,7 +160,7 @@ class Conversation:
         except BaseException:
             os.unlink(path)
             raise
-        self.path, self.header = path, header
+        self.id, self.path, self.header = header["id"], path, header
 
     def _rewrite(self, changed):
         """Replace the file with ``changed(its complete lines)``."""
@@ -259,12 +252,11 @@ def _object_of(path, number, line, form):
     return value
 
 
-def _reserved(directory, seconds):
-    """A new empty file, named after the time and a few letters, which grow in number when all are taken."""
-    beginning = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+def _reserved(directory, wanted, seconds):
+    """A new empty file with the name ``wanted``; if that is taken, with another one, which grows until it is free."""
     for attempt in range(1000):
-        letters = "".join(random.choice(ALPHABET) for _ in range(2 + attempt // 8))
-        path = os.path.join(directory, f"{beginning}-{letters}{SUFFIX}")
+        name = new_conversation_id(seconds, LETTERS + attempt // 8) if attempt else wanted
+        path = os.path.join(directory, name + SUFFIX)
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             return path

@@ -34,15 +34,17 @@ class Store:
     def __init__(self, directory):
         self.directory = directory
 
-    def create(self, model=None, system=None, title=None, created=None, source=None):
+    def create(self, model=None, system=None, title=None, created=None, source=None, wanted_id=None):
         """A new conversation, which becomes a file with its first messages.
 
         :param title: by default the beginning of the first prompt.
         :param created: when it began, in seconds since 1970, if not now.
         :param source: what it was imported from, as text that never changes.
+        :param wanted_id: its identifier, if it has been told to anybody already.
         """
         header = {"created": utc(created), "title": title, "model": model, "system": system}
-        return Conversation(self.directory, {**header, "source": source} if source else header)
+        header.update({"source": source} if source else {})
+        return Conversation(self.directory, header, wanted_id=wanted_id)
 
     def latest(self):
         """The conversation that was added to last, or None."""

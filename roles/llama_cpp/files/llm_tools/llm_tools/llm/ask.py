@@ -7,6 +7,7 @@ from __future__ import annotations
 from ..answer import Answer, figures
 from ..arguments import add_json, add_timeout, add_wait
 from ..core.base.errors import LlamaCppError
+from ..core.llama.client import CONVERSATION_HEADER
 from ..exit_codes import ExitCode
 from ..model_names import check_purpose, context_of, requested_model, told_context
 from ..prompt import add_prompt
@@ -55,9 +56,9 @@ def add_arguments(parser):
 def run(environment, arguments):
     request = compose(environment, arguments)
     streamed = not (arguments.no_stream or arguments.json or arguments.extract)
-    server = environment.server(arguments.timeout)
+    server = environment.server(arguments.timeout).in_conversation(request.conversation_id)
     if arguments.dry_run:
-        show_request(environment, server, {**request.body, "stream": streamed})
+        show_request(environment, server, request.conversation_id, {**request.body, "stream": streamed})
         return ExitCode.SUCCESS
     wanted = request.body.get("model") if arguments.model or arguments.template else None
     model = when_ready(environment, server, lambda: requested_model(environment, server, wanted), arguments.wait)
@@ -85,8 +86,10 @@ def run(environment, arguments):
     return ExitCode.SUCCESS
 
 
-def show_request(environment, server, body):
+def show_request(environment, server, conversation_id, body):
     headers = {"Content-Type": "application/json"}
+    if conversation_id:
+        headers[CONVERSATION_HEADER] = conversation_id
     if environment.key_source:
         headers["Authorization"] = f"Bearer <the key from {environment.key_source}>"
     environment.write_json({"url": f"{server.base_url}/v1/chat/completions", "headers": headers, "body": body})

@@ -82,7 +82,8 @@ def run(environment, arguments):
     with contextlib.closing(open_output(environment, arguments.output, source)) as output:
         if arguments.restart:
             output.clear()
-        lines = Lines(source, "stdin" if arguments.input == "-" else arguments.input, reader.settings)
+        name = "stdin" if arguments.input == "-" else arguments.input
+        lines = Lines(source, name, reader.settings, names=not arguments.text)
         tally = Tally(*output.resume(lines))
         try:
             if lines.are_left():
