@@ -37,12 +37,18 @@ class ActionModule(ActionBase):
         try:
             variables = role_variables.typed_all(given, role_variables.GATEWAY)
             made = self._plan(variables, task_vars)
-            key = files.key_file_set(made, variables["hosts_api_key"])
+            needed = files.needed_file_set(made, variables["hosts_api_key"])
         except LlamaCppError as error:
             lines = ["The gateway cannot be set up; nothing was changed.", str(error)]
             raise AnsibleActionFail("\n".join(lines)) from None
         made = {**made, "wanted": variables["state"] == "present"}
-        return {**result, "plan": made, "key": key, "changed": False, "_ansible_no_log": variables["secure_logging"]}
+        return {
+            **result,
+            "plan": made,
+            "needed": needed,
+            "changed": False,
+            "_ansible_no_log": variables["secure_logging"],
+        }
 
     def _plan(self, variables, task_vars):
         hosts = _servers(variables["servers_group"], task_vars)

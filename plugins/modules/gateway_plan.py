@@ -42,8 +42,10 @@ plan:
   description: Everything that the tasks of the role need to know, without secrets.
   returned: success
   type: dict
-key:
-  description: The options of M(macos_setup.llm.file_set) for the file with the key of the hosts.
+needed:
+  description:
+    - The options of M(macos_setup.llm.file_set) for the files that the configuration names. The key of the hosts is in
+      them.
   returned: success
   type: dict
 """

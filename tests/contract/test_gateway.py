@@ -197,6 +197,66 @@ def test_the_log_tells_who_asked_which_model_of_which_host_and_for_how_much(gate
     assert "secret text" not in gateway.log.read_text()
 
 
+TIMINGS = b'"timings":{"cache_n":40,"prompt_n":9,"prompt_ms":1.5,"predicted_n":120}'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "tokens"),
+    [
+        # llama-server's last event without and with `stream_options.include_usage`, in two pieces; its own completion.
+        ([b'data: {"choices":[{"delta":{"content":"Yes"}}]}\n\n', b"data: {" + TIMINGS + b"}\n\n"], (49, 120)),
+        ([b'data: {"usage":{"completion_tokens":12', b'3,"prompt_tokens":4567},' + TIMINGS + b"}\n\n"], (4567, 123)),
+        ([b'data: {"content":"","stop":true,' + TIMINGS + b"}\n\n"], (49, 120)),
+        # Anthropic's: what was cached is not in its input_tokens.
+        (
+            [
+                b'data: {"usage":{"cache_read_input_tokens":40,"input_tokens":9,"output_tokens":0}}\n\n',
+                b'data: {"usage":{"output_tokens":7}}\n\n',
+            ],
+            (49, 7),
+        ),
+        # One that ended early, and a text that looks like numbers.
+        ([b'data: {"usage":{"input_tokens":9,"output_tokens":0}}\n\n'], (9, None)),
+        ([b'data: {"choices":[{"delta":{"content":"{\\"prompt_tokens\\":5}"}}]}\n\n'], (None, None)),
+    ],
+    ids=["timings", "usage", "completion", "anthropic", "cut", "text"],
+)
+def test_the_log_tells_the_tokens_of_a_stream(gateway, hosts, pieces, tokens):
+    for host in hosts.values():
+        host.pieces = pieces
+    try:
+        reply, line = gateway.logs(gateway.ask)
+    finally:
+        for host in hosts.values():
+            host.pieces = None
+    assert (line["prompt_tokens"], line["completion_tokens"]) == tokens
+    assert reply.text.encode() == b"".join(pieces)
+
+
+def test_a_line_of_the_log_is_whole_however_long_its_parts_are(gateway):
+    path = "/m/" + '"' * 300 + "/v1/chat/completions"
+    for reply, line in (
+        gateway.logs(lambda: gateway.ask(json.dumps({"model": "\1" * 400}))),
+        gateway.logs(lambda: gateway.ask(path=path)),
+    ):
+        assert (reply.status, line["status"]) == (404, 404)
+
+
+def test_pages_in_a_browser_may_call_if_the_hosts_let_them(gateway, hosts):
+    page = "http://localhost:3000"
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-stainless-os"}
+    preflight = gateway.ask(method="OPTIONS", key=None, headers={"Origin": page, **asks})
+    assert preflight.status == 200 and "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    assert preflight.headers["Access-Control-Allow-Headers"] == asks["Access-Control-Request-Headers"]
+    for more in ({}, {"method": "GET", "path": "/v1/models"}, {"key": None}, {"model": "nobody"}):
+        assert gateway.ask(headers={"Origin": page}, **more).headers.get_all("Access-Control-Allow-Origin") == [page]
+    for origin in ("http://evil.example", "http://localhost.evil.example", "null"):
+        for more in ({}, {"method": "OPTIONS", "key": None}):
+            reply = gateway.ask(headers={"Origin": origin}, **more)
+            assert "Access-Control-Allow-Origin" not in reply.headers
+    assert not [headers for _path, headers, body in asked(hosts) if not body]
+
+
 def test_a_client_that_leaves_ends_its_request_at_the_host_too(gateway, hosts):
     home = gateway.ask(conversation="left").host
     hosts[home].free.clear()

@@ -60,14 +60,15 @@ class FakeHost:
     """A host behind the gateway: answers with its name, and remembers what it was asked as (path, headers, body).
 
     While ``free`` is cleared it takes requests and answers none of them. A stream has ``PIECES`` pieces; after each
-    one, the host waits until the client has it (``heard``).
+    one, the host waits until the client has it (``heard``). With ``pieces``, the bytes of each, all answers are streams
+    of these, and nothing is waited for.
     """
 
     PIECES = 10
 
     def __init__(self, name, address, port):
         self.name, self.address = name, (address, port)
-        self.asked = []
+        self.asked, self.pieces = [], None
         self.memory = Memory(state=ANSWERING, looked=time.time())  # of its watchdog
         self.free = threading.Event()
         self.free.set()
@@ -108,19 +109,20 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.host.asked.append((self.path, self.headers, body))
         self.server.host.free.wait()
-        if b'"stream": true' in body:
-            self._stream()
+        if self.server.host.pieces or b'"stream": true' in body:
+            self._stream(self.server.host.pieces)
         else:
             self._reply(b'{"choices": [], "usage": {"prompt_tokens": 8, "completion_tokens": 2}}')
 
-    def _stream(self):
+    def _stream(self, pieces):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for _ in range(FakeHost.PIECES):
-            self.wfile.write(b"6\r\ndata\n\n\r\n")
-            self.server.host.heard.acquire(timeout=START_SECONDS)
+        for piece in pieces or [b"data\n\n"] * FakeHost.PIECES:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if not pieces:
+                self.server.host.heard.acquire(timeout=START_SECONDS)
         self.wfile.write(b"0\r\n\r\n")
 
     def _reply(self, body):
@@ -128,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Host", self.server.host.name)
+        self.send_header("Access-Control-Allow-Origin", "of the host")
         with contextlib.suppress(OSError):  # the client may have left
             self.end_headers()
             self.wfile.write(body)
@@ -141,7 +144,7 @@ class Gateway:
         self._variables = {**VARIABLES, "port": free_port(), "statistics_port": free_port(), **variables}
         self.port, self.statistics_port = self._variables["port"], self._variables["statistics_port"]
         self.log = self._directory / "log"
-        names = ("admin_socket", "master_socket", "peers_socket", "key_map")
+        names = ("admin_socket", "master_socket", "peers_socket", "key_map", "lua")
         self.paths = {name: str(self._directory / name) for name in names}
         self.configure(hosts)
         self.haproxy = HAProxy(self.paths["admin_socket"], self.paths["master_socket"])
@@ -151,6 +154,7 @@ class Gateway:
         self._variables.update(variables)
         made = plan.plan(self._variables, hosts, {"paths": self.paths, "user": None})
         Path(self.paths["key_map"]).write_text(plan.key_map(made, HOSTS_KEY))
+        Path(self.paths["lua"]).write_text(plan.lua())
         text, fingerprint = plan.configuration(made, HOSTS_KEY)
         self.file = self._directory / "haproxy.cfg"
         self.file.write_text(text)

@@ -21,7 +21,7 @@ _ERRORS = {
         "missing_model",
         "The request does not say which model it is for: a field model of its body, or a path /m/MODEL/, has to.",
     ),
-    "too_large": (413, "invalid_request_error", "request_too_large", "The body has over {max_request_bytes} bytes."),
+    "too_large": (413, "request_too_large", "request_too_large", "The body has over {max_request_bytes} bytes."),
     "too_slow": (408, "invalid_request_error", "request_timeout", "The request did not arrive in time."),
     "bad_request": (400, "invalid_request_error", "bad_request", "This is not a request of HTTP."),
     "too_often": (
@@ -60,7 +60,7 @@ def errors(max_request_bytes, models):
     }
     names = ", ".join(model["name"] for model in models)
     message = f"The model \0 does not exist. The gateway has: {names}."
-    unknown = _error("unknown_model", 404, "invalid_request_error", "model_not_found", message, param="model")
+    unknown = _error("unknown_model", 404, "not_found_error", "model_not_found", message, param="model")
     # The text is one of HAProxy's log formats, in which a percent sign begins an expression.
     body = unknown["body"].replace("%", "%%").replace("\\u0000", ASKED)
     return {**found, "unknown_model": {**unknown, "form": "lf-string", "body": body}}

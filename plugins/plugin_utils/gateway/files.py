@@ -7,7 +7,7 @@ from __future__ import annotations
 import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import places
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway.plan import configuration, key_map
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway.plan import configuration, key_map, lua
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
 
@@ -32,9 +32,11 @@ def complete(plan, hosts_key, daemons_dir, launchctl):
     }
 
 
-def key_file_set(plan, hosts_key):
-    """The file set of the one file with a secret, the key of the hosts."""
-    return _file_set(plan, [{"dest": plan["paths"]["key_map"], "content": key_map(plan, hosts_key), **SECRET}])
+def needed_file_set(plan, hosts_key):
+    """The file set of what the configuration names; the key of the hosts, the only secret, is in it."""
+    paths = plan["paths"]
+    key = {"dest": paths["key_map"], "content": key_map(plan, hosts_key), **SECRET}
+    return _file_set(plan, [key, {"dest": paths["lua"], "content": lua()}])
 
 
 def _file_set(plan, files):

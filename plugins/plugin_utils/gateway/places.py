@@ -58,6 +58,7 @@ def place(variables, host, found):
             "logs_dir": below("logs"),
             "configuration": below("haproxy.cfg"),
             "key_map": below("hosts-key.map"),
+            "lua": below("streams.lua"),
             "launcher": below(NAME),
             "manifest": below("manifest.json"),
             "unit": posixpath.join(variables["systemd_dir"], NAME + ".service"),

@@ -31,6 +31,12 @@ TOKEN_PATHS = {
     "completion_tokens": ("$.usage.completion_tokens", "$.usage.output_tokens"),
 }
 
+#: Where Anthropic's messages have the tokens of a prompt that were cached, which its ``input_tokens`` lack.
+CACHED_PATH = "$.usage.cache_read_input_tokens"
+
+#: What llama-server takes for ``localhost`` among the origins that may call it.
+LOCALHOST_ORIGIN = r"^https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?$"
+
 #: A line of the access log: field -> HAProxy's expression for it, the first group as JSON text.
 LOG_TEXTS = {
     "client": "%[var(txn.client),json(utf8s)]",
@@ -96,6 +102,9 @@ def plan(variables, hosts, place):
         "readable_paths": READABLE_PATHS,
         "shared_paths": SHARED_PATHS,
         "token_paths": TOKEN_PATHS,
+        "cached_path": CACHED_PATH,
+        "origins": servers.origins(hosts),
+        "localhost_origin": LOCALHOST_ORIGIN,
         "log_format": log_format(),
         "limits": {
             "connections": variables["max_connections"],
@@ -135,8 +144,8 @@ def require(variables, hosts, sends_key):
 
 
 def configuration(plan, hosts_key):
-    """(HAProxy's configuration as text, its fingerprint, which is in it and depends on the key of the hosts too)."""
-    facts = [render("haproxy.cfg.j2", plan=plan, name=FINGERPRINT, fingerprint=""), key_map(plan, hosts_key)]
+    """(HAProxy's configuration as text, its fingerprint, which is in it and depends on what is read with it too)."""
+    facts = [render("haproxy.cfg.j2", plan=plan, name=FINGERPRINT, fingerprint=""), key_map(plan, hosts_key), lua()]
     fingerprint = hashlib.sha256("\0".join(facts).encode()).hexdigest()
     return render("haproxy.cfg.j2", plan=plan, name=FINGERPRINT, fingerprint=fingerprint), fingerprint
 
@@ -144,6 +153,11 @@ def configuration(plan, hosts_key):
 def key_map(plan, hosts_key):
     """The file from which HAProxy takes what it puts into the header Authorization of each request to a host."""
     return f"hosts Bearer {hosts_key}\n" if plan["sends_key"] else ""
+
+
+def lua():
+    """The program that HAProxy runs over the answers that stream by."""
+    return render("llama-cpp-gateway.lua.j2")
 
 
 def log_format():

@@ -16,13 +16,16 @@ NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 #: A server that listens on one of these is reached at an address that it does not tell.
 WILDCARDS = ("0.0.0.0", "::")
 
+#: Among the origins of a host: all of them.
+ANY = "*"
+
 #: How many requests a model computes at once when ``server.parallel`` is not set (llama.cpp 0c1e570, ``-np -1``).
 DEFAULT_SLOTS = 4
 
 
 def server(name, config, variables, is_near):
-    """The host ``name`` as the gateway sees it: ``name``, ``address``, ``port``, ``tls``, ``slots``, ``agent_port``
-    and ``models``, a dict of model name to its aliases.
+    """The host ``name`` as the gateway sees it: ``name``, ``address``, ``port``, ``tls``, ``slots``, ``agent_port``,
+    ``origins``, and ``models``, a dict of model name to its aliases.
 
     :param config: the checked configuration of the host.
     :param variables: the variables of the host; ``llama_cpp_gateway_server_address`` and ``ansible_host`` are read.
@@ -60,6 +63,7 @@ def server(name, config, variables, is_near):
         "needs_key": config["server"]["api_key"] != "none",
         "slots": config["server"].get("parallel", DEFAULT_SLOTS),
         "agent_port": _agent_port(config),
+        "origins": list(config["server"]["cors_origins"]),
         "models": {model: list(value["aliases"]) for model, value in rules.present(config).items()},
     }
 
@@ -69,6 +73,12 @@ def _agent_port(config):
     watchdog = config["service"]["watchdog"]
     runs = watchdog["enabled"] and config["feature_flags"]["install_client_tools"]
     return watchdog["agent"]["port"] if runs and "agent" in watchdog else None
+
+
+def origins(servers):
+    """The web origins that all ``servers`` allow to call them."""
+    named = dict.fromkeys(origin for host in servers for origin in host["origins"])
+    return [origin for origin in named if all(origin in host["origins"] or ANY in host["origins"] for host in servers)]
 
 
 def models(servers):

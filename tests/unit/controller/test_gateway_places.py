@@ -107,7 +107,7 @@ def test_elsewhere_it_is_the_users_and_runs_as_that_user():
 
 def test_every_file_with_a_secret_is_closed_and_the_configuration_is_checked_first():
     made = plan.plan(VARIABLES, [configured()], placed())
-    (key,) = files.key_file_set(made, HOSTS_KEY)["files"]
+    key, _lua = files.needed_file_set(made, HOSTS_KEY)["files"]
     assert int(key["mode"], 8) & (stat.S_IRWXG | stat.S_IRWXO) == 0 and HOSTS_KEY in key["content"]
     found = completed()
     assert found["file_set"]["files"][0]["validate"] == ["/usr/sbin/haproxy", "-c", "-q", "-f"]

@@ -14,7 +14,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import h
 from support.gateway import HOSTS_KEY, KEYS, VARIABLES, configured
 from support.planning import MODEL, resolve
 
-PATHS = {name: f"/run/{name}" for name in ("admin_socket", "peers_socket", "key_map")}
+PATHS = {name: f"/run/{name}" for name in ("admin_socket", "peers_socket", "key_map", "lua")}
 LIMITS = {"requests_per_minute": 60, "parallel": 4}
 KEY = "k" * clients.SHORTEST_KEY
 
@@ -97,6 +97,16 @@ def test_the_watchdog_is_told_where_to_listen_and_where_it_is_drained():
     drain_file = "/home/sam/llm-workspace/service/run/draining"
     assert found["watchdog"]["client"]["agent"] == {**agent, "address": "192.168.7.11", "drain_file": drain_file}
     assert resolve()["watchdog"]["client"]["agent"] is None
+
+
+def test_origins_are_those_that_all_hosts_allow():
+    def allowing(*origins):
+        return configured(server={"api_key": "~/key", "cors_origins": list(origins)})
+
+    page, other = "https://a.example", "https://b.example"
+    assert planned([allowing(page, other), allowing("*"), allowing(page, "localhost")])["origins"] == [page]
+    assert planned([allowing("*"), allowing("*")])["origins"] == ["*"]
+    assert "is_allowed_origin var(txn.origin) -m str 'https://a.example'" in text([allowing(page)])
 
 
 def test_models_are_merged_with_their_aliases_and_hosts():
