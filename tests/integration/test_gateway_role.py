@@ -4,6 +4,7 @@
 
 import json
 import ssl
+import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -65,6 +66,9 @@ class Gateway:
         assert not self.directory.exists()
         assert self.play() > 0
         assert self.models() == ["tinyllama"]
+        usage = [self.directory / "bin" / "llm-manager", "usage", "--json"]
+        (anna,) = json.loads(subprocess.run(usage, capture_output=True, check=True).stdout)["groups"]
+        assert (anna["client"], anna["requests"]) == ("anna", 1)
         text = (self.directory / "haproxy.cfg").read_text()
         assert "server mini-3 '192.168.7.13:8080' maxconn 8" in text and "server mini-1 '192.168.7.11:8080'" in text
         # A file, and the process that serves; nothing else changes in a second run.

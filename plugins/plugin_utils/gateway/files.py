@@ -8,8 +8,9 @@ import posixpath
 
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import places
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway.plan import configuration, key_map, lua
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import render
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import read
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import SCRIPT, render
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.role_files import DIRECTORY, read
 
 SECRET = {"mode": "0600"}
 
@@ -21,7 +22,7 @@ def complete(plan, hosts_key, daemons_dir, launchctl):
     paths = plan["paths"]
     return {
         **plan,
-        "file_set": _file_set(plan, _files(plan, text)),
+        "file_set": _whole_file_set(plan, text),
         "requirements": read("requirements/supervisor.txt"),
         "job": _job(plan, daemons_dir, launchctl),
         "reload": {
@@ -39,27 +40,37 @@ def needed_file_set(plan, hosts_key):
     return _file_set(plan, [key, {"dest": paths["lua"], "content": lua()}])
 
 
-def _file_set(plan, files):
+def _file_set(plan, files, directories=(), trees=()):
     paths = plan["paths"]
-    directories = [{"path": paths["install_dir"], "mode": "0700" if plan["as_root"] else "u+rwx", "kind": "directory"}]
+    own = [{"path": paths["install_dir"], "mode": "0700" if plan["as_root"] else "u+rwx", "kind": "directory"}]
     if not plan["as_root"]:
-        directories += [
+        own += [
             {"path": paths["logs_dir"], "mode": "u+rwx", "kind": "directory"},
             {"path": paths["run_dir"], "mode": "0700", "kind": "tree"},
         ]
     logs = [] if plan["as_root"] else [plan["service"]["output_file"], plan["service"]["supervisord_log"]]
-    claims = dict.fromkeys(logs, "log")
-    return {"manifest": paths["manifest"], "directories": directories, "files": files, "claims": claims}
+    return {
+        "manifest": paths["manifest"],
+        "directories": [*own, *directories],
+        "files": files,
+        "trees": list(trees),
+        "claims": dict.fromkeys(logs, "log"),
+    }
 
 
-def _files(plan, text):
+def _whole_file_set(plan, text):
+    """The configuration ``text``, what runs HAProxy with it, and the command that sums up its log."""
     paths = plan["paths"]
     check = [plan["haproxy"], "-c", "-q", "-f"]
     files = [{"dest": paths["configuration"], "content": text, "validate": check, **SECRET}]
     if plan["manager"] == "systemd":
-        return [*files, {"dest": paths["unit"], "content": render("llama-cpp-gateway.service.j2", plan=plan)}]
-    launcher = render("llama-cpp-gateway.sh.j2", plan=plan)
-    return [*files, {"dest": paths["launcher"], "content": launcher, "mode": "0755", "validate": ["/bin/sh", "-n"]}]
+        files.append({"dest": paths["unit"], "content": render("llama-cpp-gateway.service.j2", plan=plan)})
+    else:
+        files.append({"dest": paths["launcher"], "content": render("llama-cpp-gateway.sh.j2", plan=plan), **SCRIPT})
+    files.append({"dest": paths["client_config"], "content": render("gateway-client.json.j2", plan=plan)})
+    files.append(commands.launcher(paths, commands.MANAGER, plan["python"], commands.MANAGER))
+    tree = {"src": str(DIRECTORY / "llm_tools"), "dest": posixpath.join(paths["tools_dir"], "lib")}
+    return _file_set(plan, files, [{"path": paths["tools_dir"]}, {"path": paths["bin_dir"]}], [tree])
 
 
 def _job(plan, daemons_dir, launchctl):

@@ -24,7 +24,11 @@ OLDEST = (2, 6)
 LONGEST_SOCKET = "master.sock.4194304.tmp"
 
 #: How often an access log of this size is put aside before the oldest is dropped; under systemd the journal does it.
-STDOUT = {"bytes": 50_000_000, "backups": 5}
+#: Under launchd it is looked at this often.
+STDOUT = {"bytes": 50_000_000, "backups": 5, "look_seconds": 60}
+
+#: A Python that every Linux with systemd and every Mac with Homebrew has. Root runs no other.
+PYTHON, JOURNALCTL = "/usr/bin/python3", "/usr/bin/journalctl"
 
 STOP_SECONDS = 10
 
@@ -45,6 +49,10 @@ def place(variables, host, found):
     def below(*parts):
         return posixpath.join(directory, *parts)
 
+    # The directory of the configuration is root's alone; the command is for all who may read the journal.
+    tools_dir = f"/usr/local/lib/{NAME}" if root else below("tools")
+    bin_dir = "/usr/local/bin" if root else below("bin")
+    log = below("logs", "access.log")
     return {
         "manager": manager,
         "as_root": root,
@@ -52,10 +60,16 @@ def place(variables, host, found):
         "install": _install(variables, host, found),
         "user": USER_OF_PACKAGE if root else None,
         "host": host,
+        "python": below("venv", "bin", "python") if manager == "supervisor" else PYTHON,
+        "usage": {"unit": NAME + ".service", "journalctl": JOURNALCTL} if root else {"log": log},
         "paths": {
             "install_dir": directory,
             "run_dir": run,
             "logs_dir": below("logs"),
+            "access_log": log,
+            "tools_dir": tools_dir,
+            "bin_dir": expanded(variables["bin_dir"], host) if variables["bin_dir"] else bin_dir,
+            "client_config": posixpath.join(tools_dir, "client.json"),
             "configuration": below("haproxy.cfg"),
             "key_map": below("hosts-key.map"),
             "lua": below("streams.lua"),
@@ -124,7 +138,7 @@ def service(place):
         "socket": posixpath.join(run, server_service.SOCKET),
         "pid_file": posixpath.join(run, "supervisord.pid"),
         "supervisord_log": posixpath.join(logs, "supervisord.log"),
-        "output_file": posixpath.join(logs, "access.log"),
+        "output_file": paths["access_log"],
         "output_limit": {"bytes": STDOUT["bytes"], "kept_bytes": STDOUT["bytes"] // 2},
         "stdout": STDOUT,
         "start_seconds": server_service.START_SECONDS,

@@ -27,10 +27,22 @@ def files(plan):
     """The commands and the files that go with them, as options of the module file_set."""
     found = []
     for name in plan["commands"]:
-        launcher = render("launcher.sh.j2", plan=plan, program=MANAGER if name == MANAGER else "llm")
-        found.append({"dest": posixpath.join(plan["paths"]["bin_dir"], name), "content": launcher, **SCRIPT})
+        python = posixpath.join(plan["paths"]["tools_dir"], "venv", "bin", "python")
+        found.append(launcher(plan["paths"], name, python, MANAGER if name == MANAGER else "llm"))
         found += companions(name, plan["paths"]["share_dir"])
     return found
+
+
+def launcher(paths, name, python, program):
+    """The file of the command ``name``, by which ``python`` runs ``program``, ``llm`` or MANAGER."""
+    command = {
+        "config": paths["client_config"],
+        "python": python,
+        "library": posixpath.join(paths["tools_dir"], "lib"),
+        "program": program,
+    }
+    content = render("launcher.sh.j2", command=command)
+    return {"dest": posixpath.join(paths["bin_dir"], name), "content": content, **SCRIPT}
 
 
 def companions(name, share):

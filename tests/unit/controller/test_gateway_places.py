@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Where a gateway lies and what runs it, on each kind of host."""
 
+import json
+import os
 import plistlib
+import signal
 import stat
+import subprocess
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_variables
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.plugin_utils import rendering, role_variables
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import files, places, plan
 from support.gateway import HOSTS_KEY, KEYS, VARIABLES, configured
 from support.planning import LINUX, MAC
@@ -83,14 +88,19 @@ def test_under_systemd_everything_is_roots_and_haproxy_gives_root_up():
     assert {file["dest"]: file.get("mode") for file in found["file_set"]["files"]} == {
         "/etc/llama-cpp-gateway/haproxy.cfg": "0600",
         "/etc/systemd/system/llama-cpp-gateway.service": None,
+        "/usr/local/lib/llama-cpp-gateway/client.json": None,
+        "/usr/local/bin/llm-manager": "0755",
     }
-    configuration, unit = (file["content"] for file in found["file_set"]["files"])
+    configuration, unit = (file["content"] for file in found["file_set"]["files"][:2])
     assert "    user haproxy\n    group haproxy\n" in configuration
     assert "bind 'unix@/run/llama-cpp-gateway/peers.sock' mode 600 user haproxy\n" in configuration
     assert f"ExecStart=/usr/sbin/haproxy -Ws -S {found['reload']['master_socket']},mode,600 -f /etc/" in unit
-    assert found["as_root"] and [item["path"] for item in found["file_set"]["directories"]] == [
-        "/etc/llama-cpp-gateway"
-    ]
+    directories = {item["path"]: item.get("mode") for item in found["file_set"]["directories"]}
+    assert found["as_root"] and directories == {
+        "/etc/llama-cpp-gateway": "0700",
+        "/usr/local/lib/llama-cpp-gateway": None,
+        "/usr/local/bin": None,
+    }
 
 
 def test_elsewhere_it_is_the_users_and_runs_as_that_user():
@@ -112,6 +122,44 @@ def test_every_file_with_a_secret_is_closed_and_the_configuration_is_checked_fir
     found = completed()
     assert found["file_set"]["files"][0]["validate"] == ["/usr/sbin/haproxy", "-c", "-q", "-f"]
     assert not [secret for secret in (HOSTS_KEY, *KEYS.values()) if secret in repr(found)]
+
+
+def test_the_command_is_for_all_who_may_read_the_log():
+    found = completed()
+    client, launcher = found["file_set"]["files"][-2:]
+    assert (client["dest"], launcher["dest"]) == (
+        "/usr/local/lib/llama-cpp-gateway/client.json",
+        "/usr/local/bin/llm-manager",
+    )
+    assert json.loads(client["content"])["gateway"]["unit"] == "llama-cpp-gateway.service"
+    assert "exec /usr/bin/python3 -I -S /usr/local/lib/llama-cpp-gateway/lib llm-manager" in launcher["content"]
+    client, launcher = completed(host=MAC, bin_dir="~/bin")["file_set"]["files"][-2:]
+    log = json.loads(client["content"])["gateway"]["log"]
+    assert (log, launcher["dest"]) == ("/Users/sam/llama-cpp-gateway/logs/access.log", "/Users/sam/bin/llm-manager")
+
+
+def test_under_launchd_the_log_is_put_aside_while_haproxy_goes_on(tmp_path):
+    program = tmp_path / "haproxy"
+    program.write_text("#!/bin/sh\nwhile printf '%s goes on%90s\\n' $$; do sleep 0.01; done\n")
+    program.chmod(0o755)
+    log = tmp_path / "logs" / "access.log"
+    log.parent.mkdir()
+    made = placed(
+        host={**MAC, "home": str(tmp_path)}, found={**FOUND, "haproxy": str(program)}, directory=str(tmp_path)
+    )
+    service = {**places.service(made), "stdout": {"bytes": 500, "backups": 3, "look_seconds": 0.02}}
+    script = rendering.render("llama-cpp-gateway.sh.j2", plan={**made, "service": service})
+    process = subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True)
+    kept = [log, *(log.with_name(f"access.log.{number}") for number in (1, 2, 3))]
+    try:
+        assert wait_until(kept[-1].exists, 20, 0.01)
+        first = kept[-1].stat().st_ino
+        assert wait_until(lambda: kept[-1].stat().st_ino != first, 20, 0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert set(log.parent.iterdir()) <= set(kept)
+    assert {line.strip() for line in kept[-1].read_text().splitlines()[1:-1]} == {f"{process.pid} goes on"}
 
 
 def test_sockets_of_a_long_path_lie_elsewhere():

@@ -31,6 +31,7 @@ FORM = {
         "selftest": _texts("model answers device"),
     },
     "watchdog": _texts("log state_file"),
+    "gateway": _texts("unit journalctl log"),
     "paths": _texts("install_dir bin_dir"),
     "models": [{**_texts("name dest description purpose license"), "context_size": int}],
     "files": [{**_texts("name kind dest sha256"), "bytes": int, "shards": [{"sha256": str, "bytes": int}]}],

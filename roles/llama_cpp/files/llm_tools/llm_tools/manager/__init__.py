@@ -4,6 +4,7 @@
 
 SUMMARY = "Manage the llama-server of this machine."
 COMMANDS = (
-    *("status", "start", "stop", "restart", "drain", "logs", "test", "verify", "releases", "rollback", "watchdog"),
+    *("status", "start", "stop", "restart", "drain", "logs", "test", "verify", "releases", "rollback"),
+    *("watchdog", "usage"),
 )
 DEFAULT = None
