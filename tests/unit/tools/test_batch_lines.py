@@ -4,6 +4,7 @@
 
 import io
 import json
+import threading
 
 import pytest
 
@@ -228,7 +229,11 @@ class Server:
     base_url = "http://server"
 
     def __init__(self, answer):
-        self._answer = answer
+        self._answer, self.conversations = answer, []
+
+    def in_conversation(self, identifier):
+        self.conversations.append(identifier)
+        return self
 
     def post(self, path, document):
         if isinstance(self._answer, Exception):
@@ -252,6 +257,27 @@ def result_of(answer, line=OPENAI):
 @pytest.mark.parametrize("answer", ["", "<html>", "NaN", "[]", '"x"', "[" * 100_000])
 def test_an_answer_that_is_none_is_the_error_of_its_line(answer, line):
     assert result_of(answer, line)[0]["error"]["code"] == "invalid_answer"
+
+
+def test_each_thread_has_a_conversation_of_its_own():
+    from llm_tools.batch.asking import Asking
+    from llm_tools.batch.patience import Patience
+    from llm_tools.batch.progress import Tally
+    from llm_tools.batch.requests import Reader
+
+    server = Server(json.dumps(CHAT))
+    asking = Asking(server, Reader(), Patience(server, 0.001, lambda error: None), Tally())
+
+    def work():
+        for line in lines_of(b'"Why?"\n"How?"\n'):
+            asking(line)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(server.conversations)) == len(server.conversations) == 4
 
 
 def test_tokens_and_answers_that_are_cut_off_are_counted():

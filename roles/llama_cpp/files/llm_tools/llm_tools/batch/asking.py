@@ -4,21 +4,30 @@
 
 from __future__ import annotations
 
+import threading
+
 from ..core.llama.client import NotAnswering, NotAuthorised, ServerError
+from ..user_files import new_conversation_id
 from .json_lines import NotJson, parse
 from .patience import EndsServer, passes
 from .requests import Refused
 from .results import NotAnAnswer
+
+#: Enough for many threads that begin within a second.
+LETTERS = 8
 
 
 class Asking:
     """``asking(line)`` is the result of ``line``, as bytes: an answer, or why there is none.
 
     Raises ServerError only for what concerns every line: the server is gone, or does not accept us.
+
+    The lines of each thread are a conversation of their own: a gateway would send all requests of none to one host.
     """
 
     def __init__(self, server, reader, patience, tally):
         self._server, self._reader, self._patience, self._tally = server, reader, patience, tally
+        self._own = threading.local()
 
     def __call__(self, line):
         try:
@@ -27,7 +36,7 @@ class Asking:
             return error.form.failed(error.code, str(error))
         form = request.form
         try:
-            text = self._patience.ask(self._server.post, request.path, request.document)
+            text = self._patience.ask(self._server_of_thread().post, request.path, request.document)
             answer = parse(text)
             if not isinstance(answer, dict):
                 raise NotAnAnswer("it is not a JSON object")
@@ -44,6 +53,11 @@ class Asking:
             return form.failed(f"http_{error.status}", error.reason, error.status, error.answer)
         self._tally.count_answer(tokens_of(answer), is_cut_off(answer))
         return result
+
+    def _server_of_thread(self):
+        if not hasattr(self._own, "server"):
+            self._own.server = self._server.in_conversation(new_conversation_id(letters=LETTERS))
+        return self._own.server
 
 
 def tokens_of(answer):
