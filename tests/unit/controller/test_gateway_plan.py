@@ -109,6 +109,14 @@ def test_origins_are_those_that_all_hosts_allow():
     assert "is_allowed_origin var(txn.origin) -m str 'https://a.example'" in text([allowing(page)])
 
 
+def test_what_homebrews_haproxy_lacks_is_asked_of_no_other_build():
+    found = text()
+    for feature, word in (("LUA", "lua"), ("PROMEX", "prometheus-exporter")):
+        blocks = re.findall(rf"^\.if feature\({feature}\).*?^\.endif$", found, re.MULTILINE | re.DOTALL)
+        rest = [line for line in found.split("\n") if not any(line in block.split("\n") for block in blocks)]
+        assert blocks and not [line for line in rest if word in line and not line.lstrip().startswith("#")]
+
+
 def test_models_are_merged_with_their_aliases_and_hosts():
     one = configured("one", models={"tiny": {**MODEL, "aliases": ["small"]}, "big": MODEL | {"filename": "b.gguf"}})
     two = configured("two", models={"tiny": {**MODEL, "aliases": ["t"]}})
