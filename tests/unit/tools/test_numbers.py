@@ -61,7 +61,8 @@ def test_the_form_knows_every_key_that_the_play_writes():
     """Of what the template names itself; the rest is a part of the plan, without what is of no use to the commands."""
     from llm_tools.client_config import FORM
 
-    text = (REPOSITORY / "templates" / "client.json.j2").read_text()
+    names = ("client.json.j2", "gateway-client.json.j2")
+    text = "".join((REPOSITORY / "templates" / name).read_text() for name in names)
     top = set(re.findall(r"^  '(\w+)':", text, re.MULTILINE))
     assert top - {"_"} == set(FORM)
     section = None
