@@ -13,7 +13,8 @@ def _texts(names):
     return dict.fromkeys(names.split(), str)
 
 
-#: What templates/client.json.j2 and gateway-client.json.j2 write (core/json_form.py); the times of ``watchdog`` are checked where they are used.
+#: What the templates client.json.j2 and gateway-client.json.j2 write (core/json_form.py); the times of ``watchdog`` are
+#: checked where they are used.
 FORM = {
     "server": _texts("url api_key_file ca_file certificate model"),
     "client": {
