@@ -19,6 +19,7 @@ from ..base.files import exclusive, make_directories, write_atomically
 from ..ownership import trees
 from . import build_options, toolchain
 from .release import digest, label
+from .store import CACHE
 
 LOCK = "lock"
 
@@ -26,8 +27,7 @@ LOCK = "lock"
 NINJA_STEP = re.compile(r"\[(\d+)/(\d+)\]")
 MAKE_STEP = re.compile(r"\[ *(\d+)%\]")
 
-#: The compiler cache below the directory of the releases. One build takes about 20 MiB of it.
-CACHE = "ccache"
+#: Of the compiler cache. One build takes about 20 MiB of it.
 CACHE_SIZE = "200M"
 
 

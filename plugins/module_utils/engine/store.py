@@ -24,6 +24,9 @@ STAMP_FORM = {"programs": [str], "build_info": str, "identity": {}, "sha256": {}
 
 SERVER = "llama-server"
 
+#: The compiler cache below the directory of the engine.
+CACHE = "ccache"
+
 #: A release that is on its way in or out: its name, maybe with a dot before it and something random behind it.
 UNFINISHED = re.compile(r"\.?[^.].*-[0-9a-f]{%d}(\.|$)|\.discarded\." % FINGERPRINT_DIGITS)
 ABANDONED_SECONDS = 24 * 3600  # without being touched; no installation takes so long

@@ -23,7 +23,8 @@ from ..net.disk_space import DiskReservation
 from ..net.download import DownloadFailed
 from ..net.http import WebError
 from . import gguf, kinds
-from .source import NO_CHECKSUM, SourceError
+from .policy import NO_CHECKSUM
+from .source import SourceError
 from .verification import NOTE_SUFFIX, PART_SUFFIX, UNFINISHED, WHEEL_SUFFIX, VerificationRecord
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..base.strict_json import told
 from .gguf import GgufError, Split, inspect
+from .policy import is_allowed
 
 KINDS = {"model": "a model", "mmproj": "a multimodal projector", "adapter": "a LoRA adapter"}
 RERANKER = "reranker"  # a model that scores
@@ -57,11 +58,6 @@ def require_license(path, info, allowed, name):
         )
         words = "%s not among policy.allowed_licenses (%s). If its publisher states another one, set models.%s.license"
         raise GgufError(path, words % (found, ", ".join(allowed), name))
-
-
-def is_allowed(license, allowed):
-    """Whether a licence is one of those ``allowed``: SPDX identifiers are compared without regard to case."""
-    return license is not None and license.casefold() in (one.casefold() for one in allowed)
 
 
 def _require_language_model(path, info):

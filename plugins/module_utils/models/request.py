@@ -22,8 +22,9 @@ from .huggingface import ENDPOINT, Location
 from .install import FileInstall, Wanted
 from .link import FileLink
 from .model import ModelInstall
-from .package import PackageSource, Wheel, pieces_of
+from .package import PackageSource, Wheel
 from .parallel import SharedProgress
+from .pieces import pieces_of
 from .shards import shard_name, shard_names, shards_of
 from .source import BundleSource, WebSource
 from .verification import VerificationRecord, known_files

@@ -19,9 +19,7 @@ from ..net.download import STALL_SECONDS, Download, DownloadFailed, Fetched
 from ..net.http import WebError, host_of
 from ..net.retry import Retry
 from .huggingface import ENDPOINT, location_of, metadata
-
-NO_CHECKSUM = "no SHA-256 is known, and policy.require_checksums asks for one"
-UNPROVED_MIRRORS = "Mirrors are given but no sha256, so nothing could prove what they send. Add sha256."
+from .policy import UNPROVED_MIRRORS
 
 
 class SourceError(LlamaCppError):

@@ -17,8 +17,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.addresses import shown
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import MAIN, Location, location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import address_of as address_in_packages
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import pieces_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.pieces import address_of as address_in_packages
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.pieces import pieces_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.sources import sha256_of
 

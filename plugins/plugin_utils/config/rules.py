@@ -15,9 +15,12 @@ from urllib.parse import urlsplit
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.loopback import is_loopback
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import did_you_mean
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.huggingface import location_of
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.kinds import is_allowed
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.policy import (
+    NO_CHECKSUM,
+    UNPROVED_MIRRORS,
+    is_allowed,
+)
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_number
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.source import NO_CHECKSUM, UNPROVED_MIRRORS
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.private_address import why_not_private
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config import load, lock, option_rules
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.config.load import Problem, dotted, listed

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.engine.build import CACHE
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine.store import CACHE
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.paths import SELFTEST_FILES
 
 

@@ -14,6 +14,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import comman
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import build as engine_build
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import release as engine
+from ansible_collections.macos_setup.llm.plugins.module_utils.engine import store
 from support.modules import run_module
 from support.paths import REPOSITORY
 
@@ -160,7 +161,7 @@ def test_what_was_compiled_is_there_for_the_next_release(tmp_path, source, monke
     hits = []
     for number in "12":  # an option that no compiler hears of, but in whose name the releases differ
         release = build(tmp_path, kept, CMAKE_CXX_COMPILER_LAUNCHER=ccache, NUMBER=number)
-        environment = {"CCACHE_DIR": os.path.join(release.engine_dir, engine_build.CACHE)}
+        environment = {"CCACHE_DIR": os.path.join(release.engine_dir, store.CACHE)}
         stats = subprocess.run(
             [ccache, "--print-stats"], stdout=subprocess.PIPE, text=True, env=environment, check=True
         )

@@ -19,7 +19,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress impo
 from ansible_collections.macos_setup.llm.plugins.module_utils.models import package, request
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.install import FileInstall, Wanted
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.model import ModelInstall
-from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import PackageSource, Wheel, pieces_of
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.package import PackageSource, Wheel
+from ansible_collections.macos_setup.llm.plugins.module_utils.models.pieces import pieces_of
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.shards import shard_names
 from ansible_collections.macos_setup.llm.plugins.module_utils.models.verification import VerificationRecord, known_files
 from ansible_collections.macos_setup.llm.plugins.module_utils.net.http import Web
