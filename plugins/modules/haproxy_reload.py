@@ -27,6 +27,11 @@ options:
     description: Fingerprint of the configuration, as the configuration sets it in the environment of HAProxy.
     type: str
     required: true
+  unit:
+    description:
+      - Fingerprint of the unit of systemd in place, as the unit sets it in the environment of HAProxy.
+      - If HAProxy was started by another one, it is not reloaded, and RV(restart) is true.
+    type: str
 attributes:
   check_mode:
     description: Tells whether a reload is due. A gateway that does not run yet needs none.
@@ -49,7 +54,12 @@ EXAMPLES = r"""
     fingerprint: "{{ plan.reload.fingerprint }}"
 """
 
-RETURN = r""" # """
+RETURN = r"""
+restart:
+  description: Whether HAProxy has to be restarted, which no reload can replace.
+  returned: success
+  type: bool
+"""
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
@@ -62,15 +72,18 @@ def main():
             "admin_socket": {"type": "path", "required": True},
             "master_socket": {"type": "path", "required": True},
             "fingerprint": {"type": "str", "required": True},
+            "unit": {"type": "str"},
         },
         supports_check_mode=True,
     )
-    haproxy = HAProxy(module.params["admin_socket"], module.params["master_socket"])
+    given = module.params
+    haproxy = HAProxy(given["admin_socket"], given["master_socket"])
     try:
-        changed = haproxy.converge(module.params["fingerprint"], module.check_mode)
+        restart = given["unit"] is not None and haproxy.restart_is_due(given["unit"])
+        changed = restart or haproxy.converge(given["fingerprint"], module.check_mode)
     except LlamaCppError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=changed)
+    module.exit_json(changed=changed, restart=restart)
 
 
 if __name__ == "__main__":

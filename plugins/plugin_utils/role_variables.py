@@ -41,6 +41,8 @@ RANGES = {
     "llama_cpp_gateway_queue_timeout": (1, DAY),
     "llama_cpp_gateway_answer_timeout": (1, DAY),
     "llama_cpp_gateway_check_interval": (1, 3600),
+    "llama_cpp_gateway_keep_up": (0, 1_000_000),
+    "llama_cpp_gateway_drain_timeout": (0, DAY),
     "llama_cpp_rpc_worker_port": (1, 65535),
     "llama_cpp_rpc_worker_ready_timeout": (1, DAY),
 }

@@ -12,7 +12,9 @@ import time
 import urllib.request
 
 import pytest
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
+from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.rotation import Rotation
 from support.gateway import HOSTS_KEY, KEYS, FakeHost, fleet
 from support.haproxy import HAPROXY
 from support.planning import MODEL
@@ -433,3 +435,29 @@ def test_a_reload_under_load_loses_no_request_and_no_conversation():
         assert set(statuses) == {200}
         assert [reply.status for reply in long_answers] == [200]
         assert [gateway.ask(conversation=f"quiet {index}").host for index in range(6)] == before
+
+
+def test_a_host_goes_out_of_rotation_when_its_answers_have_ended_and_comes_back():
+    with fleet("mini1", "mini2") as (gateway, hosts):
+        home = gateway.ask(conversation="long").host
+        (other,) = set(hosts) - {home}
+        hosts[home].free.clear()
+        running = []
+        thread = threading.Thread(target=lambda: running.append(gateway.ask(conversation="long")))
+        thread.start()
+        assert wait_until(lambda: len(hosts[home].asked) == 2, WAIT_SECONDS, 0.02)
+        # The answer goes on in the process before the reload, and the one after it knows what was said to that.
+        rotation = Rotation(gateway.haproxy, home)
+        with pytest.raises(LlamaCppError, match="still has 1 running answers"):
+            rotation.take_away(0)
+        assert gateway.haproxy.converge(gateway.configure(gateway.described, queue=7), check_only=False)
+        assert rotation.is_away and gateway.haproxy.running(home) == 1
+        assert {gateway.ask(conversation=str(index)).host for index in range(4)} == {other}
+        with pytest.raises(LlamaCppError, match=rf"{home} \(MAINT\)"):
+            Rotation(gateway.haproxy, other).last_of()
+        hosts[home].free.set()
+        assert rotation.take_away(WAIT_SECONDS) == 0
+        thread.join()
+        assert [(reply.status, reply.host) for reply in running] == [(200, home)]
+        rotation.put_back(WAIT_SECONDS, 1)
+        assert {gateway.ask(conversation=f"new {index}").host for index in range(4)} == set(hosts)

@@ -45,6 +45,9 @@ VARIABLES = {
     "queue_timeout": 20,
     "answer_timeout": 600,
     "check_interval": 1,
+    "keep_up": None,
+    "drain_timeout": 600,
+    "drain_overdue": "stop",
 }
 
 

@@ -7,6 +7,7 @@ another one with a new configuration, through its own.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 
 from ..base.errors import LlamaCppError
@@ -14,6 +15,17 @@ from ..base.wait import wait_until
 
 #: The variable in the environment of the process that serves by which its configuration is known.
 FINGERPRINT = "LLAMA_CPP_GATEWAY_CONFIGURATION"
+
+#: The same for the unit of systemd by which the master above it was started.
+UNIT = "LLAMA_CPP_GATEWAY_UNIT"
+
+#: State of a host that gets nothing new because somebody said so.
+MAINTENANCE = "MAINT"
+
+#: Its answer to a question about servers, and the processes in the master's list: the one that serves, and those before
+#: it that have answers to end.
+SERVERS = "show stat -1 4 -1"
+WORKER = re.compile(r"^(\d+)\s+worker\b", re.MULTILINE)
 
 #: How long a command may take, and how long until a new process serves: it has read its configuration, certificates
 #: included, and looked up the names of all hosts.
@@ -35,8 +47,15 @@ class HAProxy:
 
     def fingerprint(self):
         """The fingerprint of the configuration that serves; None when nothing serves."""
+        return self._environment(FINGERPRINT)
+
+    def restart_is_due(self, unit):
+        """Whether it serves, and was started by another unit than ``unit``, a fingerprint."""
+        return self._environment(UNIT) not in (None, unit)
+
+    def _environment(self, name):
         try:
-            answer = command(self._admin_socket, f"show env {FINGERPRINT}")
+            answer = command(self._admin_socket, f"show env {name}")
         except OSError:
             return None
         return answer.strip().partition("=")[2]
@@ -68,6 +87,7 @@ class HAProxy:
         :raises LlamaCppError: it does not serve in time; what served before goes on.
         """
         try:
+            away = [name for name, state in self._servers().items() if state == MAINTENANCE]
             with contextlib.suppress(ConnectionError):  # the master replaces itself before it has answered
                 command(self._master_socket, "reload")
         except OSError as error:
@@ -80,15 +100,49 @@ class HAProxy:
                 f"HAProxy did not take its new configuration within {RELOAD_SECONDS} s; the one before goes on. Its "
                 "log says why: journalctl -u llama-cpp-gateway, or the file of its service manager."
             )
+        known = self._servers()
+        for name in away:  # the new process does not know
+            if name in known:
+                command(self._admin_socket, f"set server {name} state maint")
 
     def hosts(self):
         """Name -> {model's backend: state in HAProxy's own words, for example ``UP``, ``DOWN`` or ``MAINT``}."""
-        lines = command(self._admin_socket, "show stat -1 4 -1").splitlines()
-        names = lines[0].lstrip("# ").split(",")
         found = {}
-        for row in (dict(zip(names, line.split(","))) for line in lines[1:] if line):
-            found.setdefault(row["svname"], {})[row["pxname"]] = row["status"]
+        for name, state in self._servers().items():
+            backend, _slash, host = name.partition("/")
+            found.setdefault(host, {})[backend] = state
         return found
+
+    def running(self, host):
+        """How many requests ``host`` has, or has waiting for it, from the process that serves and from those before it."""
+        rows = (row for answer in self._of_each_process(SERVERS) for row in _rows(answer) if row["svname"] == host)
+        return sum(int(row["scur"] or 0) + int(row["qcur"] or 0) for row in rows)
+
+    def set_state(self, host, state):
+        """Put ``host`` into maintenance (``maint``) or out of it (``ready``) for all its models.
+
+        A process before the one that serves still has clients that may ask again, so it is told too.
+        """
+        for backend in self.hosts()[host]:
+            self._of_each_process(f"set server {backend}/{host} state {state}")
+
+    def _servers(self):
+        """``backend/host`` -> state."""
+        rows = _rows(command(self._admin_socket, SERVERS))
+        return {f"{row['pxname']}/{row['svname']}": row["status"] for row in rows}
+
+    def _of_each_process(self, words):
+        processes = WORKER.findall(command(self._master_socket, "show proc"))
+        return [command(self._master_socket, f"@!{process} {words}") for process in processes]
+
+
+def _rows(answer):
+    """What HAProxy tells of servers, a dict for each; nothing where the process has just ended."""
+    lines = answer.splitlines()
+    if not lines or not lines[0].startswith("# pxname"):
+        return []
+    names = lines[0].lstrip("# ").split(",")
+    return [dict(zip(names, line.split(","))) for line in lines[1:] if line]
 
 
 def command(path, words):
@@ -97,6 +151,7 @@ def command(path, words):
         connection.settimeout(COMMAND_SECONDS)
         connection.connect(path)
         connection.sendall(words.encode() + b"\n")
+        connection.shutdown(socket.SHUT_WR)  # the master waits for another command otherwise
         pieces = []
         while True:
             piece = connection.recv(65536)

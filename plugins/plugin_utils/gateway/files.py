@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 
+from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.haproxy import UNIT
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway import places
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.gateway.plan import configuration, key_map, lua
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan import commands
@@ -18,6 +20,7 @@ SECRET = {"mode": "0600"}
 def complete(plan, hosts_key, daemons_dir, launchctl):
     """``plan`` with its file set, its job, and what HAProxy is asked after a change; no secret is in it."""
     plan = {**plan, "service": places.service(plan)}
+    plan["service"]["placeholders"] = {"fingerprint": fingerprint_of(plan)}
     text, fingerprint = configuration(plan, hosts_key)
     paths = plan["paths"]
     return {
@@ -29,8 +32,24 @@ def complete(plan, hosts_key, daemons_dir, launchctl):
             "admin_socket": paths["admin_socket"],
             "master_socket": paths["master_socket"],
             "fingerprint": fingerprint,
+            "unit": plan["service"]["placeholders"]["fingerprint"] if plan["manager"] == "systemd" else None,
         },
     }
+
+
+def fingerprint_of(plan):
+    """The fingerprint of what starts HAProxy, which is in its environment. It runs on as it was started when a play ends
+    between the file and the restart; the next play sees it by this.
+    """
+    blank = {**plan, "service": {**plan["service"], "placeholders": {"fingerprint": ""}}}
+    return hashlib.sha256(_start(blank)[1].encode()).hexdigest()
+
+
+def _start(plan):
+    """(path, text) of what starts HAProxy: its unit, or what the other managers run."""
+    if plan["manager"] == "systemd":
+        return plan["paths"]["unit"], render("llama-cpp-gateway.service.j2", plan=plan, name=UNIT)
+    return plan["paths"]["launcher"], render("llama-cpp-gateway.sh.j2", plan=plan)
 
 
 def needed_file_set(plan, hosts_key):
@@ -63,10 +82,11 @@ def _whole_file_set(plan, text):
     paths = plan["paths"]
     check = [plan["haproxy"], "-c", "-q", "-f"]
     files = [{"dest": paths["configuration"], "content": text, "validate": check, **SECRET}]
+    path, start = _start(plan)
     if plan["manager"] == "systemd":
-        files.append({"dest": paths["unit"], "content": render("llama-cpp-gateway.service.j2", plan=plan)})
+        files.append({"dest": path, "content": start})
     else:
-        files.append({"dest": paths["launcher"], "content": render("llama-cpp-gateway.sh.j2", plan=plan), **SCRIPT})
+        files.append({"dest": path, "content": start, **SCRIPT})
     files.append({"dest": paths["client_config"], "content": render("gateway-client.json.j2", plan=plan)})
     files.append(commands.launcher(paths, commands.MANAGER, plan["python"], commands.MANAGER))
     tree = {"src": str(DIRECTORY / "llm_tools"), "dest": posixpath.join(paths["tools_dir"], "lib")}

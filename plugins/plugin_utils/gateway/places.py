@@ -146,5 +146,4 @@ def service(place):
         "throttle_seconds": server_service.THROTTLE_SECONDS,
         "environment_dir": posixpath.join(paths["install_dir"], "venv"),
         "definition": posixpath.join(paths["install_dir"], "supervisord.conf"),
-        "placeholders": {"fingerprint": "gateway"},
     }

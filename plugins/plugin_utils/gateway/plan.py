@@ -106,6 +106,10 @@ def plan(variables, hosts, place):
         "origins": servers.origins(hosts),
         "localhost_origin": LOCALHOST_ORIGIN,
         "log_format": log_format(),
+        "rotation": {
+            **{key: place["paths"][key] for key in ("admin_socket", "master_socket")},
+            **{key: variables[key] for key in ("keep_up", "drain_timeout", "drain_overdue", "check_interval")},
+        },
         "limits": {
             "connections": variables["max_connections"],
             "request_bytes": variables["max_request_bytes"],

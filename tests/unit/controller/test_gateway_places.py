@@ -5,6 +5,7 @@
 import json
 import os
 import plistlib
+import re
 import signal
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from support.gateway import HOSTS_KEY, KEYS, VARIABLES, configured
 from support.planning import LINUX, MAC
 
 FOUND = {"haproxy": "/usr/sbin/haproxy", "version": "2.6.12-1+deb12u3", "systemd": True, "apt": True}
+HASH = re.compile("[0-9a-f]{64}")
 NOTHING = {**FOUND, "haproxy": None, "version": ""}
 
 
@@ -113,6 +115,19 @@ def test_elsewhere_it_is_the_users_and_runs_as_that_user():
     plist = plistlib.loads(job["content"].encode())
     assert plist["UserName"] == MAC["user"] and job["plist"] == "/Library/LaunchDaemons/com.llama.gateway.plist"
     assert plist["ProgramArguments"] == ["/Users/sam/llama-cpp-gateway/llama-cpp-gateway"]
+
+
+def test_what_starts_haproxy_has_a_fingerprint_by_which_a_restart_is_known_to_be_due():
+    def fingerprint(**place):
+        found = completed(**place)
+        unit = found["file_set"]["files"][1]["content"]
+        assert found["reload"]["unit"] == (HASH.search(unit)[0] if found["manager"] == "systemd" else None)
+        # The other managers compare their definition of the job.
+        return found["reload"]["unit"] or HASH.search(found["job"]["content"])[0]
+
+    for place in ({}, {"host": MAC}, {"manager": "supervisor"}):
+        assert fingerprint(**place) == fingerprint(**place)
+        assert fingerprint(**place) != fingerprint(found={**FOUND, "haproxy": "/opt/haproxy"}, **place)
 
 
 def test_every_file_with_a_secret_is_closed_and_the_configuration_is_checked_first():

@@ -14,7 +14,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import h
 from support.gateway import HOSTS_KEY, KEYS, VARIABLES, configured
 from support.planning import MODEL, resolve
 
-PATHS = {name: f"/run/{name}" for name in ("admin_socket", "peers_socket", "key_map", "lua")}
+PATHS = {name: f"/run/{name}" for name in ("admin_socket", "master_socket", "peers_socket", "key_map", "lua")}
 LIMITS = {"requests_per_minute": 60, "parallel": 4}
 KEY = "k" * clients.SHORTEST_KEY
 

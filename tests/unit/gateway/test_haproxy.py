@@ -34,6 +34,17 @@ def test_a_master_that_cannot_be_told(nobody, monkeypatch):
         nobody.converge("new", check_only=False)
 
 
+def test_one_that_another_unit_has_started_is_to_be_restarted(nobody, monkeypatch):
+    assert not nobody.restart_is_due("new")  # nothing runs
+    for answer, due in (
+        (f"{haproxy.UNIT}=new\n", False),
+        (f"{haproxy.UNIT}=old\n", True),
+        ("Variable not found\n", True),
+    ):
+        monkeypatch.setattr(haproxy, "command", lambda path, words, answer=answer: answer)
+        assert nobody.restart_is_due("new") is due
+
+
 def test_a_configuration_that_is_not_taken_up(nobody, monkeypatch):
     asked = []
     monkeypatch.setattr(haproxy, "command", lambda path, words: asked.append(words) or f"{haproxy.FINGERPRINT}=old\n")
