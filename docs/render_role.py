@@ -45,9 +45,10 @@ controller needs ansible-core 2.19 or newer and the Python package jsonschema.
     - role: macos_setup.llm.llama_cpp_gateway
 ```
 
-`playbooks/gateway.yml` sets up hosts and gateway. Linux with systemd is the recommended place for a gateway. There the
-role needs root for its tasks, through `become`. The host needs Python 3.9 or newer and HAProxy 2.6 or newer, which the
-role installs with apt or Homebrew. The controller needs ansible-core 2.19 or newer and the Python package jsonschema.
+`playbooks/gateway.yml` sets up hosts and gateway; `playbooks/fleet.yml` changes the hosts one after another. Linux with
+systemd is the recommended place for a gateway. There the role needs root for its tasks, through `become`. The host
+needs Python 3.9 or newer and HAProxy 2.6 or newer, which the role installs with apt or Homebrew. The controller needs
+ansible-core 2.19 or newer and the Python package jsonschema.
 """,
     "llama_cpp_rpc_worker": """```yaml
 - hosts: llm_rpc_workers

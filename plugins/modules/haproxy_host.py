@@ -13,8 +13,8 @@ description:
   - V(drained) keeps new requests from a host, and waits until the requests that it has are answered. Requests that wait
     for it are sent to other hosts.
   - V(serving) has it asked again, and waits until its checks succeed.
-  - Run it on the gateway, with C(delegate_to). The state is kept over a reload of HAProxy by M(macos_setup.llm.haproxy_reload),
-    and is lost when HAProxy is restarted.
+  - Run it on the gateway, with C(delegate_to). M(macos_setup.llm.haproxy_reload) keeps the state; a restart of HAProxy
+    loses it.
 options:
   admin_socket:
     description: Socket of the process that serves (C(stats socket) in its configuration).
@@ -44,8 +44,8 @@ options:
     default: 600
   drain_overdue:
     description:
-      - What happens after O(drain_timeout). V(stop) fails; the host stays drained. V(continue) goes on with a warning, and
-        what follows may end the answers.
+      - What happens after O(drain_timeout). V(stop) fails; the host stays drained. V(continue) goes on with a warning,
+        and what follows may end the answers.
     type: str
     choices: [stop, continue]
     default: stop
@@ -62,7 +62,9 @@ options:
     type: path
 attributes:
   check_mode:
-    description: Fails as it would without check mode, and does not wait.
+    description:
+      - Fails as it would without check mode, and does not wait.
+      - Hosts that are drained count as up, since a play that drains one host after another puts them back first.
     support: full
   diff_mode:
     description: There is nothing to compare.
@@ -95,7 +97,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.haproxy import HAProxy
-from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.rotation import Rotation
+from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.rotation import Rotation, kept_away
 
 CHECKS = 2  # of HAProxy, after which its opinion of a host is its own again
 
@@ -121,16 +123,17 @@ def main():
     haproxy = HAProxy(given["admin_socket"], given["master_socket"])
     try:
         rotation = Rotation(haproxy, given["host"], lambda stage, detail: progress.update(stage, detail=detail))
-        result = drained(module, rotation) if given["state"] == "drained" else serving(module, rotation)
+        result = drained(module, haproxy, rotation) if given["state"] == "drained" else serving(module, rotation)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
     module.exit_json(**result)
 
 
-def drained(module, rotation):
+def drained(module, haproxy, rotation):
     given = module.params
     changed, running = not rotation.is_away, 0
-    for model in rotation.last_of(given["keep_up"]):
+    # In check mode those stay drained that the play would have put back by now.
+    for model in rotation.last_of(given["keep_up"], kept_away(haproxy.hosts()) if module.check_mode else ()):
         module.warn(f"No other host with {model} is up: requests for it are refused until {given['host']} is back.")
     if not module.check_mode:
         running = rotation.take_away(given["drain_timeout"], go_on=given["drain_overdue"] == "continue")

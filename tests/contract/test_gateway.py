@@ -6,6 +6,7 @@ import collections
 import http.client
 import json
 import re
+import ssl
 import statistics
 import threading
 import time
@@ -18,6 +19,7 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.gateway.rotation i
 from support.gateway import HOSTS_KEY, KEYS, FakeHost, fleet
 from support.haproxy import HAPROXY
 from support.planning import MODEL
+from support.scripted_server import self_signed
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="There is no HAProxy on this machine.")
 
@@ -292,6 +294,15 @@ def test_a_token_is_not_held_back_until_the_next_one_comes(gateway, hosts):
 
 def test_health_needs_no_key(gateway):
     assert gateway.ask(method="GET", path="/health", key=None).status == 200
+
+
+def test_it_serves_https(tmp_path):
+    certificate, authority = self_signed(tmp_path)
+    with fleet("mini1", certificate=str(certificate)) as (gateway, _hosts):
+        request = urllib.request.Request(f"https://127.0.0.1:{gateway.port}/v1/models")
+        request.add_header("Authorization", f"Bearer {KEYS['anna']}")
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=authority)) as reply:
+            assert [model["id"] for model in json.load(reply)["data"]] == ["tiny"]
 
 
 def test_a_host_that_dies_costs_no_new_request_and_is_used_again():

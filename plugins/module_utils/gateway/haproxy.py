@@ -39,10 +39,10 @@ class HAProxy:
     """One gateway.
 
     :param admin_socket: path of the socket of the process that serves; its configuration names it (``stats socket``).
-    :param master_socket: path of the master's (option ``-S``).
+    :param master_socket: path of the master's (option ``-S``); not needed to ask of hosts.
     """
 
-    def __init__(self, admin_socket, master_socket):
+    def __init__(self, admin_socket, master_socket=None):
         self._admin_socket, self._master_socket = admin_socket, master_socket
 
     def fingerprint(self):
@@ -114,7 +114,7 @@ class HAProxy:
         return found
 
     def running(self, host):
-        """How many requests ``host`` has, or has waiting for it, from the process that serves and from those before it."""
+        """How many requests ``host`` has or has waiting, from the process that serves and from those before it."""
         rows = (row for answer in self._of_each_process(SERVERS) for row in _rows(answer) if row["svname"] == host)
         return sum(int(row["scur"] or 0) + int(row["qcur"] or 0) for row in rows)
 

@@ -33,25 +33,26 @@ class Rotation:
 
     @property
     def is_away(self):
-        """Whether somebody keeps it away for all its models."""
+        """Whether it is kept away for all its models."""
         return all(state in KEPT_AWAY for state in self._states().values())
 
     @property
     def is_kept_away(self):
-        """Whether somebody keeps it away for any of them."""
-        return any(state in KEPT_AWAY for state in self._states().values())
+        """Whether it is kept away for any of them."""
+        return self._host in kept_away(self._all())
 
-    def last_of(self, keep_up=None):
+    def last_of(self, keep_up=None, returning=()):
         """The models of which no other host is up, if this one may go.
 
         :param keep_up: how many others must be up for each of its models; None: all that have it, and one at least.
+        :param returning: hosts that count as up.
         :raises LlamaCppError: it must not, since too few others are up.
         """
         everyone, alone = self._all(), []
         for backend, state in everyone[self._host].items():
             others = {name: states[backend] for name, states in everyone.items() if backend in states}
             del others[self._host]
-            up = [name for name, other in others.items() if is_up(other)]
+            up = [name for name, other in others.items() if is_up(other) or name in returning]
             if is_up(state):
                 self._require(backend, others, up, max(1, len(others)) if keep_up is None else keep_up)
                 alone += [] if up else [_model(backend)]
@@ -84,7 +85,7 @@ class Rotation:
     def put_back(self, seconds, settle_seconds):
         """Have it sent requests again, and wait until the gateway counts it as up.
 
-        :param settle_seconds: for how long without a break; HAProxy takes it as up until the first check says otherwise.
+        :param settle_seconds: for how long without a break; at first HAProxy takes it as up without a check.
         """
         if not self.is_kept_away and self._is_up():
             return
@@ -123,6 +124,11 @@ class Rotation:
 
     def _all(self):
         return self._haproxy.hosts()
+
+
+def kept_away(hosts):
+    """The names of the ``hosts``, as HAProxy has them, that are kept away for any of their models."""
+    return [host for host, states in hosts.items() if any(state in KEPT_AWAY for state in states.values())]
 
 
 def is_up(state):

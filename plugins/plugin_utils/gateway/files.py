@@ -38,8 +38,8 @@ def complete(plan, hosts_key, daemons_dir, launchctl):
 
 
 def fingerprint_of(plan):
-    """The fingerprint of what starts HAProxy, which is in its environment. It runs on as it was started when a play ends
-    between the file and the restart; the next play sees it by this.
+    """The fingerprint of what starts HAProxy, which is in its environment: by it a play sees that an earlier one ended
+    between the file and the restart.
     """
     blank = {**plan, "service": {**plan["service"], "placeholders": {"fingerprint": ""}}}
     return hashlib.sha256(_start(blank)[1].encode()).hexdigest()

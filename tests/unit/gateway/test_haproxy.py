@@ -36,11 +36,8 @@ def test_a_master_that_cannot_be_told(nobody, monkeypatch):
 
 def test_one_that_another_unit_has_started_is_to_be_restarted(nobody, monkeypatch):
     assert not nobody.restart_is_due("new")  # nothing runs
-    for answer, due in (
-        (f"{haproxy.UNIT}=new\n", False),
-        (f"{haproxy.UNIT}=old\n", True),
-        ("Variable not found\n", True),
-    ):
+    answers = {f"{haproxy.UNIT}=new\n": False, f"{haproxy.UNIT}=old\n": True, "Variable not found\n": True}
+    for answer, due in answers.items():
         monkeypatch.setattr(haproxy, "command", lambda path, words, answer=answer: answer)
         assert nobody.restart_is_due("new") is due
 

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""When a host may go out of rotation, what is waited for, and what is said when that does not come. (With a real HAProxy:
+"""When a host may go out of rotation, what is waited for, and what is said when that does not come. (Real HAProxy:
 contract/test_gateway.py.)
 """
 
@@ -63,6 +63,12 @@ def test_a_host_stays_while_too_few_others_are_up(states, keep_up, words):
 def test_fewer_others_will_do_where_it_is_said():
     assert of(three(two="DOWN")).last_of(1) == []
     assert of(three(two="DOWN", three="DOWN")).last_of(0) == ["tiny"]
+
+
+def test_hosts_that_will_be_back_by_then_count_as_up():
+    gateway = three(two="MAINT")
+    assert rotation.kept_away(gateway.hosts()) == ["two"]
+    assert of(gateway).last_of(returning=["two"]) == []
 
 
 def test_the_only_host_with_a_model_goes_only_when_the_outage_is_accepted():
