@@ -4,6 +4,7 @@
 one before it has ended.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,8 +19,13 @@ from support.built_engine import require_server
 from support.fleet import changes
 from support.plays import processes_below
 from support.provisioned_fleet import Clients, endless
+from support.stuck_thread import stuck_thread
 
 WAIT_SECONDS = 30
+
+#: In inventory/hosts.yml the watchdog looks after a second and waits three for a token, and HAProxy asks each second.
+CHECKS, CHECK_SECONDS = 2, 5
+ADDRESSES = {"mini-1": "127.0.0.2:18770"}
 ALL_UP = {"mini-1": "UP", "mini-2": "UP", "mini-3": "UP"}
 
 #: It passes the self-test, which starts it without an alias, and dies as a service.
@@ -86,6 +92,22 @@ def test_a_host_that_is_killed_fails_what_it_computes_and_nothing_else(fleet):
         assert wait_until(lambda: home in fleet.answered(killed), WAIT_SECONDS)
     assert clients.answered and not [said for begun, said in clients.failed if begun > killed]
     assert wait_until(lambda: fleet.states() == ALL_UP, WAIT_SECONDS)
+
+
+def test_a_host_that_computes_nothing_gets_nothing_new_until_its_watchdog_has_restarted_it(fleet):
+    wedged = "mini-1"
+    with contextlib.ExitStack() as stack:
+        clients = stack.enter_context(Clients())
+        try:
+            stack.enter_context(stuck_thread(fleet.server(wedged)))
+        except PermissionError as error:
+            pytest.skip(str(error))
+        assert wait_until(lambda: not fleet.states()[wedged].startswith("UP"), CHECKS * CHECK_SECONDS, 0.05)
+        down = time.time()
+        assert fleet.states()[wedged] == "DOWN (agent)"
+        assert requests.get(f"http://{ADDRESSES[wedged]}/health", timeout=CHECK_SECONDS).json() == {"status": "ok"}
+        assert wait_until(lambda: fleet.states() == ALL_UP, WAIT_SECONDS)
+    assert clients.answered and not [said for begun, said in clients.failed if begun > down]
 
 
 def test_the_gateway_is_reloaded_and_leaves_nothing(fleet):
