@@ -125,7 +125,7 @@ def main():
         rotation = Rotation(haproxy, given["host"], lambda stage, detail: progress.update(stage, detail=detail))
         result = drained(module, haproxy, rotation) if given["state"] == "drained" else serving(module, rotation)
     except EXPECTED as error:
-        module.fail_json(msg=in_words(error))
+        module.fail_json(msg=in_words(error, "cannot be asked; does the gateway run?", given["admin_socket"]))
     module.exit_json(**result)
 
 

@@ -21,7 +21,7 @@ from support.plays import processes_below
 from support.provisioned_fleet import Clients, endless
 from support.stuck_thread import stuck_thread
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 #: In inventory/hosts.yml the watchdog looks after a second and waits three for a token, and HAProxy asks each second.
 CHECKS, CHECK_SECONDS = 2, 5
