@@ -132,8 +132,15 @@ class HAProxy:
         return {f"{row['pxname']}/{row['svname']}": row["status"] for row in rows}
 
     def _of_each_process(self, words):
-        processes = WORKER.findall(command(self._master_socket, "show proc"))
-        return [command(self._master_socket, f"@!{process} {words}") for process in processes]
+        return [self._ask_master(f"@!{process} {words}") for process in WORKER.findall(self._ask_master("show proc"))]
+
+    def _ask_master(self, words):
+        def ask():
+            with contextlib.suppress(ConnectionError):  # it does not listen for a moment while a reload replaces it
+                return [command(self._master_socket, words)]
+
+        answer = wait_until(ask, COMMAND_SECONDS)
+        return answer[0] if answer else command(self._master_socket, words)
 
 
 def _rows(answer):

@@ -34,6 +34,18 @@ def test_a_master_that_cannot_be_told(nobody, monkeypatch):
         nobody.converge("new", check_only=False)
 
 
+def test_a_master_that_replaces_itself_is_asked_again(nobody, monkeypatch):
+    refusals = [ConnectionRefusedError(), ConnectionResetError()]
+
+    def command(path, words):
+        if refusals:
+            raise refusals.pop()
+        return "7 worker\n" if words == "show proc" else "# pxname,svname,qcur,scur\nmodel_tiny,mini-1,1,2\n"
+
+    monkeypatch.setattr(haproxy, "command", command)
+    assert nobody.running("mini-1") == 3
+
+
 def test_one_that_another_unit_has_started_is_to_be_restarted(nobody, monkeypatch):
     assert not nobody.restart_is_due("new")  # nothing runs
     answers = {f"{haproxy.UNIT}=new\n": False, f"{haproxy.UNIT}=old\n": True, "Variable not found\n": True}
