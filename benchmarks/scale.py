@@ -32,7 +32,7 @@ USES = {
 USERS = (10, 30, 100, 300)
 BUSY = 0.5
 KEPT_TOKENS = 8 * 2**30 / (128 * 1024)  # llama-server's --cache-ram, and what a token of an 8B model takes of it
-REQUESTS, COLD = 8000, 2000  # the first ones, whose prompts nobody has cached, are left out
+REQUESTS, COLD = 8000, 2000  # the first ones, whose prompts no host has cached, are left out
 
 HOSTS, SLOTS, SECONDS = 3, 2, 40
 PAUSE, PROMPT, ANSWER = 0.3, 0.1, 0.2

@@ -10,24 +10,28 @@ import tempfile
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.macos_setup.llm.plugins.plugin_utils import role_files
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import LongTaskAction
 
 
-class ActionModule(ActionBase):
-    """One round trip for all files of a stage."""
+class ActionModule(LongTaskAction):
+    """One round trip for all files of a stage. Its Python environment may take longer where the host has no uv."""
 
     _supports_check_mode = True
     _supports_diff = True
 
     def run(self, tmp=None, task_vars=None):
+        arguments = self._task.args
+        files = [self._file(item) for item in arguments.get("files") or []]
+        trees = [self._tree(item) for item in arguments.get("trees") or []]
+        self._task.args = {**arguments, "files": files, "trees": trees}
         result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        arguments["files"] = [self._file(item) for item in arguments.get("files") or []]
-        arguments["trees"] = [self._tree(item) for item in arguments.get("trees") or []]
-        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
-        answer.pop("invocation", None)  # all contents once more
-        return {**result, **answer}
+        result.pop("invocation", None)  # all contents once more
+        return result
+
+    def _look(self, task_vars):
+        environment = self._task.args.get("environment")
+        return None if environment and not environment.get("uv") else self._execute_module(task_vars=task_vars)
 
     def _file(self, item):
         if ("content" in item) == ("src" in item):

@@ -104,6 +104,29 @@ options:
     type: list
     elements: path
     default: []
+  environment:
+    description:
+      - Python environment of the stage, which is made before its files if it is not ready, as
+        M(macos_setup.llm.python_environment) makes it.
+    type: dict
+    suboptions:
+      path:
+        description: Path of the environment.
+        type: path
+        required: true
+      requirements:
+        description: Requirements in pip's format, with hashes.
+        type: str
+        required: true
+      bundle:
+        description: Bundle to take the packages from; see M(macos_setup.llm.bundle).
+        type: path
+      uv:
+        description: Path of uv on the host. With it, progress is not shown.
+        type: path
+  progress_file:
+    description: Where progress is written; set by the action plugin.
+    type: path
   manifest:
     description: Manifest of the installation. Every path is recorded in it before it is created.
     type: path
@@ -155,8 +178,11 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, LlamaCppError, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import make_directories, why_not_own
+from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.text import difference
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import new_api_key
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import OPTIONS, PythonEnvironment
+from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership import file_set
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.marker import bears_mark
@@ -196,6 +222,8 @@ def argument_spec():
         "trees": items(src=path, dest=path, staged={"type": "path"}, sha256={"type": "str"}),
         "blocks": {"type": "dict", "default": {}},
         "keys": paths(),
+        "environment": {"type": "dict", "options": OPTIONS},
+        "progress_file": {"type": "path"},
         "manifest": {"type": "path"},
         "claims": {"type": "dict", "default": {}},
     }
@@ -206,8 +234,11 @@ def place(module):
     given = module.params
     wanted = {file["dest"]: wanted_file(file) for file in given["files"]}
     trees = {tree["dest"]: file_set.tree(tree["dest"], json.loads(staged(tree))) for tree in given["trees"]}
+    environment = due_environment(given["environment"])
     if not module.check_mode:
         Manifest(given["manifest"]).note(claims(given, wanted, trees))
+        if environment:
+            environment.install(Progress(given["progress_file"], subject=environment.path))
     for files in trees.values():
         wanted.update(files)
     wanted = file_set.with_blocks(wanted, given["blocks"])
@@ -217,17 +248,35 @@ def place(module):
         file_set.apply(changes, trees)
         for path in keys:
             new_api_key.generate(path)
-    paths = [*changed, *(change.path for change in changes), *keys]
+    environments = [environment.path] if environment else []
+    paths = [*environments, *changed, *(change.path for change in changes), *keys]
     return {
         "changed": bool(paths),
         "paths": paths,
-        "diff": shown(changes, trees),
+        "diff": [
+            *(difference(path, "absent or outdated\n", "ready\n") for path in environments),
+            *shown(changes, trees),
+        ],
     }
+
+
+def due_environment(options):
+    """The PythonEnvironment that is to be made; None when none is wanted, or it is ready."""
+    if not options:
+        return None
+    bundle = Bundle(options["bundle"]) if options["bundle"] else None
+    environment = PythonEnvironment(options["path"], options["requirements"], bundle, options["uv"])
+    if environment.is_ready():
+        return None
+    environment.require_ours()
+    return environment
 
 
 def claims(given, wanted, trees):
     """What is going to be there, as the manifest wants it."""
     kinds = {item["path"]: item["kind"] for item in given["directories"]}
+    if given["environment"]:
+        kinds[given["environment"]["path"]] = "tree"
     kinds.update(dict.fromkeys(trees, "tree"))
     kinds.update(file_set.block_claims(given["blocks"]))
     kinds.update((path, "marked" if bears_mark(file.content) else "file") for path, file in wanted.items())
@@ -274,6 +323,10 @@ def require_ours(path, kind):
     why = why_not_own(path) if kind == "tree" else None
     if why:
         raise LlamaCppError(f"{path} {why}, and is to be a directory of ours. Have it removed, then run this again.")
+
+
+def shown_environment(path):
+    return difference(path, "absent or outdated\n", "ready\n")
 
 
 def shown(changes, trees):

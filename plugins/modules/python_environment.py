@@ -69,7 +69,7 @@ python:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress
-from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import PythonEnvironment
+from ansible_collections.macos_setup.llm.plugins.module_utils.net.python_environment import OPTIONS, PythonEnvironment
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.bundle import Bundle
 from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest import Manifest
 
@@ -77,11 +77,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.ownership.manifest
 def main():
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
-            "requirements": {"type": "str", "required": True},
+            **OPTIONS,
             "manifest": {"type": "path"},
-            "bundle": {"type": "path"},
-            "uv": {"type": "path"},
             "progress_file": {"type": "path"},
         },
         supports_check_mode=True,

@@ -110,9 +110,14 @@ def with_settings(values):
 
 
 def engine_alone(values):
-    """``values`` of :func:`with_settings` that ask for the engine and nothing else of what the role installs."""
+    """``values`` of :func:`with_settings` that ask for the engine of a worker, and nothing else that the role
+    installs."""
     alone = {"download_models": False, "setup_service": False, "install_client_tools": False}
-    asked = {"feature_flags": {"install_llama_cpp": True, **alone}, "server": {"rpc_workers": []}}
+    asked = {
+        "feature_flags": {"install_llama_cpp": True, **alone},
+        "server": {"rpc_workers": []},
+        "engine": {"rpc": True},
+    }
     return {**values, "overrides": load.merge(values["overrides"], asked), "state": "present"}
 
 

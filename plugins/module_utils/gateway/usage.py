@@ -15,7 +15,7 @@ import time
 #: What sums can be grouped by.
 GROUPS = ("client", "model", "host", "day")
 
-#: Clients and hosts are few; whoever asks for models that do not exist can name any number.
+#: Clients and hosts are few; a client that asks for models that do not exist can name any number.
 MOST_GROUPS = 10_000
 OTHERS = "(others)"
 
@@ -117,7 +117,7 @@ class Usage:
         return self._groups.setdefault(key, Sums())
 
     def groups(self):
-        """List of (dict of what it is grouped by, Sums): days in their order, then whoever used most first."""
+        """List of (dict of what it is grouped by, Sums): days in their order, then the greatest use first."""
         place = self.by.index("day") if "day" in self.by else None
 
         def order(item):

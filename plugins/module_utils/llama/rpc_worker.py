@@ -91,7 +91,7 @@ def _connected(host, port, seconds):
 
 
 def _take_back(connection):
-    """Have the kernel forget what was asked. A worker that replies to it later, when nobody listens, would end by
+    """Have the kernel forget what was asked. A worker that replies to it later, when no one listens, would end by
     SIGPIPE; of a connection that was reset it is told so.
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -143,7 +143,7 @@ def metal_room(hardware, device=None, wanted_mb=None):
 def joined_room(own, workers, on_gpu):
     """The ``own`` :class:`Room` of a host together with the bytes of its RPC workers.
 
-    llama-server puts a model onto GPUs, and workers count as such: a CPU beside them holds none of its layers.
+    llama-server puts a model onto GPUs, and workers count as such: a CPU next to them holds none of its layers.
     """
     if not on_gpu:
         return Room(workers, workers, "the RPC workers offer", workers, elsewhere=workers)

@@ -35,6 +35,15 @@ for name in sys.argv[1:]:
 PLACE = ("--no-user", "--target", "", "--root", "/", "--prefix")
 
 
+#: The options of a module that makes one.
+OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "requirements": {"type": "str", "required": True},
+    "bundle": {"type": "path"},
+    "uv": {"type": "path"},
+}
+
+
 class PythonEnvironment:
     """A virtual environment at ``path`` for the text ``requirements`` (pip's format, hashes included).
 

@@ -300,7 +300,7 @@ def _workers(config, _catalog):
     if engine["source"] == "homebrew":
         what = "the formula llama.cpp is built without RPC, which server.rpc_workers needs; expected: another source"
         yield Problem(("engine", "source"), what)
-    elif engine["source"] in BUILT_SOURCES and not engine["rpc"]:
+    elif engine["source"] in BUILT_SOURCES and not engine.get("rpc", True):
         yield Problem(("engine", "rpc"), "expected: true, since server.rpc_workers is set")
     if len(present(config)) > 1 and config["server"]["max_loaded_models"] > 1:
         what = "an RPC worker serves one model at a time; expected: 1, since server.rpc_workers is set"

@@ -76,9 +76,14 @@ def engine(config, pins, host, device, tags=None, lock_file=None):
         plan["locked_by"] = {lock_file: tag} if tag and lock_file else {}
     if isinstance(engine["web_ui"], dict):
         plan["web_ui"] = _page(engine["web_ui"], host)
-    plan["targets"] = [*BUILD_TARGETS, *([RPC_WORKER] if engine["rpc"] else [])]
+    plan["targets"] = [*BUILD_TARGETS, *([RPC_WORKER] if _with_rpc(config) else [])]
     plan["options"] = _cmake_options(config, host, metal=device == METAL)
     return plan
+
+
+def _with_rpc(config):
+    """Whether RPC is built in: as configured, else where it is needed. So no other host compiles anew for it."""
+    return config["engine"].get("rpc", bool(config["server"].get("rpc_workers")))
 
 
 def _homebrew(engine, host):
@@ -128,7 +133,7 @@ def _cmake_options(config, host, metal):
         # Otherwise the compilation itself downloads a web page that nothing pins. A pinned one is put into the tree.
         "LLAMA_USE_PREBUILT_UI": False,
         "GGML_NATIVE": True,
-        "GGML_RPC": engine["rpc"],
+        "GGML_RPC": _with_rpc(config),
     }
     if host["system"] == "Darwin":
         options.update(

@@ -78,7 +78,7 @@ def _tools(plan):
 
 
 def environments(plan):
-    """The Python environments of a plan by stage, as options of python_environment."""
+    """The Python environments of a plan by stage, as far as no host was asked."""
     supervisor = plan["service"]["manager"] == "supervisor"
     return {
         "service": {

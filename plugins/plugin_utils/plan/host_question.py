@@ -111,6 +111,7 @@ def complete(plan, variables, found):
         "undecided": {"engine": fit["undecided"], "models": fit["undecided_absent"]},
         "notes": [*fit["words"], *(commands.notes(plan, about, "tools" in due) if about else [])],
         "file_sets": {**sets, "tools": commands.without(sets["tools"], about["withheld"] if about else ())},
+        "environments": _environments(plan, variables, due, found["programs"]),
         "jobs": {**plan["jobs"], "server": _with_release(plan["jobs"]["server"], found.get("release"))},
     }
 
@@ -123,6 +124,15 @@ def _due(plan, variables, found):
     if features["setup_service"] and ({"engine", "models"} & set(due) or found.get("elsewhere")):
         due.setdefault("service", [])
     return due
+
+
+def _environments(plan, variables, due, programs):
+    """The Python environments that are to be made, by stage, as the option of file_set; None for one that is ready."""
+    common = {"bundle": variables["bundle"] or None, "uv": programs.get("uv")}
+    return {
+        stage: {**environment, **common} if "environment" in due.get(stage, ()) else None
+        for stage, environment in plan["environments"].items()
+    }
 
 
 def _with_release(job, release):

@@ -20,7 +20,7 @@ from ansible_collections.macos_setup.llm.plugins.plugin_utils.plan.rollout impor
 from ansible_collections.macos_setup.llm.plugins.plugin_utils.rendering import SCRIPT, render
 
 LABEL = "com.llama.rpc-worker"
-OPEN = "The protocol has no authentication: whoever reaches a worker controls it."
+OPEN = "The protocol has no authentication: anyone who reaches a worker controls it."
 
 
 def plan(variables, config, host, release):

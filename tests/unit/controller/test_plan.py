@@ -194,7 +194,7 @@ def test_homebrew_is_where_it_is_on_such_a_mac():
 
 
 def test_cmake_options_of_the_owner_win():
-    engine = resolve({"engine": {"cmake_options": {"GGML_NATIVE": False, "GGML_CUDA": True}}})["engine"]
+    engine = resolve({"engine": {"cmake_options": {"GGML_NATIVE": False, "GGML_CUDA": True}, "rpc": True}})["engine"]
     assert engine["options"]["GGML_NATIVE"] == "OFF"
     assert engine["options"]["GGML_CUDA"] == "ON"
     assert engine["options"]["GGML_RPC"] == "ON"

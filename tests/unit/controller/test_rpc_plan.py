@@ -119,6 +119,18 @@ def test_the_engine_of_a_worker_is_planned_without_workers_and_without_all_else(
     assert [name for name, wanted in alone["feature_flags"].items() if wanted] == ["install_llama_cpp"]
 
 
+def test_head_and_worker_have_the_same_engine_with_rpc_and_no_other_host_compiles_it():
+    variables = variables_of({"server": {"rpc_workers": WORKERS}})
+    head, alone = (
+        planning.plan.resolve(of_host(given).config, CATALOG, PINS, MAC)["engine"]
+        for given in (variables, role_variables.engine_alone(variables))
+    )
+    assert head == alone
+    assert (head["options"]["GGML_RPC"], "ggml-rpc-server" in head["targets"]) == ("ON", True)
+    other = planning.resolve(host=MAC)["engine"]
+    assert (other["options"]["GGML_RPC"], "ggml-rpc-server" in other["targets"]) == ("OFF", False)
+
+
 def test_an_inventory_that_does_not_say_whose_workers_they_are():
     two_heads, no_workers = hosts(), hosts()
     two_heads["groups"]["llm_rpc_heads"].append("studio-3")

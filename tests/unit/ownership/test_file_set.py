@@ -225,3 +225,26 @@ def test_a_key_is_made_once_and_never_told(tmp_path):
     assert again["changed"] is False and path.read_text(encoding="utf-8").strip() == key
     assert run(keys=[str(tmp_path / "other")])["changed"] is True
     assert (tmp_path / "other").read_text(encoding="utf-8").strip() != key
+
+
+# -- the Python environment -------------------------------------------------------------------------------------------
+
+
+def test_the_environment_of_a_stage_is_there_before_its_files(tmp_path):
+    place, launcher = tmp_path / "venv", tmp_path / "launcher"
+    wanted = {
+        "environment": {"path": str(place), "requirements": ""},
+        # The check of the file needs the environment.
+        "files": [{"dest": str(launcher), "content": "pass\n", "validate": [str(place / "bin" / "python"), "-I"]}],
+    }
+    assert run(check=True, **wanted)["paths"] == [str(place), str(launcher)]
+    assert os.listdir(tmp_path) == []
+    assert run(**wanted)["paths"] == [str(place), str(launcher)]
+    assert run(**wanted)["changed"] is False
+
+
+def test_a_link_in_the_place_of_the_environment_is_left_alone(tmp_path):
+    (tmp_path / "venv").symlink_to(tmp_path / "elsewhere")
+    result = run(environment={"path": str(tmp_path / "venv"), "requirements": ""}, keys=[str(tmp_path / "key")])
+    assert result["failed"] and str(tmp_path / "venv") in result["msg"]
+    assert os.listdir(tmp_path) == ["venv"]
