@@ -34,18 +34,6 @@ int main(int argc, char ** argv) {
     return 1;
 }
 """,
-    # The self-test starts it without an alias.
-    "dies with the real configuration": """
-int main(int argc, char ** argv) {
-    for (int i = 1; i < argc; i++) {
-        if (!std::strcmp(argv[i], "--alias")) {
-            std::fputs("I do not like this configuration.\\n", stderr);
-            return 3;
-        }
-    }
-    return become(argv);
-}
-""",
     "has lost an option": """
 int main(int argc, char ** argv) {
     if (argc > 1 && !std::strcmp(argv[1], "--help")) {
