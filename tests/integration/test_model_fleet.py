@@ -50,11 +50,18 @@ def test_seeds_that_are_no_hosts_of_the_play_are_refused(fleet):
     assert not (fleet.directory / "mac-1").exists()
 
 
-def test_the_lock_file_gives_the_next_host_the_same_bytes(fleet, origin):
+def test_the_lock_file_gives_the_next_host_the_same_bytes_and_a_model_goes_by_its_name_alone(fleet, origin):
     fleet.names = ["mac-1"]
+    for name in ("old", "older"):
+        origin.serve(f"/{name}.gguf", MODEL)
+        fleet.config["models"][name] = {"url": origin.url(f"/{name}.gguf")}
+    fleet.config["llm_settings"] = {"default_model": "tiny"}
     fleet.play({"llama_cpp_update_lock": True})
     locked = json.loads(fleet.lock_file.read_text())["models"]
-    assert locked == {origin.url("/m.gguf"): {"bytes": SIZE, "sha256": SHA256}}
+    assert locked[origin.url("/m.gguf")] == {"bytes": SIZE, "sha256": SHA256}
+    (fleet.models("mac-1") / "own.gguf").write_bytes(MODEL)
+    fleet.config["models"]["old"]["state"] = "absent"
+    del fleet.config["models"]["older"]
 
     origin.serve("/m.gguf", OTHER)
     fleet.names = ["mac-2"]
@@ -66,18 +73,5 @@ def test_the_lock_file_gives_the_next_host_the_same_bytes(fleet, origin):
     fleet.names = ["mac-1", "mac-2"]
     fleet.play()
     assert fleet.have(OTHER) == fleet.names
-
-
-def test_a_model_goes_only_when_asked_for_by_its_name(fleet, origin):
-    fleet.names = ["mac-1"]
-    for name in ("old", "older"):
-        origin.serve(f"/{name}.gguf", OTHER)
-        fleet.config["models"][name] = {"url": origin.url(f"/{name}.gguf")}
-    fleet.config["llm_settings"] = {"default_model": "tiny"}
-    fleet.play()
-    (fleet.models("mac-1") / "own.gguf").write_bytes(MODEL)
-    fleet.config["models"]["old"]["state"] = "absent"
-    del fleet.config["models"]["older"]
-    fleet.play()
     left = sorted(path.name for path in fleet.models("mac-1").glob("*"))
     assert left == [".llama_cpp", "m.gguf", "older.gguf", "own.gguf"]

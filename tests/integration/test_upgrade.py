@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from support.engine_source import EngineSource
 from support.load import Load
-from support.plays import announced_gap, recap
+from support.plays import announced_gap
 
 #: The stages that an upgrade concerns.
 UPGRADE = ["--tags", "llm_engine,llm_service,llm_verify"]
@@ -60,15 +60,11 @@ def test_a_good_upgrade_and_the_way_back_by_the_command(installed):
     assert installed.answers()
 
 
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [("prints nonsense", "self-test"), ("has lost an option", "does not accept 1 of the configured options")],
-)
-def test_a_bad_build_is_found_before_the_switch(installed, kind, says):
+def test_a_bad_build_is_found_before_the_switch(installed):
     serving, starts = installed.release(), installed.starts()
     with Load(installed) as load:
-        output = upgrade(installed, "bad", kind, expect=2)
-    assert says in output
+        output = upgrade(installed, "bad", "prints nonsense", expect=2)
+    assert "self-test" in output
     assert (load.failed_at, installed.release(), installed.starts()) == ([], serving, starts)
 
 
@@ -86,5 +82,3 @@ def test_interrupted_at_random_points(installed):
     installed.play(*UPGRADE)
     assert installed.release().startswith(installed.config["engine"]["version"][:7])
     assert installed.answers()
-    output = installed.play(*UPGRADE)
-    assert recap(output)["changed"] == 0, output

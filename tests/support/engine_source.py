@@ -34,14 +34,6 @@ int main(int argc, char ** argv) {
     return 1;
 }
 """,
-    "has lost an option": """
-int main(int argc, char ** argv) {
-    if (argc > 1 && !std::strcmp(argv[1], "--help")) {
-        return execl("/bin/sh", "sh", "-c", "'%s/" PROGRAM "' --help | grep -v -e --threads", (char *) nullptr);
-    }
-    return become(argv);
-}
-""",
 }
 BEGINNING = """
 #include <cstdio>

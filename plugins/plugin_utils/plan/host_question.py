@@ -99,7 +99,7 @@ def complete(plan, variables, found):
     ``notes``    sentences for people
     """
     about, due = found.get("commands"), _due(plan, variables, found)
-    sets, fit = plan["file_sets"], found.get("fit") or {"words": [], "undecided": False, "undecided_absent": False}
+    fit = found.get("fit") or {"words": [], "undecided": False, "undecided_absent": False}
     return {
         **plan,
         "due": due,
@@ -110,8 +110,7 @@ def complete(plan, variables, found):
         "elsewhere": found.get("elsewhere", []),
         "undecided": {"engine": fit["undecided"], "models": fit["undecided_absent"]},
         "notes": [*fit["words"], *(commands.notes(plan, about, "tools" in due) if about else [])],
-        "file_sets": {**sets, "tools": commands.without(sets["tools"], about["withheld"] if about else ())},
-        "environments": _environments(plan, variables, due, found["programs"]),
+        "file_sets": _file_sets(plan, variables, due, found),
         "jobs": {**plan["jobs"], "server": _with_release(plan["jobs"]["server"], found.get("release"))},
     }
 
@@ -126,13 +125,15 @@ def _due(plan, variables, found):
     return due
 
 
-def _environments(plan, variables, due, programs):
-    """The Python environments that are to be made, by stage, as the option of file_set; None for one that is ready."""
-    common = {"bundle": variables["bundle"] or None, "uv": programs.get("uv")}
-    return {
-        stage: {**environment, **common} if "environment" in due.get(stage, ()) else None
-        for stage, environment in plan["environments"].items()
-    }
+def _file_sets(plan, variables, due, found):
+    """The file sets, without commands that are to be left alone, and with the environments that are to be made."""
+    sets, about = dict(plan["file_sets"]), found.get("commands")
+    sets["tools"] = commands.without(sets["tools"], about["withheld"] if about else ())
+    common = {"bundle": variables["bundle"] or None, "uv": found["programs"].get("uv")}
+    for stage, environment in plan["environments"].items():
+        wanted = {**environment, **common} if "environment" in due.get(stage, ()) else None
+        sets[stage] = {**sets[stage], "environment": wanted}
+    return sets
 
 
 def _with_release(job, release):
