@@ -30,6 +30,10 @@ def say(terminal, line, wanted):
     terminal.wait_for(lambda window: window.rows[-1] == ">" and wanted in "\n".join(window.rows[before:]))
 
 
+def at_prompt(window):
+    return window.rows[-1:] == [">"]
+
+
 def let_it_speak(terminal, line):
     """Send a ``line``, and wait until its answer has some lines."""
     before = len(terminal.window.rows)
@@ -44,13 +48,14 @@ def test_a_conversation_over_the_end_of_the_server(engine, tmp_path):
         with first as server:
             commands.config["server"].update(url=server.base_url, model="selftest")
             terminal = running.enter_context(commands.terminal("llm", "chat", "-t", "0"))
-            terminal.wait_for(lambda window: window.rows[-1:] == [">"])
+            terminal.wait_for(at_prompt)
             say(terminal, HELLO, HELLO_ANSWER)
             say(terminal, "/set ignore_eos=true", "ignore_eos")
             say(terminal, "/set max_tokens=-1", "max_tokens")
             let_it_speak(terminal, FRANCE)
             terminal.type("\x03")
             terminal.wait_for("Stopped.")
+            terminal.wait_for(at_prompt)  # what is typed before it waits there, and is not sent
             let_it_speak(terminal, "/regen")
             first._process.kill()
             terminal.wait_for("/retry")
