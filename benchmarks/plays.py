@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What the first play and one with nothing to do cost in CPU-seconds, against gathering the facts of the same machine.
 
-A run of a module is a start of the host's Python. That is a script here, which counts its starts: a module that Ansible
-runs in the background counts once more for the program that watches over it.
+A run of a module is a start of the host's Python. That is a script here, which counts its starts.
 """
 
 import json

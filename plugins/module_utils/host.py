@@ -28,10 +28,11 @@ from .ownership.block import Block
 from .ownership.file_set import is_in_place
 from .ownership.manifest import Manifest
 from .ownership.private_files import refuse_all_exposed
-from .service import request as service_request
+from .service.launchd import request as launchd_request
 from .service.launchd.domains import jobs_of
 from .service.launchd.launchctl import Launchctl
 from .service.rollout import AddressTaken
+from .service.supervisor import request as supervisor_request
 from .shells import login
 
 #: How often a repository is asked which commit a tag is.
@@ -212,10 +213,10 @@ class Host:
         return converge_settings(path=wanted.pop("plist"), **wanted, check=True)["changed"]
 
     def job_is_due(self, wanted, found):
-        return _changes(service_request.launchd(_with_release(wanted, found), True))
+        return _changes(launchd_request.fulfil(_with_release(wanted, found), True))
 
     def program_is_due(self, wanted, found):
-        return _changes(service_request.supervisor(_with_release(wanted, found), True))
+        return _changes(supervisor_request.fulfil(_with_release(wanted, found), True))
 
 
 def _why_no_room(path, items):

@@ -464,7 +464,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import
 from ansible_collections.macos_setup.llm.plugins.module_utils.capacity import report
 from ansible_collections.macos_setup.llm.plugins.module_utils.host import Host
 from ansible_collections.macos_setup.llm.plugins.module_utils.models import request as model_request
-from ansible_collections.macos_setup.llm.plugins.module_utils.service import request as service_request
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd import request as launchd_request
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.supervisor import request as supervisor_request
 
 LAUNCHD = {
     "launchctl": {"type": "path", "required": True},
@@ -491,8 +492,8 @@ ENGINE = {
 #: The options of a part of a stage, where the module that does it has defaults for some.
 PARTS = {
     "models": model_request.OPTIONS,
-    "launchd": service_request.LAUNCHD_OPTIONS,
-    "supervisor": service_request.SUPERVISOR_OPTIONS,
+    "launchd": launchd_request.OPTIONS,
+    "supervisor": supervisor_request.OPTIONS,
 }
 
 

@@ -171,13 +171,13 @@ step:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.service.request import LAUNCHD_OPTIONS, launchd
+from ansible_collections.macos_setup.llm.plugins.module_utils.service.launchd.request import OPTIONS, fulfil
 
 
 def main():
-    module = AnsibleModule(argument_spec=LAUNCHD_OPTIONS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
-        result = launchd(module.params, module.check_mode)
+        result = fulfil(module.params, module.check_mode)
     except EXPECTED as error:
         module.fail_json(msg=in_words(error))
     if not module._diff:

@@ -101,8 +101,7 @@ process:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import EXPECTED, in_words
-from ansible_collections.macos_setup.llm.plugins.module_utils.fleet import offers
-from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.fleet import offers, seed_process
 
 
 def main():
@@ -131,9 +130,9 @@ def start(wanted, check_only):
     files = [] if check_only else offered(wanted)
     if not files:
         return {"offer": None, "process": None}
-    address = wanted["address"] or seed.own_address()
+    address = wanted["address"] or seed_process.own_address()
     served = {file.sha256: file.served for file in files}
-    url, token, process = seed.start(served, address, wanted["idle_seconds"])
+    url, token, process = seed_process.start(served, address, wanted["idle_seconds"])
     told = [{"sha256": file.sha256, **file.told} for file in files]
     return {"offer": {"url": url, "token": token, "files": told}, "process": process}
 
@@ -145,7 +144,7 @@ def offered(wanted):
 
 def stop(wanted, check_only):
     if not check_only:
-        seed.stop(wanted["process"])
+        seed_process.stop(wanted["process"])
     return {}
 
 

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: MIT
 """Runs a module that may take hours and shows, while it runs, how far it is.
 
-A module cannot print anything before it ends. So the module runs detached on its host (Ansible's own async
-wrapper) and keeps its state in a small file (``module_utils/base/progress.py``); the action plugin reads that file
-every now and then and prints one line per host. Each look renews the lease without which the module stops by
-itself, so an interrupted play leaves no work running behind it.
+A module cannot print anything before it ends. So the module runs in the background on its host and keeps its state in a
+small file (``module_utils/base/progress.py``); the action plugin reads that file every now and then and prints one line
+per host. Each look renews the lease without which the module stops by itself, so an interrupted play leaves no work
+running behind it.
+
+Ansible's own async wrapper would do the same by a second module and a third Python process, at the price of the whole
+play around them (docs/decisions/0190).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shlex
@@ -27,8 +31,39 @@ FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 1.0
 SECONDS_BETWEEN_LINES = 2.0
 LONGEST_SILENCE_SECONDS = 5.0
-DAY_SECONDS = 24 * 3600
-PYTHON_SUFFIX = ".python"
+
+#: The files of a job, in its directory.
+PROGRESS, MODULE, RESULT, ERRORS, STATUS = "progress", "module", "result", "errors", "status"
+LEASE = PROGRESS + LEASE_SUFFIX
+
+#: Prefix of the directory of a job, and after how many days one that a killed play has left goes.
+JOB, DAYS = "llama_cpp-", 2
+
+#: Starts a command in the background and answers at once. Its words: the directory to make for the job, what to answer
+#: when that is not possible and when it is, ``piped`` for a module that comes by standard input, and the command.
+#: In one line and without single quotes: it passes through up to three shells, one of them the user's own.
+DETACH = " ".join(
+    f"""
+directory=$1; refused=$2; started=$3; piped=$4; shift 4; parent="${{directory%/*}}";
+(umask 077 && mkdir -p "$parent" && test -O "$parent" && mkdir "$directory" && : > "$directory/{LEASE}")
+ || {{ printf "%s" "$refused"; exit 0; }};
+find "$parent" -maxdepth 1 -name "{JOB}*" -mtime +{DAYS} -exec rm -rf {{}} +;
+test -z "$piped" || cat > "$directory/{MODULE}";
+(
+ trap "" HUP;
+ test -z "$piped" || {{ exec < "$directory/{MODULE}"; rm "$directory/{MODULE}"; }};
+ env "$@" > "$directory/{RESULT}" 2> "$directory/{ERRORS}";
+ echo $? > "$directory/{STATUS}";
+) < /dev/null > /dev/null 2>&1 &
+printf "%s" "$started"
+""".split()
+)
+
+#: Renews the lease and prints a line of progress and, after the end, the exit status and what the module has printed.
+LOOK = (
+    f"touch {LEASE} && {{ cat {PROGRESS} 2>/dev/null; echo; "
+    f"if test -s {STATUS}; then cat {STATUS} {RESULT}; cat {ERRORS} >&2; fi; }}"
+)
 
 
 class LongTaskAction(ActionBase):
@@ -50,74 +85,67 @@ class LongTaskAction(ActionBase):
         return None
 
     def _watched(self, task_vars):
-        directory = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
-        progress_file = f"{directory}/llama_cpp-{secrets.token_hex(8)}.json"
-        lease, python = progress_file + LEASE_SUFFIX, progress_file + PYTHON_SUFFIX
-        leftovers = [progress_file, lease, python]
+        parent = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
+        directory = f"{parent}/{JOB}{secrets.token_hex(8)}"
+        with self._detached(directory):
+            arguments = {**self._task.args, "progress_file": f"{directory}/{PROGRESS}"}
+            started = self._execute_module(module_args=arguments, task_vars=task_vars)
+        if not started.pop("detached", False):
+            return started
+        ended = self._watch(directory, task_vars)
+        self._low_level_execute_command(f"rm -rf {shlex.quote(directory)}")
+        return {**started, **ended}
+
+    @contextlib.contextmanager
+    def _detached(self, directory):
+        """Within it, a module that is executed runs on in the background, as DETACH says, and answers ``detached``."""
+        shell = self._connection._shell
+        build = shell.build_module_command
         # Where ANSIBLE_ASYNC_DIR is a place that others write in, too, somebody may have made it first.
-        made = self._low_level_execute_command(
-            "umask 077; mkdir -p {0} && test -O {0} && touch {1}".format(shlex.quote(directory), shlex.quote(lease))
+        refusal = (
+            f"{directory} cannot be made in a directory of this user's own, in which Ansible keeps its running jobs "
+            "(async_dir). Nothing was changed. Remove that directory or choose another, then run the play again."
         )
-        if made.get("rc"):
-            raise AnsibleActionFail(
-                f"{directory}, in which Ansible keeps its running jobs (async_dir), is not a directory of this user. "
-                "Nothing was changed. Remove it or choose another, then run the play again."
-            )
+        answers = {"failed": True, "msg": refusal}, {"detached": True, "changed": False}
+
+        def build_detached(environment, shebang, command, arg_path=None):
+            words = [directory, *map(json.dumps, answers), "" if command else "piped"]
+            detach = shlex.join(["/bin/sh", "-c", DETACH, "sh", *words])
+            return f"{detach} {build(environment, shebang, command, arg_path)}"
+
+        shell.build_module_command = build_detached
         try:
-            started = self._start(progress_file, self._with_plain_interpreter(python, task_vars))
-            if "ansible_job_id" not in started:
-                return started
-            job = self._watch(started["results_file"], progress_file, lease, task_vars)
-            leftovers.append(started["results_file"])
-            return self._result(job)
+            yield
         finally:
-            self._low_level_execute_command("rm -f " + " ".join(map(shlex.quote, leftovers)))
+            del shell.build_module_command
 
-    def _with_plain_interpreter(self, python, task_vars):
-        """``task_vars`` in which a shell can do nothing with the path of Python; else a script ``python`` runs it.
-
-        Ansible quotes the interpreter everywhere but before its async wrapper (ActionBase._execute_module).
-        """
-        interpreter = self._templar.template(task_vars.get("ansible_python_interpreter") or "")
-        if shlex.quote(interpreter) == interpreter:
-            return task_vars
-        script = f'#!/bin/sh\nexec {shlex.quote(interpreter)} "$@"\n'
-        path = shlex.quote(python)
-        self._low_level_execute_command(f"umask 077; printf %s {shlex.quote(script)} > {path} && chmod 0700 {path}")
-        return {**task_vars, "ansible_python_interpreter": python}
-
-    def _start(self, progress_file, task_vars):
-        arguments = {**self._task.args, "progress_file": progress_file}
-        self._task.async_val = DAY_SECONDS
-        try:
-            return self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=True)
-        finally:
-            self._task.async_val = 0
-
-    def _watch(self, results_file, progress_file, lease, task_vars):
-        """Show progress until the job has written its result; returns the text of that."""
-        look = "touch {}; cat {} 2>/dev/null; printf '\\n'; cat {}".format(
-            *map(shlex.quote, (lease, progress_file, results_file))
-        )
+    def _watch(self, directory, task_vars):
+        """Show progress until the job has ended; returns the result of the module."""
+        look = f"cd {shlex.quote(directory)} && {LOOK}"
         host = task_vars["inventory_hostname"]
         shown, began, wait = None, time.monotonic(), FIRST_POLL_SECONDS
         shown_at = began
         while True:
             answer = self._low_level_execute_command(look)
-            progress, _newline, job = (answer.get("stdout") or "").partition("\n")
+            if answer.get("rc"):
+                raise AnsibleActionFail(
+                    f"{directory}, by which the running job is watched, is gone. Run the play again."
+                )
+            progress, _newline, ended = (answer.get("stdout") or "").partition("\n")
             line, silence = _line(progress), time.monotonic() - shown_at
             due = silence >= (SECONDS_BETWEEN_LINES if line != shown else LONGEST_SILENCE_SECONDS)
-            if line and (due or (_is_finished(job) and shown not in (None, line))):
+            if line and (due or (ended and shown not in (None, line))):
                 DISPLAY.display("%s | %s, %d s" % (host, line, time.monotonic() - began))
                 shown, shown_at = line, time.monotonic()
-            if _is_finished(job):
-                return job
+            if ended:
+                return self._result(*ended.split("\n", 1), answer.get("stderr") or "")
             time.sleep(wait)
             wait = min(LONGEST_POLL_SECONDS, wait * 1.5)
 
-    def _result(self, job):
-        """The result of the module, which the async wrapper has left as it came: no further module has to fetch it."""
-        result = self._parse_returned_data({"stdout": job}, "legacy")  # the profile of modules in Python
+    def _result(self, status, output, errors):
+        """The result of the module, or what Ansible makes of one that ended without."""
+        printed = {"rc": int(status), "stdout": output, "stderr": errors}
+        result = self._parse_returned_data(printed, "legacy")  # the profile of modules in Python
         remove_internal_keys(result)
         return result
 
@@ -127,11 +155,3 @@ def _line(progress):
         return describe(json.loads(progress))
     except ValueError:
         return None
-
-
-def _is_finished(job):
-    """Whether Ansible's async wrapper has replaced its "started" note by the module's result."""
-    try:
-        return "started" not in json.loads(job)
-    except ValueError:
-        return False

@@ -11,7 +11,7 @@ import zlib
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine.temporary_server import TemporaryServer
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import ServerError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import ServerError
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
 from ansible_collections.macos_setup.llm.plugins.module_utils.models import gguf, kinds
 from ansible_collections.macos_setup.llm.plugins.module_utils.watchdog.policy import ANSWERED

@@ -52,7 +52,7 @@ def test_an_ended_play_ends_its_download_and_the_next_one_goes_on_with_it(tmp_pa
     assert wait_until(lambda: origin.sent > enough, 60)
     play.interrupt()
     assert not final.exists()
-    for lease in (tmp_path / "jobs").glob("*" + LEASE_SUFFIX):  # as if its time without a watcher were over
+    for lease in (tmp_path / "jobs").glob("*/*" + LEASE_SUFFIX):  # as if its time without a watcher were over
         os.utime(lease, (0, 0))
     # Killed, a play may leave a worker that sees the download through: the next one waits for it.
     play_into_the_download().kill()

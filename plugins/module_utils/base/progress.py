@@ -12,7 +12,6 @@ working on unseen. Everything done so far stays, so the next run continues there
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -45,7 +44,6 @@ class Progress:
         self._stage = None
         self._stage_began = 0.0
         self._stage_first = 0
-        self._watcher_gone = False
 
     def update(self, stage, done=0, total=None, unit="steps", detail=""):
         """Say where the task is: ``done`` of ``total`` ``unit`` ("steps" or "bytes") of ``stage``.
@@ -84,25 +82,15 @@ class Progress:
             self._check_lease()
 
     def _check_lease(self):
-        if not self._watcher_gone:
-            try:
-                age = time.time() - os.stat(self._path + LEASE_SUFFIX).st_mtime
-            except FileNotFoundError:
-                return
-            if age <= LEASE_SECONDS:
-                return
-            self._watcher_gone = True  # kept for the task's other threads: the lease goes now
-            self._remove_files()
-        raise WatcherGone(
-            "Whoever started this has not been heard of for %d s, so it stopped here; "
-            "what was done is kept. Run the play again to continue." % LEASE_SECONDS
-        )
-
-    def _remove_files(self):
-        """What the watcher does in the end, when it is still there."""
-        for suffix in ("", LEASE_SUFFIX):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path + suffix)
+        try:
+            age = time.time() - os.stat(self._path + LEASE_SUFFIX).st_mtime
+        except FileNotFoundError:
+            return
+        if age > LEASE_SECONDS:
+            raise WatcherGone(
+                "The play that started this has not been heard of for %d s, so it stopped here; "
+                "what was done is kept. Run the play again to continue." % LEASE_SECONDS
+            )
 
 
 def byte_counter(progress, stage, total):

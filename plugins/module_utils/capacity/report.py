@@ -13,7 +13,7 @@ import os
 
 from ..base.errors import LlamaCppError
 from ..base.units import MIB
-from ..llama.health import list_devices
+from ..llama.devices import list_devices
 from ..macos import hardware as mac_hardware
 from ..macos import power as mac_power
 from ..macos import settings
@@ -191,7 +191,7 @@ class _Host:
         return bool(self._server) and os.path.exists(self._server)
 
     def fit(self, model):
-        """The :class:`memory_fit.Fit` of one model."""
+        """The :class:`verdict.Fit` of one model."""
         fit = self._quick(model)
         if fit.fits or not self._has_engine():
             return fit

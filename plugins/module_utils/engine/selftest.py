@@ -18,7 +18,7 @@ from ..base.errors import LlamaCppError
 from ..base.files import read_json
 from ..base.progress import Progress, WatcherGone
 from ..base.strict_json import told
-from ..llama.health import list_devices
+from ..llama.devices import list_devices
 from .temporary_server import TemporaryServer, check_runs
 from .tensor_types import single_types
 
@@ -71,14 +71,14 @@ def _is_pair(value):
 
 
 def ask_all(server, known, on_answer=None, until_wrong=False, **options):
-    """Ask a :class:`llama_api.LlamaServer` every question of ``known`` and compare the answers to the letter.
+    """Ask a :class:`LlamaServer` every question of ``known`` and compare the answers to the letter.
 
     :param on_answer: called with the number of questions answered so far, and first with 0.
     :param until_wrong: ask no more after the first wrong answer.
     :param options: more keys of the request, such as ``model``.
     :returns: ``asked``, ``correct``, ``wrong`` (the first few, as dicts of ``question``, ``expected`` and ``got``)
         and ``tokens_per_second`` of the generation.
-    :raises llama_api.ServerError: when the server gives no answer at all.
+    :raises ServerError: when the server gives no answer at all.
     """
     pairs = known["answers"]
     system = [{"role": "system", "content": known["system"]}] if known.get("system") else []

@@ -17,7 +17,8 @@ from ..base.commands import quote_end
 from ..base.errors import LlamaCppError
 from ..base.log_tail import tail
 from ..base.wait import wait_until
-from ..llama.client import LlamaServer, NotRunning, ServerError
+from ..llama.client import LlamaServer
+from ..llama.errors import NotRunning, ServerError
 from ..llama.log_causes import diagnose
 
 SHOWN_LINES = 10

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What a host that is a seed (net/seed.py) lets the other hosts of a play fetch."""
+"""What a host that is a seed (seed_process.py) lets the other hosts of a play fetch."""
 
 from __future__ import annotations
 

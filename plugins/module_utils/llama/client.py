@@ -14,78 +14,35 @@ import contextlib
 import json
 import socket
 
-from ..base.errors import LlamaCppError
 from ..base.json_form import misfit
 from ..base.strict_json import MOST_BYTES, NotStrict, parse
 from ..net.deadline import WHOLE, TooSlow
+from ..net.event_stream import sse_data
 from ..net.http1 import BadAnswer, Connection, Incomplete, was_closed
 from ..net.kept_alive import Connections
 from ..net.peer import owner_of_peer
 from ..net.server_url import ServerUrl
 from . import answers
 from .api_keys import check_api_key
+from .errors import (
+    EXCERPT_CHARACTERS,
+    ConnectionLost,
+    NotAnswering,
+    NotAuthorised,
+    NotRunning,
+    ServerError,
+    StillLoading,
+    Stranger,
+    refusal,
+    status_in,
+)
 
 #: The same text with each request of a conversation: a gateway in front of several servers sends it where the prompt is
 #: cached. A server takes no notice of it.
 CONVERSATION_HEADER = "X-LLM-Conversation"
 
 CONNECT_SECONDS = 10.0
-EXCERPT_CHARACTERS = 300
-REASON_CHARACTERS = 2000
 RENEWED = "If that was renewed, have the server read it: llm-manager restart"
-
-
-class ServerError(LlamaCppError):
-    """The server did not do what it was asked.
-
-    :ivar status: the HTTP status, None when there was no HTTP answer.
-    :ivar reason: what the server (or the system, when it was not reached) said, in its own words.
-    :ivar answer: the whole text that came with the status; empty when none did.
-    :ivar retry_after: how many seconds the server asked to wait; None when it did not.
-    """
-
-    answer = ""
-    retry_after = None
-
-    def __init__(self, text, status=None, reason=""):
-        super().__init__(text)
-        self.status = status
-        self.reason = reason
-
-
-class NotRunning(ServerError):
-    """No process listens at the address, or the connection ended without an answer."""
-
-
-class ConnectionLost(NotRunning):
-    """The server took the request, and its connection ended before the answer did."""
-
-
-class NotAnswering(ServerError):
-    """Somebody listens at the address and took the request, and gave no answer in time."""
-
-
-class StillLoading(ServerError):
-    """The server is up and loads its model."""
-
-
-class NotAuthorised(ServerError):
-    """The server wants another API key than the one it was given."""
-
-
-class ContextExceeded(ServerError):
-    """The prompt does not fit into the context.
-
-    :ivar prompt_tokens, context: how long the prompt is, and what there is room for, in tokens; None: not told.
-    """
-
-    def __init__(self, text, status=None, reason="", prompt_tokens=None, context=None):
-        super().__init__(text, status, reason)
-        self.prompt_tokens, self.context = prompt_tokens, context
-
-
-class Stranger(ServerError):
-    """The process that answers is not the server that the API key belongs to, so the key was not sent."""
 
 
 class LlamaServer:
@@ -259,12 +216,12 @@ class LlamaServer:
     def _events(self, path, body, form):
         """The JSON documents, of that ``form``, of an event stream."""
         with self._open("POST", path, {"stream": True, **body}) as response, contextlib.suppress(Incomplete):
-            for data in sse_data(response):
+            for data in sse_data(response, MOST_BYTES):
                 if data == "[DONE]":
                     return
                 event = self._parse(data)
                 if "error" in event:
-                    raise self._refusal(_code(event) or response.status, event)
+                    raise self._refusal(status_in(event) or response.status, event)
                 yield self._formed(event, form)
                 if event.get("stop") is True:  # of /completion, which says nothing more
                     return
@@ -365,18 +322,7 @@ class LlamaServer:
         return value
 
     def _refusal(self, status, body):
-        """The error for an answer that says no; ``body`` is its text, or the object it was parsed into."""
-        reason = _reason(body) or _phrase(status)
-        if status == 503 and "loading" in reason.lower():
-            return StillLoading(f"{self.base_url} is up and still loads its model.", status, reason)
-        if status in (401, 403):
-            given = "refuses the API key it was given" if self._api_key else "wants an API key"
-            return NotAuthorised(f"{self.base_url} {given}: {reason}", status, reason)
-        told = _error_of(body)
-        if told.get("type") == "exceed_context_size_error":
-            sizes = [size if isinstance(size := told.get(name), int) else None for name in ("n_prompt_tokens", "n_ctx")]
-            return ContextExceeded(f"{self.base_url} answered {status}: {reason}", status, reason, *sizes)
-        return ServerError(f"{self.base_url} answered {status}: {reason}", status, reason)
+        return refusal(self.base_url, status, body, has_key=bool(self._api_key))
 
     def _failure(self, error):
         """The error for a connection that was made and then failed."""
@@ -415,66 +361,3 @@ def _whole(response):
 def _loading(load):
     """The query that keeps a router from loading a model; other servers do not know it."""
     return "" if load else "?autoload=0"
-
-
-def sse_data(stream):
-    """The ``data`` of each server-sent event in ``stream`` (a binary file), as text, as soon as it is complete.
-
-    Follows https://html.spec.whatwg.org/multipage/server-sent-events.html: several ``data`` lines of one event are
-    joined by a newline, lines starting with a colon are comments (llama-server sends them to keep a silent
-    connection open), an event without its final blank line is dropped.
-    Lines are cut as bytes and decoded whole, so a character split between two packets stays one character.
-    """
-    data, size = [], 0
-    for chunk in iter(lambda: stream.readline(MOST_BYTES), b""):
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise BadAnswer("an event that does not end")
-        for line in chunk.splitlines():
-            field, _, value = line.decode("utf-8", "replace").partition(":")
-            if field == "data":
-                data.append(value.removeprefix(" "))
-            elif not line:
-                if data:
-                    yield "\n".join(data)
-                data, size = [], 0
-
-
-def _phrase(status):
-    """The words of an HTTP status."""
-    import http  # noqa: PLC0415 - only for refusals, and the commands have to start fast
-
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "no reason given"
-
-
-def _code(event):
-    """The HTTP status inside an error that came after the stream had begun with 200, or None."""
-    error = event["error"]
-    return error.get("code") if isinstance(error, dict) else None
-
-
-def _error_of(body):
-    """The object ``error`` in the body of a refusal; an empty one where there is none."""
-    if isinstance(body, str):
-        try:
-            body = parse(body, any_text=True)
-        except NotStrict:
-            return {}
-    error = body.get("error") if isinstance(body, dict) else None
-    return error if isinstance(error, dict) else {}
-
-
-def _reason(body):
-    """The server's own words in an error body such as ``{"error": {"message": "Invalid API Key"}}``."""
-    if isinstance(body, str):
-        try:
-            body = parse(body, any_text=True)
-        except NotStrict:
-            return " ".join(body[:EXCERPT_CHARACTERS].split())
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict) and isinstance(error.get("message"), str):
-        error = error["message"]
-    return error[:REASON_CHARACTERS] if isinstance(error, str) else json.dumps(error)[:EXCERPT_CHARACTERS]

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import time
 
 from ..base.errors import LlamaCppError
 from ..base.log_tail import quote_log
 from .api_keys import read_api_key
-from .client import LlamaServer, NotAuthorised, NotRunning, ServerError
+from .client import LlamaServer
+from .devices import list_devices
+from .errors import NotAuthorised, NotRunning, ServerError
 from .log_causes import SHOWN_LINES, explain
 from .readiness import Unhealthy, identify, wait_until_ready
 
@@ -24,7 +25,6 @@ QUESTION = [{"role": "user", "content": "Say hello."}]
 DOCUMENTS = ["Hello.", "The moon is far."]
 ANSWER_TOKENS = 16
 EXCERPT_CHARACTERS = 80
-DEVICES_SECONDS = 60
 
 
 def check_server(
@@ -46,7 +46,7 @@ def check_server(
 ):
     """Wait until the server at ``url`` is ready, then put it to the proof.
 
-    :param ca_file, certificate: how the server proves that it may be told the key: see :class:`llama_api.LlamaServer`.
+    :param ca_file, certificate: how the server proves that it may be told the key: see :class:`LlamaServer`.
     :param own: whether it is told the key only as a process of the user who asks.
     :param model: the name under which the model must be available; None takes the first one offered.
     :param purpose: what it is asked for: a ``chat`` answer, an ``embedding`` or a ``rerank`` of documents.
@@ -126,27 +126,6 @@ def nobody_listens(url):
     except LlamaCppError:
         return False
     return False
-
-
-def list_devices(binary):
-    """The devices that a llama-server binary can compute on, as a dict of name to description.
-
-    The CPU is not listed. Metal is called ``MTL0`` (``common_print_available_devices`` in common/arg.cpp).
-    Raises LlamaCppError when the binary does not run.
-    """
-    try:
-        done = subprocess.run(
-            [binary, "--list-devices"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=DEVICES_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise LlamaCppError(f"{binary} --list-devices does not work: {error}.") from error
-    lines = done.stdout.decode("utf-8", "replace").partition("Available devices:")[2].splitlines()
-    named = (line.strip().partition(": ") for line in lines)
-    return {name: description for name, colon, description in named if colon}
 
 
 def _check_build(build, expected, url):

@@ -11,7 +11,7 @@ import time
 
 from ..base.errors import LlamaCppError
 from ..base.wait import wait_until
-from .client import NotAnswering, NotRunning, StillLoading
+from .errors import NotAnswering, NotRunning, StillLoading
 
 #: The timeout of each request for ``/health``. llama-server answers it from a thread that neither loads nor computes,
 #: so this is long enough on a busy machine. Another program on the port may never answer, and ``on_look``, which sees

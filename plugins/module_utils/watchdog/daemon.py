@@ -45,7 +45,7 @@ MEANING = {
 class Watchdog:
     """Looks at one server, and remembers what it saw.
 
-    :param connect: returns the :class:`llama_api.LlamaServer` to look at; called for every look, so that a new API
+    :param connect: returns the :class:`LlamaServer` to look at; called for every look, so that a new API
         key is read. What it raises as LlamaCppError is only reported.
     :param open_service: returns the service; called for every look, since a login may have brought an agent to another
         domain of launchd. Only its ``status()`` is used.

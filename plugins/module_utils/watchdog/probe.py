@@ -20,7 +20,7 @@ import re
 import socket
 
 from ..base.log_tail import tail
-from ..llama.client import NotAuthorised, NotRunning, ServerError, StillLoading
+from ..llama.errors import NotAuthorised, NotRunning, ServerError, StillLoading
 from .policy import ANSWERED, DOWN, FAILING, LOADING, RESTING, SILENT, SLEEPING, UNCLEAR, WAKING, WORKING, Look
 
 #: A slot at work in the server's log, behind the time that the runner writes: one that generates tells every 3 s, one
@@ -38,7 +38,7 @@ GRAVITY = (SLEEPING, LOADING, RESTING, ANSWERED, WORKING, UNCLEAR, DOWN, FAILING
 
 
 def look_at(server, process, *, model=None, purposes=None, ask=True, sleeps=False):
-    """The :class:`watchdog_decision.Look` at ``server``, a :class:`llama_api.LlamaServer`.
+    """The :class:`Look` at ``server``, a :class:`LlamaServer`.
 
     :param process: what the service manager runs, for the result.
     :param model: the model to ask, where a server has several.

@@ -57,7 +57,6 @@ def test_it_ends_when_the_watcher_is_gone(tmp_path, tell):
     for _thread in range(2):  # each of them has to hear of it
         with pytest.raises(WatcherGone):
             task.update("compiling", 2, 2) if tell == "update" else task.heartbeat()
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

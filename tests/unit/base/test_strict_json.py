@@ -9,7 +9,8 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.base import strict
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.files import read_json
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.strict_json import NotStrict, flaws, parse
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, ServerError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import ServerError
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline import facts as bundle_facts
 from ansible_collections.macos_setup.llm.plugins.module_utils.offline.facts import Malformed
 from ansible_collections.macos_setup.llm.plugins.module_utils.runner.config import EXAMPLE, read_config

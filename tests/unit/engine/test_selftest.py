@@ -9,7 +9,8 @@ import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.progress import Progress, WatcherGone
 from ansible_collections.macos_setup.llm.plugins.module_utils.engine import selftest
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, ServerError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import ServerError
 from support.fake_server_process import FAKE, fake_server
 from support.model_factory import typed_model
 from support.scripted_server import ScriptedServer, response

@@ -10,8 +10,8 @@ import time
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import client as llama_api
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
-    LlamaServer,
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import (
     NotAuthorised,
     NotRunning,
     ServerError,

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import client as llama_api
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import (
     ConnectionLost,
-    LlamaServer,
     NotAuthorised,
     ServerError,
 )

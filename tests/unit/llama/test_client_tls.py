@@ -4,7 +4,8 @@
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, NotRunning, ServerError
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import NotRunning, ServerError
 from support.scripted_server import ScriptedServer, response, self_signed
 
 

@@ -4,13 +4,12 @@
 
 import contextlib
 import json
-import os
 
 import pytest
 from ansible_collections.macos_setup.llm.plugins.module_utils.base.errors import LlamaCppError
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama import readiness
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
-    LlamaServer,
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import (
     NotAnswering,
     NotAuthorised,
     NotRunning,
@@ -18,7 +17,6 @@ from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client impor
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import (
     check_server,
-    list_devices,
     nobody_listens,
 )
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import (
@@ -193,25 +191,6 @@ def test_nobody_listens(tmp_path, nowhere):
 # Devices
 
 METAL = "MTL0: Apple M2 (10922 MiB, 10922 MiB free)\nBLAS: Accelerate (0 MiB, 0 MiB free)"
-
-
-def test_devices(monkeypatch):
-    monkeypatch.setenv("FAKE_LLAMA_DEVICES", METAL)
-    assert list_devices(str(FAKE)) == {
-        "MTL0": "Apple M2 (10922 MiB, 10922 MiB free)",
-        "BLAS": "Accelerate (0 MiB, 0 MiB free)",
-    }
-
-
-def test_no_devices(monkeypatch):
-    monkeypatch.delenv("FAKE_LLAMA_DEVICES", raising=False)
-    assert list_devices(str(FAKE)) == {}
-
-
-@pytest.mark.parametrize("binary", ["/nowhere/llama-server", "/bin/false"])
-def test_binary_that_does_not_run(binary):
-    with pytest.raises(LlamaCppError, match=os.path.basename(binary)):
-        list_devices(binary)
 
 
 def test_expected_device(tmp_path, monkeypatch):

@@ -5,11 +5,8 @@
 import json
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import (
-    LlamaServer,
-    ServerError,
-    StillLoading,
-)
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import ServerError, StillLoading
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.health import check_server
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import (
     Unhealthy,

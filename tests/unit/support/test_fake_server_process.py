@@ -5,7 +5,8 @@
 import socket
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, NotAuthorised
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import NotAuthorised
 from support.fake_server_process import fake_server
 
 

@@ -6,7 +6,8 @@ import os
 import tempfile
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer, NotRunning
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.client import LlamaServer
+from ansible_collections.macos_setup.llm.plugins.module_utils.llama.errors import NotRunning
 from ansible_collections.macos_setup.llm.plugins.module_utils.llama.readiness import wait_until_ready
 from support.supervised_server import SUPERVISORD, SupervisedServer
 

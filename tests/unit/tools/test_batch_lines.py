@@ -289,7 +289,7 @@ def test_tokens_and_answers_that_are_cut_off_are_counted():
 
 
 def test_a_refusal_is_the_error_of_its_line_unless_it_concerns_all():
-    from llm_tools.core.llama.client import NotAnswering, NotAuthorised, ServerError
+    from llm_tools.core.llama.errors import NotAnswering, NotAuthorised, ServerError
 
     assert result_of(ServerError("refused", 400, "Too long."))[0]["error"] == {
         "code": "http_400",

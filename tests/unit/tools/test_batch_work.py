@@ -140,7 +140,7 @@ def patient(monkeypatch):
 
 
 def errors():
-    from llm_tools.core.llama.client import NotRunning, ServerError, StillLoading
+    from llm_tools.core.llama.errors import NotRunning, ServerError, StillLoading
 
     return [NotRunning("down"), StillLoading("loading", 503), ServerError("busy", 429), ServerError("full", 503)]
 
@@ -171,7 +171,7 @@ def test_a_server_that_says_when_to_come_again_is_not_asked_earlier(patient):
 
 
 def test_what_does_not_pass_is_not_tried_again(patient):
-    from llm_tools.core.llama.client import NotAuthorised, ServerError
+    from llm_tools.core.llama.errors import NotAuthorised, ServerError
 
     for error in (ServerError("no", 400), ServerError("broken", 500), NotAuthorised("key", 401), ServerError("tls")):
         server = Server(error)
@@ -182,7 +182,7 @@ def test_what_does_not_pass_is_not_tried_again(patient):
 
 def test_a_request_that_ends_the_server_each_time_is_given_up(patient):
     from llm_tools.batch.patience import MOST_LOST, EndsServer
-    from llm_tools.core.llama.client import ConnectionLost, NotRunning
+    from llm_tools.core.llama.errors import ConnectionLost, NotRunning
 
     lost, down = ConnectionLost("lost"), NotRunning("down")
     server = Server(lost, health=(down, "loading", "ready"))
@@ -195,7 +195,7 @@ def test_a_request_that_ends_the_server_each_time_is_given_up(patient):
 def test_while_the_server_is_away_the_request_is_not_what_ends_the_server(patient):
     """As of a proxy that takes connections for a server that is away."""
     from llm_tools.batch.patience import MOST_LOST
-    from llm_tools.core.llama.client import ConnectionLost
+    from llm_tools.core.llama.errors import ConnectionLost
 
     class Away(Server):
         looks = 0

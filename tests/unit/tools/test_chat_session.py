@@ -16,7 +16,7 @@ from llm_tools.chat.completion import candidates
 from llm_tools.chat.session import Session
 from llm_tools.conversations import conversation as conversation_file
 from llm_tools.core.base.errors import LlamaCppError
-from llm_tools.core.llama.client import NotRunning
+from llm_tools.core.llama.errors import NotRunning
 from llm_tools.environment import Environment
 from llm_tools.errors import Incomplete, UsageError
 from llm_tools.user_files import conversations_dir

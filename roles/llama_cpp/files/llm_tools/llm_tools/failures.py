@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .core.base.errors import LlamaCppError
-from .core.llama.client import NotAuthorised, NotRunning, StillLoading
+from .core.llama.errors import NotAuthorised, NotRunning, StillLoading
 from .environment import KEY_VARIABLE, MANAGER
 from .errors import Incomplete, UsageError
 from .exit_codes import ExitCode

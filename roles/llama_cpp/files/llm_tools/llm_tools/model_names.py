@@ -8,7 +8,7 @@ import contextlib
 
 from .core.base.errors import LlamaCppError
 from .core.base.text import did_you_mean
-from .core.llama.client import ContextExceeded
+from .core.llama.errors import ContextExceeded
 from .core.llama.readiness import offered_models
 from .errors import UsageError
 

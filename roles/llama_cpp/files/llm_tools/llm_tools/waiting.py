@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 from .core.base.errors import LlamaCppError
-from .core.llama.client import StillLoading
+from .core.llama.errors import StillLoading
 from .core.llama.readiness import model_state, wait_until_ready
 
 PATIENCE_SECONDS = 1.0  # before anything is shown

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 
-from ..core.llama.client import NotAnswering, NotAuthorised, ServerError
+from ..core.llama.errors import NotAnswering, NotAuthorised, ServerError
 from ..user_files import new_conversation_id
 from .json_lines import NotJson, parse
 from .patience import EndsServer, passes

@@ -11,7 +11,7 @@ import threading
 import time
 
 from ..core.base.errors import LlamaCppError
-from ..core.llama.client import ConnectionLost, NotRunning, ServerError, StillLoading
+from ..core.llama.errors import ConnectionLost, NotRunning, ServerError, StillLoading
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 BUSY = (429, 502, 503)

@@ -8,7 +8,7 @@ import importlib
 
 from .. import packages
 from ..core.base.errors import LlamaCppError
-from ..core.llama.client import ContextExceeded
+from ..core.llama.errors import ContextExceeded
 from ..exit_codes import ExitCode
 from ..failures import told
 from .commands import ENDINGS, obey

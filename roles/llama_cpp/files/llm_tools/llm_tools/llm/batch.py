@@ -17,7 +17,7 @@ from ..batch.progress import Display, Tally
 from ..batch.requests import Reader
 from ..batch.results import FINE
 from ..batch.work import Work
-from ..core.llama.client import NotAuthorised, ServerError
+from ..core.llama.errors import NotAuthorised, ServerError
 from ..errors import UsageError
 from ..exit_codes import ExitCode
 from ..model_names import requested_model

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..arguments import add_timeout
 from ..core.base.errors import LlamaCppError
-from ..core.llama.client import NotRunning
+from ..core.llama.errors import NotRunning
 from ..core.llama.log_causes import explain
 from ..core.llama.readiness import identify, wait_until_ready
 

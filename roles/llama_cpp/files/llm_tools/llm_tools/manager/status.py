@@ -13,7 +13,7 @@ from ..arguments import add_json
 from ..core.base.errors import LlamaCppError
 from ..core.base.log_tail import tail
 from ..core.base.text import last_lines
-from ..core.llama.client import NotRunning
+from ..core.llama.errors import NotRunning
 from ..core.llama.readiness import identify, wait_until_ready
 from ..core.ownership.marker import is_ours
 from ..core.watchdog.daemon import remembered, settings_from

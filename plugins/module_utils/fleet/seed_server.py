@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Lets other hosts fetch files of this host for as long as they do.
 
-A program of its own without imports from its neighbours: ``net/seed.py`` gives its text to a fresh interpreter,
+A program of its own without imports from its neighbours: ``seed_process.py`` gives its text to a fresh interpreter,
 because the module that starts it is gone a moment later. It gets a listening socket as the descriptor that its
 argument names, and on standard input a JSON object:
 

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed_server
+from ansible_collections.macos_setup.llm.plugins.module_utils.fleet import seed_server
 
 CONTENT = bytes(range(256)) * 16
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
