@@ -7,7 +7,7 @@
 REPORT becomes a JSON file with ``wall`` and ``cpu``, both in seconds; ``cpu`` is user and system time of the command
 and of everything that it started. On Linux that includes what outlived its parent, such as services and detached jobs:
 this process adopts and collects it (PR_SET_CHILD_SUBREAPER, prctl(2)). Elsewhere such processes are not counted, nor
-is anywhere what still runs a moment after the command has ended. The exit status is the command's; it is ended with
+is anywhere what still runs some seconds after the command has ended. The exit status is the command's; it is ended with
 this process by SIGINT and SIGTERM, and what it cost until then is written down all the same.
 """
 
@@ -23,7 +23,8 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-ORPHAN_SECONDS = 1  # the shell that a module in the background leaves ends a moment after the play has its result
+#: What was told to end with its parent takes a while: ninja, which has the time of all compilers, waits for them.
+ORPHAN_SECONDS = 10
 
 
 def run(command):

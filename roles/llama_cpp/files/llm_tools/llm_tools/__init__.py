@@ -15,7 +15,7 @@ _PUBLIC = {
     "LlamaCppError": ".core.base.errors",
     **dict.fromkeys(
         ("ServerError", "NotRunning", "NotAnswering", "StillLoading", "NotAuthorised", "ContextExceeded"),
-        ".core.llama.client",
+        ".core.llama.errors",
     ),
 }
 
