@@ -31,10 +31,10 @@ OLD_ENVIRONMENT = REPOSITORY / ".venv-python39"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 SLOWEST = 20
 
-WORKERS = ["--numprocesses", str(CORES + 1)]  # each of them collects all tests, which costs more than it may wait
-UNIT = [*WORKERS, "--dist", "worksteal"]
-# Plays are given out by files, whose tests may share a host; integration/conftest.py has the order.
-PLAYS = [*WORKERS, "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
+# Each worker collects all tests, which costs more than it may wait. Plays wait more than others; they are given out by
+# files, whose tests may share a host, and integration/conftest.py has the order.
+UNIT = ["--numprocesses", str(CORES), "--dist", "worksteal"]
+PLAYS = ["--numprocesses", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder", "-vv"]
 WITHOUT_CONTROLLER = "--ignore=tests/unit/controller"
 
 
@@ -118,6 +118,7 @@ def environment():
     """What all parts are run with. One compiler cache serves all builds."""
     path = "{}{}{}".format(BIN, os.pathsep, os.environ["PATH"])
     found = {"CCACHE_DIR": str(CACHE / "ccache"), **os.environ}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)  # thousands of Pythons are started, with the same few files
     return {**found, "PATH": path, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
 

@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""After something stood in the way of a play, the Mac serves as it did before."""
+"""A service that was moved, and moved back, serves as it did before."""
 
 import json
 import plistlib
