@@ -7,14 +7,14 @@ small file (``module_utils/base/progress.py``); the action plugin reads that fil
 per host. Each look renews the lease without which the module stops by itself, so an interrupted play leaves no work
 running behind it.
 
-Ansible's own async wrapper would do the same by a second module and a third Python process, at the price of the whole
-play around them (docs/decisions/0190).
+Ansible's own async wrapper would do the same with a second module and a further Python process (docs/decisions/0190).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import posixpath
 import secrets
 import shlex
 import time
@@ -36,8 +36,8 @@ LONGEST_SILENCE_SECONDS = 5.0
 PROGRESS, MODULE, RESULT, ERRORS, STATUS = "progress", "module", "result", "errors", "status"
 LEASE = PROGRESS + LEASE_SUFFIX
 
-#: Prefix of the directory of a job, and after how many days one that a killed play has left goes.
-JOB, DAYS = "llama_cpp-", 2
+#: Prefix of the directory of a job, and for how many days one that a killed play has left is kept.
+JOB_PREFIX, KEPT_DAYS = "llama_cpp-", 2
 
 #: Starts a command in the background and answers at once. Its words: the directory to make for the job, what to answer
 #: when that is not possible and when it is, ``piped`` for a module that comes by standard input, and the command.
@@ -47,12 +47,12 @@ DETACH = " ".join(
 directory=$1; refused=$2; started=$3; piped=$4; shift 4; parent="${{directory%/*}}";
 (umask 077 && mkdir -p "$parent" && test -O "$parent" && mkdir "$directory" && : > "$directory/{LEASE}")
  || {{ printf "%s" "$refused"; exit 0; }};
-find "$parent" -maxdepth 1 -name "{JOB}*" -mtime +{DAYS} -exec rm -rf {{}} +;
+find "$parent" -maxdepth 1 -name "{JOB_PREFIX}*" -mtime +{KEPT_DAYS - 1} -exec rm -rf {{}} +;
 test -z "$piped" || cat > "$directory/{MODULE}";
 (
  trap "" HUP;
  test -z "$piped" || {{ exec < "$directory/{MODULE}"; rm "$directory/{MODULE}"; }};
- env "$@" > "$directory/{RESULT}" 2> "$directory/{ERRORS}";
+ "$@" > "$directory/{RESULT}" 2> "$directory/{ERRORS}";
  echo $? > "$directory/{STATUS}";
 ) < /dev/null > /dev/null 2>&1 &
 printf "%s" "$started"
@@ -85,8 +85,7 @@ class LongTaskAction(ActionBase):
         return None
 
     def _watched(self, task_vars):
-        parent = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
-        directory = f"{parent}/{JOB}{secrets.token_hex(8)}"
+        directory = f"{self._parent()}/{JOB_PREFIX}{secrets.token_hex(8)}"
         with self._detached(directory):
             arguments = {**self._task.args, "progress_file": f"{directory}/{PROGRESS}"}
             started = self._execute_module(module_args=arguments, task_vars=task_vars)
@@ -96,22 +95,29 @@ class LongTaskAction(ActionBase):
         self._low_level_execute_command(f"rm -rf {shlex.quote(directory)}")
         return {**started, **ended}
 
+    def _parent(self):
+        """The directory of all jobs. Root's are in root's home, whatever place was chosen: others may write in that."""
+        is_root = self._connection.become and self.get_become_option("become_user") == "root"
+        chosen = None if is_root else self.get_shell_option("async_dir")
+        return self._remote_expand_user(chosen or "~/.ansible_async")
+
     @contextlib.contextmanager
     def _detached(self, directory):
         """Within it, a module that is executed runs on in the background, as DETACH says, and answers ``detached``."""
         shell = self._connection._shell
         build = shell.build_module_command
-        # Where ANSIBLE_ASYNC_DIR is a place that others write in, too, somebody may have made it first.
+        # Where the place that was chosen (async_dir) is one that others write in, too, somebody may have made it first.
         refusal = (
-            f"{directory} cannot be made in a directory of this user's own, in which Ansible keeps its running jobs "
-            "(async_dir). Nothing was changed. Remove that directory or choose another, then run the play again."
+            f"{posixpath.dirname(directory)}, in which running jobs are watched, is not a directory of this user. "
+            "Nothing was changed. Remove it or give it to this user, then run the play again."
         )
         answers = {"failed": True, "msg": refusal}, {"detached": True, "changed": False}
 
         def build_detached(environment, shebang, command, arg_path=None):
             words = [directory, *map(json.dumps, answers), "" if command else "piped"]
             detach = shlex.join(["/bin/sh", "-c", DETACH, "sh", *words])
-            return f"{detach} {build(environment, shebang, command, arg_path)}"
+            # Before this shell and not among its words, which everybody can see as long as it runs.
+            return f"{environment} {detach} {build('', shebang, command, arg_path)}"
 
         shell.build_module_command = build_detached
         try:

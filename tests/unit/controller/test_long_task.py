@@ -12,8 +12,7 @@ from types import SimpleNamespace
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.loader import shell_loader
-from ansible_collections.macos_setup.llm.plugins.module_utils.base.wait import wait_until
-from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import DAYS, LongTaskAction
+from ansible_collections.macos_setup.llm.plugins.plugin_utils.long_task import KEPT_DAYS, LongTaskAction
 
 #: Modules, as far as their output and their end go.
 ANSWERS = """
@@ -29,8 +28,8 @@ class Action(LongTaskAction):
 
     def __init__(self, directory, module, by_file=None, environment="FROM=me "):
         self._directory, self._module, self._by_file, self._environment = directory, module, by_file, environment
-        self._connection = SimpleNamespace(_shell=shell_loader.get("sh"))
-        self._task = SimpleNamespace(args={}, action="module", async_val=0, check_mode=False, delegate_to=None)
+        self._connection = SimpleNamespace(_shell=shell_loader.get("sh"), become=None)
+        self._task = SimpleNamespace(args={})
         self._used_interpreter = None
 
     def get_shell_option(self, *_arguments, **_options):
@@ -44,13 +43,22 @@ class Action(LongTaskAction):
         return {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
     def _execute_module(self, module_args=None, task_vars=None):
-        self.progress_file = module_args["progress_file"]
         if self._by_file:
             self._by_file.write_text(self._module)
         build = self._connection._shell.build_module_command
         command = build(self._environment, f"#!{sys.executable}", str(self._by_file or ""), arg_path=None)
         done = self._low_level_execute_command(command, None if self._by_file else self._module)
         return json.loads(done["stdout"])
+
+
+class Become:
+    """A become plugin, as far as it is asked."""
+
+    def __init__(self, user):
+        self._user = user
+
+    def get_option(self, _name):
+        return self._user
 
 
 def run(directory, module, **how):
@@ -102,12 +110,30 @@ print(json.dumps({{"ignored": [handler == signal.SIG_IGN for handler in ignored]
 """
     action = Action(str(tmp_path / "jobs"), module)
     with action._detached(str(tmp_path / "jobs" / "llama_cpp-1")):
-        assert action._execute_module({"progress_file": ""})["detached"]
+        assert action._execute_module()["detached"]
     go_on.touch()
-    assert action._watch(str(tmp_path / "jobs" / "llama_cpp-1"), {"inventory_hostname": "mac"})["ignored"] == [
-        True,
-        True,
-    ]
+    ended = action._watch(str(tmp_path / "jobs" / "llama_cpp-1"), {"inventory_hostname": "mac"})
+    assert ended["ignored"] == [True, True]
+
+
+def test_what_is_in_the_environment_is_not_on_show_while_it_runs(tmp_path):
+    """The shell that started it is gone in a moment; what watches over the module stays."""
+    module = """
+import json, os, subprocess, time
+deadline, on_show = time.monotonic() + 10, True
+while on_show and time.monotonic() < deadline:
+    words = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True).stdout
+    on_show = os.environ["TOKEN"].encode() in words
+print(json.dumps({"on_show": on_show}))
+"""
+    assert run(tmp_path / "jobs", module, environment="TOKEN=7d1c-of-the-owner")["on_show"] is False
+
+
+@pytest.mark.parametrize(("user", "place"), [("root", "~/.ansible_async"), ("me", "/chosen"), (None, "/chosen")])
+def test_roots_jobs_are_in_no_place_that_others_chose(user, place):
+    action = Action("/chosen", ANSWERS)
+    action._connection.become = user and Become(user)
+    assert action._parent() == place
 
 
 def test_each_look_renews_the_lease(tmp_path):
@@ -132,13 +158,13 @@ def test_a_job_whose_directory_is_gone_is_not_waited_for(tmp_path):
 
 def test_what_killed_plays_have_left_goes_with_time(tmp_path):
     jobs = tmp_path / "jobs"
-    ages = {"llama_cpp-old": DAYS + 1, "llama_cpp-new": DAYS - 1, "123.456": DAYS + 1}
-    for name, days in ages.items():
+    old = KEPT_DAYS * 86400 + 60
+    for name, age in {"llama_cpp-old": old, "llama_cpp-new": old - 120, "123.456": old}.items():
         (jobs / name).mkdir(parents=True)
         (jobs / name / "result").touch()
-        os.utime(jobs / name, (time.time() - days * 86400 - 60,) * 2)
+        os.utime(jobs / name, (time.time() - age,) * 2)
     run(jobs, ANSWERS)
-    assert wait_until(lambda: {path.name for path in jobs.iterdir()} == {"llama_cpp-new", "123.456"}, 10)
+    assert {path.name for path in jobs.iterdir()} == {"llama_cpp-new", "123.456"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of somebody else")
