@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""What goes wrong between a client and a llama-server, and which of it an answer that says no is."""
+"""The errors of a client of llama-server, and which of them an answer is that says no."""
 
 from __future__ import annotations
 

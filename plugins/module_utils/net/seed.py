@@ -1,6 +1,6 @@
 # Copyright: contributors to macos_setup.llm
 # SPDX-License-Identifier: MIT
-"""Another host of the play that lets this one fetch what it has (fleet/seed_process.py), as it is told of."""
+"""What a host is told of another one of the play, the seed, from which it can fetch (fleet/seed_process.py)."""
 
 from __future__ import annotations
 

@@ -58,6 +58,17 @@ def test_a_plist_that_cannot_run_gives_way_to_the_previous_one(host):
     assert sorted(os.listdir(host.folder)) == [os.path.basename(host.path)]
 
 
+def test_a_plist_that_launchd_refuses_gives_way_to_the_previous_one(host):
+    good = host.content()
+    host.ensure(content=good)
+    host.fail("bootstrap", 109)
+    with pytest.raises(LlamaCppError) as failure:
+        host.ensure(content=host.content(fingerprint="f" * 64))
+    text = str(failure.value)
+    assert "109, Invalid property list" in text and "put back and runs again (pid" in text
+    assert Path(host.path).read_text() == good and len(host.servers()) == 1
+
+
 def test_a_play_killed_over_a_bad_plist_ends_with_the_good_one(host):
     good = host.content()
     host.ensure(content=good)
