@@ -78,7 +78,7 @@ def test_openai_whole_and_streamed(gateway, openai):
 def test_anthropic_as_against_one_server(gateway, anthropic):
     url = f"http://127.0.0.1:{gateway.port}"
     client = anthropic.Anthropic(base_url=url, api_key=KEYS["jobs"], max_retries=0)
-    direct = anthropic.Anthropic(base_url=gateway.direct, api_key=HOSTS_KEY, max_retries=0)
+    direct = anthropic.Anthropic(base_url=gateway.direct, api_key=HOSTS_KEY)
     asked = {**MESSAGE, "extra_body": {"temperature": 0}}
     theirs = direct.messages.create(**asked)
     whole, line = gateway.logs(lambda: client.messages.create(**asked))

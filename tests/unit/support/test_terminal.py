@@ -9,11 +9,15 @@ import pytest
 from support.terminal import Terminal, Window
 
 ECHO = """
-import os, shutil, signal
-signal.signal(signal.SIGWINCH, lambda *_: print(*os.get_terminal_size(0), flush=True))
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
 print("ready", flush=True)
 while (line := input()) != "end":
     print("got", line, flush=True)
+    if line == "size":
+        signal.sigwait({signal.SIGWINCH})  # which is kept if it has come before; a handler could come just before a read
+        print(*os.get_terminal_size(0), flush=True)
 raise SystemExit(7)
 """
 
@@ -86,6 +90,7 @@ def test_a_command_is_typed_at_and_its_window_resized():
         terminal.type("h\xe9llo\r")
         terminal.wait_for("got h\xe9llo")
         terminal.resize(33, 11)
+        terminal.type("size\r")
         terminal.wait_for("33 11")
         terminal.type("end\r")
         assert terminal.end() == 7
