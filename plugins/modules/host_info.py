@@ -435,10 +435,8 @@ fit:
           fits: false
           words: >-
             models.llama-70b needs 49.7 GiB (weights 39.6, context_size 32768 takes 10.0, working memory 0.3); Metal
-            on this
-            Mac allows 48.0 of 64.0 GiB, of which llama-server leaves 1.0 free. With context_size 16384 it needs 44.8
-            GiB
-            and fits. Or choose a smaller quantisation.
+            on this Mac allows 48.0 of 64.0 GiB, of which llama-server leaves 1.0 free. With context_size 16384 it
+            needs 44.8 GiB and fits. Or choose a smaller quantisation.
     together:
       description:
         - C(there), C(needed), C(fits) and C(words), as for one model, of the largest that may be loaded at the same
