@@ -16,7 +16,7 @@ print("ready", flush=True)
 while (line := input()) != "end":
     print("got", line, flush=True)
     if line == "size":
-        signal.sigwait({signal.SIGWINCH})  # which is kept if it has come before; a handler could come just before a read
+        signal.sigwait({signal.SIGWINCH})  # which is kept if it has come already; a handler may run just before a read
         print(*os.get_terminal_size(0), flush=True)
 raise SystemExit(7)
 """
