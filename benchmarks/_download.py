@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.macos_setup.llm.plugins.module_utils.net import seed
+from ansible_collections.macos_setup.llm.plugins.module_utils.fleet import seed_process
 from support import model_factory as factory
 from support.paths import COLLECTIONS
 
@@ -121,11 +121,11 @@ def served(model, sha256):
     """The address of ``model`` on a server that costs little, in a process of its own."""
     status = model.stat()
     facts = {"path": str(model), "size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
-    base, token, process = seed.start({sha256: facts}, seed.LOOPBACK, idle_seconds=600)
+    base, token, process = seed_process.start({sha256: facts}, seed_process.LOOPBACK, idle_seconds=600)
     try:
         yield f"{base}{sha256}?{token}"
     finally:
-        seed.stop(process)
+        seed_process.stop(process)
 
 
 def write_model(path, size):
